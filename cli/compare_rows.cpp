@@ -1,0 +1,221 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/compare.hpp"
+#include "codegen/target.hpp"
+#include "runtime/layer.hpp"
+
+namespace convsmith::cli {
+
+namespace {
+
+// The interpreter does about twice this in a second, code without fused multiply-adds four times.
+constexpr double kSlowOperations = 1e8;
+
+// Floats as integers in their order: neighbours differ by 1, both zeros are 0.
+int64_t on_number_line(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  const auto magnitude = static_cast<int64_t>(bits & 0x7fffffffU);
+  return (bits >> 31) != 0 ? -magnitude : magnitude;
+}
+
+bool is_slow(BackEnd back_end) {
+  return back_end.backend == Backend::kInterp || !target_for(back_end.isa).fused_multiply_add;
+}
+
+// The beginning of the call that slow rows can do in a moment.
+CompareCall shortened(const Problem& p, CompareCall call) {
+  if (operation_count(p, call.batch, call.steps) > kSlowOperations) call.batch = std::min<int64_t>(call.batch, 1);
+  while (operation_count(p, call.batch, call.steps) > kSlowOperations && p.output_steps(call.steps * 7 / 8) > 0) {
+    call.steps = call.steps * 7 / 8;
+  }
+  return call;
+}
+
+// One compiled variant with its weights and the arrays that all rows share.
+class Bench {
+ public:
+  Bench(const Problem& problem, const CompareCall& call)
+      : problem_(problem),
+        call_(call),
+        data_(make_data(problem, {call.batch, call.steps, DataKind::kFloats, call.seed})),
+        output_(static_cast<size_t>(call.batch * problem.output_steps(call.steps) * problem.filters)) {
+    if (call.threads > 1) pool_.emplace(call.threads);
+  }
+
+  ParallelFor parallel() const { return pool_ ? pool_->parallel_for() : ParallelFor{}; }
+  std::shared_ptr<const PackedData> pack(const Variant& variant) const {
+    return pack_weights(variant.kernel, data_.kernel, data_.bias);
+  }
+
+  RunStatus run(const Variant& variant, const PackedData& weights, const CompareCall& call) {
+    return run_kernel(*variant.kernel, weights.data, data_.input.data(), output_.data(), call.batch, call.steps,
+                      {.scratch = nullptr, .parallel = parallel()});
+  }
+
+  std::vector<float> output_of(const Variant& variant, const PackedData& weights, const CompareCall& call) {
+    std::fill(output_.begin(), output_.end(), -1.0F);
+    run(variant, weights, call);
+    const auto size = call.batch * problem_.output_steps(call.steps) * problem_.filters;
+    return {output_.begin(), output_.begin() + size};
+  }
+
+ private:
+  const Problem& problem_;
+  const CompareCall& call_;
+  CallData data_;
+  std::vector<float> output_;
+  std::optional<ThreadPool> pool_;
+};
+
+// Peak loops by instruction set, made when first asked for.
+const PeakLoop* peak_of(std::map<Isa, std::optional<PeakLoop>>& peaks, Isa isa) {
+  auto [entry, is_new] = peaks.try_emplace(isa);
+  if (is_new) {
+    auto peak = PeakLoop::make(isa);
+    if (peak) entry->second = std::move(*peak);
+  }
+  return entry->second ? &*entry->second : nullptr;
+}
+
+std::string how_far(const CompareRow& row) {
+  return row.bit_equal ? "equal" : fmt::format("{} ULP", row.max_ulp);
+}
+
+std::string time_text(double us) {
+  if (us < 100) return fmt::format("{:.2f} us", us);
+  if (us < 1e4) return fmt::format("{:.0f} us", us);
+  return fmt::format("{:.1f} ms", us * 1e-3);
+}
+
+}  // namespace
+
+double operation_count(const Problem& p, int64_t batch, int64_t steps) {
+  return 2.0 * static_cast<double>(batch) * static_cast<double>(p.output_steps(steps)) * static_cast<double>(p.filters) *
+         static_cast<double>(p.group_channels() * p.taps);
+}
+
+int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>& found) {
+  int64_t largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const uint32_t a = canonical_bits(expected[i]);
+    const uint32_t b = canonical_bits(found[i]);
+    if (a == b) continue;
+    const int64_t distance = std::llabs(on_number_line(std::bit_cast<float>(a)) - on_number_line(std::bit_cast<float>(b)));
+    largest = std::max<int64_t>(largest, std::max<int64_t>(distance, 1));  // zeros of two signs differ as well
+  }
+  return largest;
+}
+
+Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call, const CompileTimer& compile_timer,
+                           Comparison& comparison) {
+  const Problem& p = layer.problem;
+  Bench bench(p, call);
+  const CompareCall small = shortened(p, call);
+  const bool is_short = small.batch != call.batch || small.steps != call.steps;
+  if (is_short) {
+    comparison.notes.push_back(fmt::format(
+        "Interpreter and baseline are timed on {} sample{} of {} steps; all rows are compared bit for bit with the "
+        "interpreter there, and the fast ones with each other on the whole call.",
+        small.batch, small.batch == 1 ? "" : "s", small.steps));
+  }
+  std::map<Isa, std::optional<PeakLoop>> peaks;
+  std::vector<float> judged;  // by the interpreter
+  std::vector<float> whole;   // by the first fast row
+  for (const Variant& variant : layer.variants) {
+    const bool slow = is_slow(variant.back_end);
+    const CompareCall& timed = slow ? small : call;
+    const auto cost = compile_timer(variant.back_end);
+    if (!cost) return tl::unexpected(cost.error());
+    const auto weights = bench.pack(variant);
+    CompareRow row;
+    row.back_end = variant.back_end;
+    row.compile_us = cost->compile_us;
+    row.cache_hit_us = cost->cache_hit_us;
+    row.code_bytes = variant.kernel->kernel->code_bytes();
+    row.batch = timed.batch;
+    row.steps = timed.steps;
+    row.operations = operation_count(p, timed.batch, timed.steps);
+    const std::vector<float> on_small = bench.output_of(variant, *weights, small);
+    if (judged.empty()) judged = on_small;
+    row.max_ulp = largest_ulp(judged, on_small);
+    if (is_short && !slow) {
+      const std::vector<float> on_whole = bench.output_of(variant, *weights, call);
+      if (whole.empty()) whole = on_whole;
+      row.max_ulp = std::max(row.max_ulp, largest_ulp(whole, on_whole));
+    }
+    row.bit_equal = row.max_ulp == 0;
+    row.timing = measure_call([&] { bench.run(variant, *weights, timed); }, peak_of(peaks, variant.back_end.isa),
+                              bench.parallel(), call.seconds);
+    comparison.rows.push_back(row);
+  }
+  return {};
+}
+
+double Comparison::peak_gflops() const {
+  double best = 0;
+  for (const CompareRow& row : rows) best = std::max(best, row.timing.peak_gflops);
+  return best;
+}
+
+nlohmann::json as_json(const Comparison& comparison) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const CompareRow& row : comparison.rows) {
+    rows.push_back({{"backend", backend_name(row.back_end.backend)},
+                    {"isa", isa_name(row.back_end.isa)},
+                    {"compile_us", row.compile_us},
+                    {"cache_hit_us", row.cache_hit_us ? nlohmann::json(*row.cache_hit_us) : nlohmann::json()},
+                    {"code_bytes", row.code_bytes},
+                    {"min_us", row.timing.min_us},
+                    {"p50_us", row.timing.p50_us},
+                    {"p99_us", row.timing.p99_us},
+                    {"gflops", row.operations > 0 ? nlohmann::json(row.gflops()) : nlohmann::json()},
+                    {"peak_share", row.operations > 0 ? nlohmann::json(row.peak_share()) : nlohmann::json()},
+                    {"bit_equal", row.bit_equal},
+                    {"max_ulp", row.max_ulp},
+                    {"isa_peak_gflops", row.timing.peak_gflops},
+                    {"timed_batch", row.batch},
+                    {"timed_steps", row.steps}});
+  }
+  return {{"spec", comparison.spec},       {"batch", comparison.batch}, {"steps", comparison.steps},
+          {"threads", comparison.threads}, {"cpu", comparison.cpu},     {"peak_gflops", comparison.peak_gflops()},
+          {"rows", std::move(rows)}};
+}
+
+std::string as_table(const Comparison& comparison) {
+  std::string text = fmt::format("{}\nbatch {}, {} steps, {} thread{}, {}\n\n", comparison.spec, comparison.batch,
+                                 comparison.steps, comparison.threads, comparison.threads == 1 ? "" : "s", comparison.cpu);
+  text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8} {:>9}  {}\n", "backend", "isa",
+                      "compile", "cache hit", "code", "min", "p50", "p99", "GF/s", "peak", "of peak", "bits");
+  for (const CompareRow& row : comparison.rows) {
+    const bool counted = row.operations > 0;
+    text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8.1f} {:>9}  {}\n",
+                        backend_name(row.back_end.backend), isa_name(row.back_end.isa), time_text(row.compile_us),
+                        row.cache_hit_us ? time_text(*row.cache_hit_us) : "-", row.code_bytes, time_text(row.timing.min_us),
+                        time_text(row.timing.p50_us), time_text(row.timing.p99_us),
+                        counted ? fmt::format("{:.2f}", row.gflops()) : "-", row.timing.peak_gflops,
+                        counted ? fmt::format("{:.1f} %", 100 * row.peak_share()) : "-", how_far(row));
+  }
+  text += "\nGF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set reach,\n"
+          "measured in turns with it (baseline has no fused ones). bits: against the interpreter.\n";
+  for (const std::string& note : comparison.notes) text += note + "\n";
+  return text;
+}
+
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown CPU";
+}
+
+}  // namespace convsmith::cli

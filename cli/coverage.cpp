@@ -1,0 +1,289 @@
+#include "cli/coverage.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "codegen/vmath.hpp"
+#include "frontend/activations.hpp"
+#include "ir/band.hpp"
+#include "ir/pack_layout.hpp"
+
+namespace convsmith::cli {
+
+namespace {
+
+using ir::Dim;
+using ir::Role;
+
+constexpr std::string_view kBackEnd = "back end";
+
+struct Name {
+  std::string_view group;
+  std::string_view name;
+};
+constexpr Name kNames[] = {
+    {"padding", "valid"},
+    {"padding", "same"},
+    {"padding", "causal"},
+    {"padding", "explicit"},
+    {"layout", "channels_last"},
+    {"layout", "channels_first"},
+    {"layer", "with bias"},
+    {"layer", "without bias"},
+    {"layer", "one group"},
+    {"layer", "groups"},
+    {"layer", "depthwise"},
+    {"layer", "depthwise with multiplier"},
+    {"layer", "stride 1"},
+    {"layer", "stride above 1"},
+    {"layer", "dilation above 1"},
+    {"layer", "stride and dilation above 1"},
+    {"layer", "one tap"},
+    {"call", "no samples"},
+    {"call", "no steps"},
+    {"call", "no output"},
+    {"call", "one output step"},
+    {"call", "one sample"},
+    {"call", "several samples"},
+    {"data", "integers"},
+    {"data", "floats"},
+    {"data", "special"},
+    {"data", "huge"},
+    {"lanes over", "filters"},
+    {"lanes over", "steps"},
+    {"lanes over", "groups"},
+    {"reduction", "fused"},
+    {"reduction", "tap loop"},
+    {"band", "interior"},
+    {"band", "left edge"},
+    {"band", "right edge"},
+    {"band", "both edges"},
+    {"band", "no taps"},
+    {"steps", "whole tiles"},
+    {"steps", "smaller tiles"},
+    {"steps", "single vectors"},
+    {"steps", "masked vector"},
+    {"steps", "several chunks"},
+    {"units", "whole blocks"},
+    {"units", "rest block"},
+    {"units", "masked vector"},
+    {"input", "direct"},
+    {"input", "staged"},
+    {"store", "rows of filters"},
+    {"store", "rows of steps"},
+    {"store", "transposed"},
+    {"activation runs on", "accumulators"},
+    {"activation runs on", "stored tile"},
+};
+
+std::string_view padding_name(Padding padding) {
+  switch (padding) {
+    case Padding::kValid: return "valid";
+    case Padding::kSame: return "same";
+    case Padding::kCausal: return "causal";
+    default: return "explicit";
+  }
+}
+
+// The name alone, parameters left out: "relu", "gelu tanh".
+std::string activation_name(ActivationKind kind) {
+  switch (kind) {
+    case ActivationKind::kGeluTanh: return "gelu tanh";
+    case ActivationKind::kHardSigmoidKeras2: return "hard_sigmoid (Keras 2)";
+    case ActivationKind::kHardSigmoidKeras3: return "hard_sigmoid (Keras 3)";
+    case ActivationKind::kRelu: return "relu";
+    default: break;
+  }
+  std::string text = activation_text({kind, {}}, Dialect::kCall);
+  const size_t call = text.find("activations.");
+  if (call != std::string::npos) text = text.substr(call + 12, text.find('(', call) - call - 12);
+  std::erase(text, '\'');
+  return text;
+}
+
+// The serial loops over output steps: of the outermost and of the innermost one, which goes from tile to tile.
+struct StepLoops {
+  int64_t count = 0;
+  int64_t chunk = 1;
+  int64_t tile = 1;
+};
+StepLoops step_loops(const ir::LoopNest& nest) {
+  StepLoops result;
+  for (const ir::Loop& loop : nest.loops) {
+    if (loop.dim != Dim::kStep || loop.role != Role::kSerial) continue;
+    if (result.count++ == 0) result.chunk = loop.step;
+    result.tile = loop.step;
+  }
+  return result;
+}
+
+}  // namespace
+
+Coverage::Coverage() {
+  for (const Name& name : kNames) rows_.push_back({std::string(name.group), std::string(name.name), 0});
+  for (int kind = 0; kind <= static_cast<int>(ActivationKind::kThreshold); ++kind) {
+    rows_.push_back({"activation", activation_name(static_cast<ActivationKind>(kind)), 0});
+  }
+  seen_.assign(rows_.size(), false);
+}
+
+void Coverage::hit(std::string_view group, std::string_view name) {
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    if (rows_[i].group != group || rows_[i].name != name) continue;
+    seen_[i] = true;
+    return;
+  }
+  rows_.push_back({std::string(group), std::string(name), 0});
+  seen_.push_back(true);
+}
+
+void Coverage::count() {
+  for (size_t i = 0; i < rows_.size(); ++i) rows_[i].cases += seen_[i] ? 1 : 0;
+  seen_.assign(rows_.size(), false);
+}
+
+void Coverage::add(const LayerSpec& spec, const std::vector<Scheduled>& nests, const Call& call) {
+  for (const Scheduled& scheduled : nests) {
+    if (scheduled.nest == nests.front().nest) {
+      hit_spec(spec, scheduled.nest->problem);
+      hit_call(scheduled.nest->problem, call);
+    }
+    hit_nest(*scheduled.nest, *scheduled.target, call);
+  }
+  count();
+}
+
+void Coverage::add_back_end(std::string_view back_end) {
+  hit(kBackEnd, back_end);
+  count();
+}
+
+void Coverage::add_threads(int threads) {
+  hit("threads", fmt::format("{}", threads));
+  count();
+}
+
+void Coverage::merge(const Coverage& other) {
+  for (const Row& row : other.rows_) {
+    const auto mine = std::find_if(rows_.begin(), rows_.end(),
+                                   [&](const Row& r) { return r.group == row.group && r.name == row.name; });
+    if (mine == rows_.end()) {
+      rows_.push_back(row);
+    } else {
+      mine->cases += row.cases;
+    }
+  }
+  seen_.assign(rows_.size(), false);
+}
+
+std::vector<std::string> Coverage::missing() const {
+  std::vector<std::string> names;
+  for (const Row& row : rows_) {
+    if (row.cases == 0) names.push_back(row.group + ": " + row.name);
+  }
+  return names;
+}
+
+std::string Coverage::print() const {
+  std::vector<std::string> groups;
+  for (const Row& row : rows_) {
+    if (std::find(groups.begin(), groups.end(), row.group) == groups.end()) groups.push_back(row.group);
+  }
+  std::string text;
+  for (const std::string& group : groups) {
+    text += fmt::format("  {:<19}", group);
+    size_t column = 21;
+    bool first = true;
+    for (const Row& row : rows_) {
+      if (row.group != group) continue;
+      const std::string item = fmt::format("{} {}", row.name, row.cases);
+      if (!first) text += ", ";
+      if (!first && column + item.size() > 110) {
+        text += fmt::format("\n{:21}", "");
+        column = 21;
+      }
+      text += item;
+      column += item.size() + 2;
+      first = false;
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+void Coverage::hit_spec(const LayerSpec& spec, const Problem& p) {
+  hit("padding", padding_name(spec.padding));
+  hit("layout", p.layout == Layout::kChannelsLast ? "channels_last" : "channels_first");
+  hit("activation", activation_name(spec.activation.kind));
+  hit("layer", p.has_bias ? "with bias" : "without bias");
+  if (p.groups == 1) {
+    hit("layer", "one group");
+  } else if (p.group_channels() > 1) {
+    hit("layer", "groups");
+  } else {
+    hit("layer", p.group_filters() == 1 ? "depthwise" : "depthwise with multiplier");
+  }
+  hit("layer", p.stride == 1 ? "stride 1" : "stride above 1");
+  if (p.dilation > 1) hit("layer", p.stride == 1 ? "dilation above 1" : "stride and dilation above 1");
+  if (p.taps == 1) hit("layer", "one tap");
+  hit("activation runs on", is_cheap(p.activation) ? "accumulators" : "stored tile");
+}
+
+void Coverage::hit_call(const Problem& p, const Call& call) {
+  hit("data", data_name(call.data));
+  if (call.batch == 0) hit("call", "no samples");
+  if (call.steps == 0) hit("call", "no steps");
+  if (call.batch > 0) hit("call", call.batch == 1 ? "one sample" : "several samples");
+  const int64_t outputs = p.output_steps(call.steps);
+  if (outputs == 0) hit("call", "no output");
+  if (outputs == 1) hit("call", "one output step");
+}
+
+void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target, const Call& call) {
+  const Problem& p = nest.problem;
+  if (call.batch == 0 || p.output_steps(call.steps) == 0) return;
+  const Dim lanes = ir::lanes_dim(nest).value_or(Dim::kFilter);
+  const bool over_steps = lanes == Dim::kStep;
+  hit("lanes over", over_steps ? "steps" : lanes == Dim::kGroup ? "groups" : "filters");
+  hit("reduction", nest.fused() ? "fused" : "tap loop");
+  hit("input", nest.staged ? "staged" : "direct");
+  const bool transposed = over_steps && p.layout == Layout::kChannelsLast && p.filters > 1;
+  hit("store", transposed ? "transposed" : over_steps ? "rows of steps" : "rows of filters");
+  hit_units(nest, target);
+  hit_bands(nest, target, call);
+}
+
+void Coverage::hit_units(const ir::LoopNest& nest, const Target& target) {
+  const ir::PackLayout layout = ir::pack_layout(nest);
+  if (layout.units >= layout.block) hit("units", "whole blocks");
+  if (layout.units % layout.block != 0) hit("units", "rest block");
+  const bool lanes_are_units = ir::lanes_dim(nest) != Dim::kStep;
+  if (lanes_are_units && layout.units % target.lanes != 0) hit("units", "masked vector");
+}
+
+void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, const Call& call) {
+  const Problem& p = nest.problem;
+  const int64_t outputs = p.output_steps(call.steps);
+  const auto [loops, chunk, tile] = step_loops(nest);
+  const bool over_steps = ir::lanes_dim(nest) == Dim::kStep;
+  ir::HostInts z;
+  for (int64_t o = 0; o < outputs;) {
+    const ir::Band<int64_t> band = ir::band_at(z, p, o, outputs, call.steps, p.left_padding(call.steps));
+    const bool left = band.tap_begin > 0;
+    const bool right = band.tap_end < p.taps;
+    const bool empty = band.tap_begin >= band.tap_end;
+    hit("band", empty ? "no taps" : left && right ? "both edges" : left ? "left edge" : right ? "right edge" : "interior");
+    const int64_t width = band.end - o;
+    const int64_t rest = width % tile;
+    if (width >= tile) hit("steps", "whole tiles");
+    if (loops > 1 && width > chunk) hit("steps", "several chunks");
+    if (!over_steps && rest > 0) hit("steps", "smaller tiles");
+    if (over_steps && rest >= target.lanes) hit("steps", "single vectors");
+    if (over_steps && rest % target.lanes != 0) hit("steps", "masked vector");
+    o = band.end;
+  }
+}
+
+}  // namespace convsmith::cli

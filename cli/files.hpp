@@ -1,0 +1,58 @@
+// Bytes from files and to files. Reading hands out bytes in order and never more than a file has; writing
+// is atomic: a new file appears complete or not at all. Used by the readers and writers of tensors and by
+// load_spec.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+
+namespace convsmith::cli {
+
+// A row of bytes with a known length: a file, a member of an archive, memory.
+class ByteSource {
+ public:
+  ByteSource(std::string name, uint64_t size) : name_(std::move(name)), size_(size) {}
+  virtual ~ByteSource() = default;
+  // For messages.
+  const std::string& name() const { return name_; }
+  uint64_t size() const { return size_; }
+  // Fills `bytes` with what follows, or says why not.
+  virtual Result<void> read(std::span<std::byte> bytes) = 0;
+
+ private:
+  std::string name_;
+  uint64_t size_;
+};
+
+// Errors (kInvalidData): missing, no regular file, not readable.
+Result<std::unique_ptr<ByteSource>> open_file(const std::string& path);
+std::unique_ptr<ByteSource> open_memory(std::string name, std::vector<std::byte> bytes);
+
+// A whole file of at most `max_bytes`.
+Result<std::string> read_text(const std::string& path, uint64_t max_bytes);
+
+// `write` fills an open, empty file in the folder of `path`, which then takes that name. On any error
+// (kIo, or write's own) nothing is left behind and an older file of that name stays as it was.
+Result<void> write_file(const std::string& path, const std::function<Result<void>(int descriptor)>& write);
+// All of it, or kIo.
+Result<void> write_bytes(int descriptor, std::span<const std::byte> bytes, const std::string& path);
+
+// Refuses (kInvalidData) what would need more memory than this machine has free, before it is asked for:
+// the system grants first and ends the process later. `what` begins the sentence.
+Result<void> check_memory(const std::string& what, double bytes);
+
+// Foreign text as a message may show it: printable, at most 60 characters.
+std::string printable(std::string_view text);
+
+// ".npy" of "a/b.NPY": the suffix in small letters, empty without one.
+std::string suffix_of(const std::string& path);
+
+}  // namespace convsmith::cli

@@ -1,0 +1,65 @@
+// The command line program: chooses the subcommand and turns whatever goes wrong into one sentence and an
+// exit code (commands.hpp).
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/commands.hpp"
+
+namespace {
+
+using namespace convsmith::cli;
+
+constexpr const char* kAbout =
+    "convsmith compiles 1-D convolution layers, written as Keras writes them, to machine code and runs them.";
+
+constexpr const char* kExamples = R"help(Examples:
+  convsmith run "Conv1D(32, 3, activation='relu')" --input x.npy --output y.npy
+  convsmith explain "Conv1D(32, 3, input_shape=(None, 128))" --stage schedule,asm
+  convsmith compare "Conv1D(256, 11, dilation_rate=5, padding='same', input_shape=(640, 256))"
+  convsmith verify --random 200
+  convsmith info
+
+Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (nest,schedule,vir,asm,llvm), CONVSMITH_MAX_ISA,
+CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE. Options win over the environment.
+Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";
+
+int run_program(int argc, char** argv) {
+  CLI::App app(kAbout, "convsmith");
+  int exit_code = kOk;
+  app.set_version_flag("--version", "convsmith " CONVSMITH_VERSION);
+  app.set_help_all_flag("--help-all", "Print the help of all commands");
+  app.footer(kExamples);
+  app.require_subcommand(0, 1);
+  add_run(app, exit_code);
+  add_explain(app, exit_code);
+  add_compare(app, exit_code);
+  add_verify(app, exit_code);
+  add_info(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "error: {}\nTry 'convsmith --help', or --help behind a command.\n", error.what());
+    return kUsage;
+  }
+  if (app.get_subcommands().empty()) fmt::print("{}", app.help());
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_program(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: There is not enough memory for this layer and its arrays.\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+  }
+  return kFailure;
+}

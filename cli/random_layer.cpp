@@ -1,0 +1,226 @@
+#include "cli/random_layer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace convsmith::cli {
+
+namespace {
+
+constexpr int64_t kMostWork = 2'000'000;
+constexpr int64_t kMostUnits = 80;  // channels, filters
+
+// Channels or filters: around vector widths more often than not.
+int64_t random_units(Random& random, int64_t most) {
+  constexpr int64_t kEdges[] = {3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33};
+  if (random.one_in(6)) return random.between(1, std::min<int64_t>(3, most));
+  if (random.one_in(2)) return random.between(1, most);
+  for (;;) {
+    const int64_t units = random.pick(kEdges);
+    if (units <= most) return units;
+  }
+}
+
+int64_t random_small(Random& random, int64_t usual, int64_t most) {
+  return random.one_in(2) ? random.between(1, usual) : random.between(1, most);
+}
+
+void draw_groups(Random& random, LayerSpec& spec, int64_t& channels) {
+  const int64_t form = random.between(0, 9);
+  if (form <= 5) {
+    channels = random_units(random, kMostUnits);
+    spec.filters = random_units(random, kMostUnits);
+  } else if (form <= 7) {  // depthwise, sometimes with several filters a channel
+    spec.groups = random_units(random, kMostUnits);
+    channels = spec.groups;
+    const int64_t multiplier = random.one_in(2) ? 1 : random.between(1, std::min<int64_t>(9, kMostUnits / spec.groups));
+    spec.filters = spec.groups * multiplier;
+  } else {
+    const int64_t wide = random_units(random, kMostUnits / 2);
+    const int64_t narrow = random_units(random, kMostUnits / 2);
+    spec.groups = random.between(2, kMostUnits / std::max(wide, narrow));
+    channels = spec.groups * wide;
+    spec.filters = spec.groups * narrow;
+  }
+}
+
+void draw_padding(Random& random, LayerSpec& spec) {
+  constexpr Padding kPaddings[] = {Padding::kValid, Padding::kSame, Padding::kCausal, Padding::kExplicit};
+  spec.padding = random.pick(kPaddings);
+  if (spec.padding != Padding::kExplicit) return;
+  const int64_t most = std::min<int64_t>((spec.kernel_size - 1) * spec.dilation_rate + 3, 200);
+  spec.pad_left = random.between(0, most);
+  spec.pad_right = random.between(0, most);
+}
+
+// Quarters: short in a command line, and exact.
+float quarters(Random& random, int64_t low, int64_t high) {
+  return 0.25F * static_cast<float>(random.between(4 * low, 4 * high));
+}
+
+Activation draw_activation(Random& random) {
+  using Kind = ActivationKind;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto kind = static_cast<Kind>(random.between(0, static_cast<int64_t>(Kind::kThreshold)));
+  switch (kind) {
+    case Kind::kRelu: {
+      const float slope = random.one_in(2) ? 0.0F : quarters(random, -1, 2);
+      const float most = random.one_in(2) ? kInfinity : quarters(random, 1, 8);
+      return make_relu(slope, most, random.one_in(2) ? 0.0F : quarters(random, -2, 2));
+    }
+    case Kind::kElu: return {kind, {quarters(random, 0, 3)}};
+    case Kind::kCelu: return {kind, {random.one_in(8) ? -quarters(random, 1, 3) : 0.25F + quarters(random, 0, 3)}};
+    case Kind::kSquareplus: return {kind, {quarters(random, 0, 9)}};
+    case Kind::kSoftShrink:
+    case Kind::kHardShrink: return {kind, {quarters(random, 0, 3)}};
+    case Kind::kThreshold: return {kind, {quarters(random, -3, 3), quarters(random, -9, 9)}};
+    default: return {kind, {}};
+  }
+}
+
+DataKind draw_data(Random& random) {
+  constexpr DataKind kKinds[] = {DataKind::kIntegers, DataKind::kIntegers, DataKind::kFloats, DataKind::kFloats,
+                                 DataKind::kSpecial,  DataKind::kSpecial,  DataKind::kHuge};
+  return random.pick(kKinds);
+}
+
+// Steps that fall together with something: nothing, one output, the reach of the kernel, whole tiles.
+int64_t draw_steps(Random& random, const Problem& p) {
+  const int64_t form = random.between(0, 7);
+  if (form == 0) return random.between(0, 3);
+  if (form == 1) return std::clamp<int64_t>(p.span() + random.between(-1, 2) * p.stride, 0, 300);
+  if (form == 2) return std::min<int64_t>(16 * random.between(1, 18) + random.between(-1, 1), 300);
+  return random.between(0, 300);
+}
+
+float special_value(Random& random) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kValues[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+  return random.pick(kValues);
+}
+
+float tiny_value(Random& random) {
+  constexpr float kValues[] = {0.0F,      -0.0F,     0x1p-149F,         -0x1p-149F, 0x1.fffffcp-127F, -0x1.fffffcp-127F,
+                               0x1p-126F, -0x1p-126F, 0x1.23456p-130F, 0x1p-100F,  -0x1p-75F,        0x1.8p-64F};
+  return random.pick(kValues);
+}
+
+float huge_value(Random& random) {
+  constexpr float kValues[] = {0x1.fffffep127F, -0x1.fffffep127F, 1e30F, -1e30F, 1e20F, -1e20F, 0x1p64F};
+  return random.pick(kValues);
+}
+
+// `rare`: about how many values there are for one that is not finite (or huge).
+void fill(Random& random, std::vector<float>& values, DataKind kind, int64_t range, float scale, int64_t rare) {
+  for (float& value : values) {
+    if (kind == DataKind::kIntegers) {
+      value = static_cast<float>(random.between(-range, range));
+      continue;
+    }
+    value = random.signed_unit() * scale;
+    if (kind == DataKind::kFloats) continue;
+    if (random.one_in(8)) value = tiny_value(random);
+    if (random.one_in(rare)) value = special_value(random);
+    if (kind == DataKind::kHuge && random.one_in(rare)) value = huge_value(random);
+  }
+}
+
+}  // namespace
+
+uint64_t Random::next() {
+  uint64_t z = state_ += 0x9E3779B97F4A7C15U;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
+  return z ^ (z >> 31);
+}
+
+int64_t Random::between(int64_t low, int64_t high) {
+  const auto range = static_cast<uint64_t>(high - low) + 1;  // small: the bias of the product is far below 2^-20
+  return low + static_cast<int64_t>(((next() >> 32) * range) >> 32);
+}
+
+float Random::signed_unit() { return static_cast<float>(static_cast<int64_t>(next() >> 39) - (1 << 24)) * 0x1p-24F; }
+
+uint64_t derive_seed(uint64_t seed, uint64_t index) {
+  Random random(seed ^ (index + 1) * 0xD1342543DE82EF95U);
+  return random.next();
+}
+
+std::string_view data_name(DataKind kind) {
+  switch (kind) {
+    case DataKind::kIntegers: return "integers";
+    case DataKind::kFloats: return "floats";
+    case DataKind::kSpecial: return "special";
+    default: return "huge";
+  }
+}
+
+std::optional<DataKind> find_data(std::string_view name) {
+  for (const DataKind kind : {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge}) {
+    if (data_name(kind) == name) return kind;
+  }
+  return std::nullopt;
+}
+
+LayerSpec random_layer(uint64_t seed) {
+  Random random(seed);
+  LayerSpec spec;
+  int64_t channels = 1;
+  draw_groups(random, spec, channels);
+  spec.kernel_size = random_small(random, 5, 64);
+  spec.strides = random.one_in(2) ? 1 : random_small(random, 4, 16);
+  spec.dilation_rate = random.one_in(2) ? 1 : random_small(random, 4, 16);
+  draw_padding(random, spec);
+  spec.data_format = random.one_in(3) ? DataFormat::kChannelsFirst : DataFormat::kChannelsLast;
+  spec.activation = draw_activation(random);
+  spec.use_bias = !random.one_in(3);
+  if (spec.data_format == DataFormat::kChannelsLast) {
+    spec.input_shape = {std::nullopt, channels};
+  } else {
+    spec.input_shape = {channels, std::nullopt};
+  }
+  return spec;
+}
+
+int64_t multiply_adds(const Problem& p, int64_t batch, int64_t steps) {
+  return batch * p.output_steps(steps) * p.filters * p.group_channels() * p.taps;
+}
+
+Call random_call(const LayerSpec&, const Problem& problem, uint64_t seed) {
+  Random random(seed);
+  Call call;
+  call.data = draw_data(random);
+  call.seed = random.next();
+  // Most cases are small, so that there is time for many.
+  const int64_t most = kMostWork >> random.between(0, 6);
+  for (int attempt = 0; attempt < 12; ++attempt) {
+    call.batch = random.one_in(2) ? 1 : random.between(0, 4);
+    call.steps = draw_steps(random, problem);
+    if (multiply_adds(problem, call.batch, call.steps) <= most) return call;
+  }
+  call.batch = 1;
+  while (call.steps > 0 && multiply_adds(problem, call.batch, call.steps) > kMostWork) {
+    call.steps -= (call.steps + 15) / 16;
+  }
+  // Explicit padding alone may make too many outputs.
+  if (multiply_adds(problem, call.batch, call.steps) > kMostWork) call.batch = 0;
+  return call;
+}
+
+CallData make_data(const Problem& p, const Call& call) {
+  Random random(call.seed);
+  CallData data;
+  const int64_t terms = p.taps * p.group_channels();
+  data.input.resize(static_cast<size_t>(call.batch * call.steps * p.channels));
+  data.kernel.resize(static_cast<size_t>(terms * p.filters));
+  data.bias.resize(static_cast<size_t>(p.has_bias ? p.filters : 0));
+  constexpr float kScales[] = {0.5F, 1.0F, 4.0F, 30.0F};
+  const float scale = random.pick(kScales) / std::sqrt(static_cast<float>(terms));
+  fill(random, data.input, call.data, 4, 1.0F, 4 * terms);
+  fill(random, data.kernel, call.data, 3, scale, 8 * terms);
+  fill(random, data.bias, call.data, 8, 1.0F, 32);
+  return data;
+}
+
+}  // namespace convsmith::cli

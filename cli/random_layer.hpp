@@ -1,0 +1,70 @@
+// Seeded random layers, calls and data: what `verify --random` draws. A seed gives the same layer and the same
+// floats on every machine: the generator and every mapping from its bits are spelled out here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/layer_spec.hpp"
+#include "frontend/problem.hpp"
+
+namespace convsmith::cli {
+
+// SplitMix64 (Steele, Lea, Flood 2014).
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+  uint64_t next();
+  int64_t between(int64_t low, int64_t high);  // both included
+  bool one_in(int64_t n) { return between(1, n) == 1; }
+  float signed_unit();  // [-1, 1)
+  template <class T, size_t kCount>
+  const T& pick(const T (&items)[kCount]) {
+    return items[between(0, static_cast<int64_t>(kCount) - 1)];
+  }
+
+ private:
+  uint64_t state_;
+};
+
+// An independent seed for item `index` of what `seed` began.
+uint64_t derive_seed(uint64_t seed, uint64_t index);
+
+enum class DataKind {
+  kIntegers,  // small whole numbers: every partial sum is exact
+  kFloats,    // plain numbers
+  kSpecial,   // some NaN, infinities, zeros of both signs and denormals between plain numbers
+  kHuge,      // numbers near the ends of the range as well, so that sums overflow
+};
+std::string_view data_name(DataKind kind);  // as --data spells it
+std::optional<DataKind> find_data(std::string_view name);
+
+// One call of a layer. The same call has the same data everywhere.
+struct Call {
+  int64_t batch = 1;
+  int64_t steps = 0;
+  DataKind data = DataKind::kFloats;
+  uint64_t seed = 0;
+};
+
+// A legal layer under Rules::kAny, its channels given by input_shape: up to 64 taps, stride and dilation up to
+// 16, every padding, layout and activation, groups of every form, up to 80 channels and filters with those
+// around vector widths over-represented.
+LayerSpec random_layer(uint64_t seed);
+
+// Batch 0..4 and 0..300 steps of at most 2 million multiply-adds, and the data.
+Call random_call(const LayerSpec& spec, const Problem& problem, uint64_t seed);
+
+// Multiply-adds of a call, taps in the padding included.
+int64_t multiply_adds(const Problem& problem, int64_t batch, int64_t steps);
+
+struct CallData {
+  std::vector<float> input;
+  std::vector<float> kernel;
+  std::vector<float> bias;
+};
+CallData make_data(const Problem& problem, const Call& call);
+
+}  // namespace convsmith::cli

@@ -1,0 +1,226 @@
+// The verify subcommand: random layers and data, or one given layer, on all back ends against the interpreter,
+// and the interpreter against an independent reference.
+#include "cli/verify.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "cli/commands.hpp"
+#include "cli/common_options.hpp"
+#include "cli/crash_line.hpp"
+#include "cli/files.hpp"
+#include "cli/vir_file.hpp"
+#include "ir/nest_text.hpp"
+
+namespace convsmith::cli {
+
+namespace {
+
+struct Options {
+  CommonOptions common;
+  std::optional<int64_t> random;
+  std::optional<int64_t> batch;
+  std::optional<int64_t> steps;
+  std::optional<DataKind> data;
+  int jobs = 0;
+  bool guard = false;
+  bool small_chunks = false;
+};
+
+// From here on no row of the coverage may be zero.
+constexpr int64_t kCompleteFrom = 1000;
+constexpr int64_t kMostShownFailures = 20;
+
+VerifyOptions verify_options(const Options& options, int64_t count) {
+  VerifyOptions result;
+  result.count = count;
+  result.seed = options.common.seed;
+  result.guard = options.guard;
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  result.jobs = options.jobs > 0 ? options.jobs : cores;
+  if (options.common.threads > 0) result.threads = {options.common.threads};
+  result.back_ends = available_back_ends(options.common.backend, options.common.isa);
+  if (isatty(STDERR_FILENO) != 0) {
+    result.progress = [count](int64_t cases, int64_t failures) {
+      fmt::print(stderr, "\r{} of {} cases, {} failures ", cases, count, failures);
+    };
+  }
+  return result;
+}
+
+nlohmann::json as_json(const VerifyReport& report) {
+  nlohmann::json coverage = nlohmann::json::object();
+  for (const Coverage::Row& row : report.coverage.rows()) coverage[row.group][row.name] = row.cases;
+  return {{"cases", report.cases},     {"layers", report.layers},     {"seconds", report.seconds},
+          {"failures", report.failures}, {"coverage", std::move(coverage)}};
+}
+
+void print_failures(const std::vector<std::string>& failures) {
+  const auto shown = std::min<size_t>(failures.size(), kMostShownFailures);
+  for (size_t i = 0; i < shown; ++i) fmt::print("{}\n", failures[i]);
+  if (shown < failures.size()) fmt::print("... and {} more\n", failures.size() - shown);
+}
+
+// `complete`: every row of the coverage must have been reached.
+int print_report(const VerifyReport& report, bool json, bool complete) {
+  const std::vector<std::string> missing = complete ? report.coverage.missing() : std::vector<std::string>();
+  const bool passed = report.failures.empty() && missing.empty();
+  if (json) {
+    fmt::print("{}\n", as_json(report).dump(2));
+    return passed ? kOk : kFailure;
+  }
+  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r{:60}\r", "");
+  print_failures(report.failures);
+  fmt::print("cases that ran each\n{}", report.coverage.print());
+  for (const std::string& name : missing) fmt::print("never ran: {}\n", name);
+  fmt::print("{} cases of {} distinct layers in {:.1f} s, {:.0f} cases/s\n", report.cases, report.layers, report.seconds,
+             static_cast<double>(report.cases) / std::max(report.seconds, 1e-9));
+  fmt::print("{} failures\n", report.failures.size());
+  return passed ? kOk : kFailure;
+}
+
+int verify_random_layers(const Options& options) {
+  const VerifyOptions verify = verify_options(options, options.random.value_or(kCompleteFrom));
+  const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
+  return print_report(verify_random(verify), options.common.json, verify.count >= kCompleteFrom && !restricted);
+}
+
+// The calls of one layer: the one that the options name, or as many as asked for.
+std::vector<Call> calls_of(const Options& options, const LayerSpec& spec, const Problem& problem) {
+  constexpr int64_t kUsual = 100;
+  const bool one = options.batch && options.steps && options.data && !options.random;
+  const int64_t count = one ? 1 : options.random.value_or(kUsual);
+  std::vector<Call> calls;
+  for (int64_t i = 0; i < count; ++i) {
+    Call call = random_call(spec, problem, derive_seed(options.common.seed, static_cast<uint64_t>(i)));
+    if (one) call.seed = options.common.seed;
+    if (options.batch) call.batch = *options.batch;
+    if (options.steps) call.steps = *options.steps;
+    if (options.data) call.data = *options.data;
+    calls.push_back(call);
+  }
+  return calls;
+}
+
+int verify_layer(const Options& options, const LayerSpec& spec, const Result<CheckedLayer>& layer,
+                 const std::string& command) {
+  if (!layer) return report(layer.error());
+  for (const std::string& skipped : layer->skipped) print_note(skipped);
+  const std::vector<Call> calls = calls_of(options, spec, layer->problem);
+  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
+  return print_report(verify_calls(*layer, calls, command, verify), options.common.json, false);
+}
+
+// The command with everything that chose the kernels.
+std::string command_for(const Options& options, std::string command) {
+  const CommonOptions& common = options.common;
+  if (common.backend != Backend::kAuto) command += fmt::format(" --backend {}", backend_name(common.backend));
+  if (common.isa != Isa::kAuto) command += fmt::format(" --isa {}", isa_name(common.isa));
+  if (!common.schedule.empty()) command += fmt::format(" --schedule \"{}\"", common.schedule);
+  if (options.small_chunks) command += " --small-chunks";
+  if (common.threads > 0) command += fmt::format(" --threads {}", common.threads);
+  return command;
+}
+
+int verify_spec(const Options& options, const ParsedLayer& parsed) {
+  auto problem = problem_for(parsed.spec, options.common);
+  if (!problem) return report(problem.error());
+  LayerSpec spec = parsed.spec;
+  const bool last = problem->layout == Layout::kChannelsLast;
+  spec.input_shape = last ? Shape{std::nullopt, problem->channels} : Shape{problem->channels, std::nullopt};
+  spec.batch_size.reset();
+  const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
+  const ScheduleChoice schedule{options.common.schedule, options.small_chunks};
+  return verify_layer(options, spec, make_checked_layer(spec, *problem, back_ends, schedule),
+                      command_for(options, reproducing_command(spec)));
+}
+
+int verify_nest(const Options& options, const ir::LoopNest& nest) {
+  if (!options.common.schedule.empty()) {
+    return report({ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
+  }
+  const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
+  auto layer = make_checked_nest(nest, back_ends);
+  const auto parsed = parse_layer(ir::layer_text(nest.problem), Rules::kAny);
+  if (!parsed) return report(parsed.error());
+  if (layer) layer->spec = parsed->spec;
+  return verify_layer(options, parsed->spec, layer, command_for(options, "convsmith verify " + options.common.spec));
+}
+
+int verify_vir(const Options& options, const vir::Program& program) {
+  const auto text = read_text(options.common.spec, uint64_t{1} << 20);
+  if (!text) return report(text.error());
+  const auto call = parse_vir_call(*text, program);
+  if (!call) return report(call.error());
+  const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
+  size_t failures = 0;
+  int ran = 0;
+  for (const DataKind data : {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge}) {
+    if (options.data && options.data != data) continue;
+    const auto findings = check_vir(program, *call, data, options.common.seed, back_ends, options.guard, ran);
+    if (!findings) return report(findings.error());
+    for (const Finding& finding : *findings) {
+      fmt::print("convsmith verify {} --data {} --seed {}  # {}\n", options.common.spec, data_name(data),
+                 options.common.seed, finding.what);
+    }
+    failures += findings->size();
+  }
+  fmt::print("{} on {} back ends, {} failures\n", program.name, ran, failures);
+  return failures == 0 ? kOk : kFailure;
+}
+
+int run_verify(const Options& options) {
+  install_crash_handler();
+  if (options.common.spec.empty()) return verify_random_layers(options);
+  const auto loaded = load_spec(options.common);
+  if (!loaded) return report(loaded.error());
+  if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return verify_spec(options, *parsed);
+  if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return verify_nest(options, *nest);
+  return verify_vir(options, std::get<vir::Program>(*loaded));
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App& command = *app.add_subcommand(
+      "verify", "Check random layers, or one layer, on all back ends: bit for bit against the interpreter, and the "
+                "interpreter against an independent float64 loop");
+  add_spec(command, options->common, false);
+  add_common_options(command, options->common);
+  command.add_option("--random", options->random, "Number of cases (default: 1000 of random layers, 100 of one layer)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->type_name("COUNT");
+  command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")
+      ->check(CLI::Range(0, 1 << 20))
+      ->type_name("N");
+  command.add_option("--steps", options->steps, "Input steps of each call (default: drawn)")
+      ->check(CLI::Range(0, 1 << 24))
+      ->type_name("L");
+  command
+      .add_option_function<std::string>(
+          "--data",
+          [options](const std::string& text) {
+            options->data = find_data(text);
+            if (!options->data) {
+              throw CLI::ValidationError(
+                  fmt::format("--data is '{}'; it must be one of integers|floats|special|huge.", text));
+            }
+          },
+          "Kind of numbers (default: drawn)")
+      ->type_name("integers|floats|special|huge");
+  command.add_option("--jobs", options->jobs, "Layers checked at the same time (default: one for each core)")
+      ->check(CLI::Range(1, static_cast<int>(kCrashSlots)))
+      ->type_name("N");
+  command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
+  command.add_flag("--small-chunks", options->small_chunks, "Shrink the chosen schedule's chunks of steps");
+  command.callback([options, &exit_code] { exit_code = run_verify(*options); });
+}
+
+}  // namespace convsmith::cli

@@ -1,0 +1,57 @@
+// Runs a .vir file: a vector program as text, with a comment line that says what to call it with:
+//
+//   # run in=256 weights=256 out=256 scratch=64 steps=10 step_end=8
+//
+// in, weights, out and scratch are sizes in floats (scratch: at least what the program asks for); every other
+// word is the value of an argument slot by its name in codegen/args.def; what is not named is 0. Inputs are
+// drawn from a seed. The program runs on every back end whose vectors have as many lanes as the program, and
+// all must leave the bits in `out` that the interpreter leaves. Used by verify and compare.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/check_layer.hpp"
+#include "cli/placed_array.hpp"
+#include "cli/random_layer.hpp"
+#include "codegen/kernel.hpp"
+#include "codegen/vir.hpp"
+#include "convsmith/error.hpp"
+
+namespace convsmith::cli {
+
+struct VirCall {
+  int64_t in = 0;  // floats
+  int64_t weights = 0;
+  int64_t out = 0;
+  int64_t scratch = 0;
+  KernelArgs args{};  // integers only
+};
+
+// The `# run` line of a file; an error says what is wrong with it or that there is none.
+Result<VirCall> parse_vir_call(std::string_view text, const vir::Program& program);
+
+// The arrays of a call, inputs drawn from a seed, `place` as PlacedArray takes it.
+class VirArrays {
+ public:
+  VirArrays(const VirCall& call, DataKind data, uint64_t seed, Place place);
+  const KernelArgs& args() const { return args_; }
+  std::vector<float> out() const { return {out_.data(), out_.data() + out_.size()}; }
+  bool is_intact() const;
+
+ private:
+  PlacedArray in_;
+  PlacedArray weights_;
+  PlacedArray out_;
+  PlacedArray scratch_;
+  KernelArgs args_;
+};
+
+// Runs the program on every one of `back_ends` that has its number of lanes, `guard` as in CheckOptions.
+// Returns what differs, empty if nothing does; `ran` counts the back ends.
+Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCall& call, DataKind data, uint64_t seed,
+                                       const std::vector<BackEnd>& back_ends, bool guard, int& ran);
+
+}  // namespace convsmith::cli

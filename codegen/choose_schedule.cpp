@@ -1,0 +1,249 @@
+#include "codegen/choose_schedule.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace convsmith {
+
+namespace {
+
+using ir::Schedule;
+using ir::StepKind;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A register tile: `rows` accumulators high, `vectors` wide.
+struct TileShape {
+  int64_t rows;
+  int64_t vectors;
+};
+
+// Collects steps; splits and roles whose factor is 1 leave the nest as it is.
+class Steps {
+ public:
+  void add(StepKind kind, std::vector<std::string> loops) { schedule_.push_back({kind, std::move(loops), 0}); }
+  void split(const std::string& loop, int64_t factor) { schedule_.push_back({StepKind::kSplit, {loop}, factor}); }
+  Schedule take() { return std::move(schedule_); }
+
+ private:
+  Schedule schedule_;
+};
+
+// Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
+constexpr int64_t kEnoughAccumulators = 10;
+
+// Rows of accumulators that leave four registers for shared vectors and for the epilogue.
+int64_t rows_that_fit(const Target& target, int64_t vectors) { return (target.vector_registers - 4) / vectors; }
+
+// Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
+// vector needs a load for each FMA, hence its price.
+TileShape filter_tile(const Problem& p, const Target& target) {
+  const int64_t total = ceil_div(p.group_filters(), target.lanes);
+  TileShape best{1, 1};
+  double best_cost = 1e30;
+  for (const int64_t vectors : {2, 3, 1, 4}) {
+    const int64_t rows = std::min(rows_that_fit(target, vectors), (target.vector_registers - 1 - vectors) / vectors);
+    double cost = 0;
+    for (int64_t left = total; left > 0; left -= vectors) {
+      const int64_t width = std::min(left, vectors);
+      const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
+      const double idle = std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
+      cost += static_cast<double>(width) * loads * idle;
+    }
+    if (vectors <= total && cost < best_cost - 1e-9) {
+      best_cost = cost;
+      best = {rows, vectors};
+    }
+  }
+  // Displacements of a tile's rows are 32 bits.
+  while (best.rows > 1 && best.rows * p.stride * p.channels * 4 > (int64_t{1} << 29)) best.rows /= 2;
+  return best;
+}
+
+// Lanes over steps: filters of a block, and vectors of steps beside them.
+TileShape step_tile(const Problem& p, const Target& target) {
+  const int64_t most = std::min<int64_t>(target.lanes, target.vector_registers == 32 ? 8 : 6);
+  const int64_t blocks = ceil_div(p.group_filters(), most);
+  const int64_t filters = ceil_div(p.group_filters(), blocks);
+  // Vectors of x, accumulators, one weight; a mask may need a vector as well.
+  const int64_t vectors = std::clamp<int64_t>((target.vector_registers - 2) / (filters + 1), 1, 8);
+  return {filters, vectors};
+}
+
+// The largest divisor of `items` whose unrolled body stays small.
+int64_t unroll_factor(int64_t items, int64_t fma_count) {
+  for (int64_t u = std::clamp<int64_t>(64 / fma_count, 1, 8); u > 1; --u) {
+    if (items % u == 0) return u;
+  }
+  return 1;
+}
+
+// Shuffles that turn `rows` rows into `columns` columns, see Lowerer::transpose.
+int64_t shuffles(int64_t lanes, int64_t rows, int64_t columns) {
+  const int64_t groups = ceil_div(std::min(rows, lanes), 4);
+  const int64_t zips = groups * ((columns > 2 ? 4 : 2) + std::min<int64_t>(4, columns));
+  if (lanes == 4) return zips;
+  return zips + columns + (lanes == 16 ? 2 * std::min<int64_t>(8, columns) : 0);
+}
+
+bool direct_steps(const Problem& p) {
+  return p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.channels == 1);
+}
+
+// Shuffles, loads and stores that turn `rows` by `columns` floats, both rounded up to blocks.
+double turning(int64_t lanes, int64_t rows, int64_t columns) {
+  double cycles = 0;
+  for (int64_t left = columns; left > 0; left -= lanes) {
+    cycles += static_cast<double>(shuffles(lanes, std::min(rows, lanes), std::min(left, lanes)) + lanes);
+  }
+  return cycles;
+}
+
+// Floats of scratch that a staged tile of all groups takes.
+double scratch_floats(const Problem& p, int64_t tile_steps) {
+  const double reach = static_cast<double>((p.taps - 1) * p.dilation) / static_cast<double>(p.stride);
+  const double slab = static_cast<double>(p.stride * p.channels) * (static_cast<double>(tile_steps) + reach);
+  return slab + static_cast<double>(p.filters * tile_steps);
+}
+
+// Channels-last only: estimated cycles for `lanes` output steps of the whole layer. Lanes over filters
+// idle when there are few filters in a group; lanes over steps pay for turning input and output.
+bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
+  const int64_t lanes = target.lanes;
+  const auto reduction = static_cast<double>(p.taps * p.group_channels());
+  const auto groups = static_cast<double>(p.groups);
+  const double over_filters = 0.54 * groups * static_cast<double>(lanes * ceil_div(p.group_filters(), lanes)) * reduction;
+  double over_steps = 0.54 * reduction * static_cast<double>(p.filters);
+  const double tile_steps = static_cast<double>(step_tile(p, target).vectors * lanes);
+  if (!direct_steps(p)) {
+    const auto phases = static_cast<double>(p.taps == 1 ? 1 : p.stride / std::gcd(p.stride, p.dilation));
+    // A slab reaches (taps-1)*dilation positions beyond its tile.
+    const double reach = static_cast<double>((p.taps - 1) * p.dilation) / static_cast<double>(p.stride);
+    over_steps += phases * (1.0 + reach / tile_steps) * turning(lanes, lanes, p.channels);
+  }
+  if (p.filters > 1) over_steps += turning(lanes, lanes, p.filters);
+  const bool fits = 4.0 * scratch_floats(p, step_tile(p, target).vectors * lanes) < static_cast<double>(target.l2_bytes);
+  return fits && over_steps < over_filters;
+}
+
+void add_unroll(Steps& steps, const char* loop, const char* inner, int64_t factor) {
+  if (factor == 1) return;
+  steps.split(loop, factor);
+  steps.add(StepKind::kUnroll, {inner});
+}
+
+// Steps of one chunk, so that the input of all filter blocks' passes comes from the second cache; 0
+// where there is only one pass.
+int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes) {
+  if (passes == 1) return 0;
+  const int64_t row = 4 * p.stride * p.channels;
+  return std::max<int64_t>(8, target.l2_bytes / 3 / row / tile_steps) * tile_steps;
+}
+
+Schedule lanes_over_filters(const Problem& p, const Target& target) {
+  const TileShape tile = filter_tile(p, target);
+  const int64_t block = tile.vectors * target.lanes;
+  const bool fuse = p.groups == 1 && (p.dilation == 1 || p.taps == 1);
+  const int64_t passes = ceil_div(p.group_filters(), block);
+  const int64_t chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
+  const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  if (fuse) steps.add(StepKind::kFuse, {"k", "c"});
+  steps.split("f", block);
+  if (tile.vectors > 1) {
+    steps.split("f1", target.lanes);
+    steps.add(StepKind::kTile, {"f1"});
+  }
+  steps.add(StepKind::kLanes, {tile.vectors > 1 ? "f2" : "f1"});
+  std::vector<std::string> order = {"n", "g", "b"};
+  std::vector<std::string> tiles;
+  if (chunk > 0) {
+    steps.split("o", chunk);
+    steps.split("o1", tile.rows);
+    steps.add(StepKind::kTile, {"o2"});
+    order.insert(order.end(), {"o", "f", "o1"});
+    tiles = {"o2"};
+  } else {
+    order.insert(order.end(), {"f", "o"});
+    if (tile.rows > 1) {
+      steps.split("o", tile.rows);
+      steps.add(StepKind::kTile, {"o1"});
+      tiles = {"o1"};
+    }
+  }
+  order.insert(order.end(), tiles.begin(), tiles.end());
+  order.emplace_back("f1");
+  if (tile.vectors > 1) order.emplace_back("f2");
+  if (!fuse) order.emplace_back("k");
+  order.emplace_back(fuse ? "r" : "c");
+  add_unroll(steps, fuse ? "r" : "c", fuse ? "r1" : "c1", unroll);
+  if (unroll > 1) order.emplace_back(fuse ? "r1" : "c1");
+  steps.add(StepKind::kReorder, std::move(order));
+  return steps.take();
+}
+
+Schedule lanes_over_channels(const Problem& p, const Target& target) {
+  const int64_t vectors = std::min<int64_t>(2, ceil_div(p.groups, target.lanes));
+  int64_t rows = target.vector_registers == 32 ? (vectors == 2 ? 12 : 16) : (vectors == 2 ? 5 : 10);
+  while (rows > 1 && rows * p.stride * p.channels * 4 > (int64_t{1} << 29)) rows /= 2;
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  steps.split("g", vectors * target.lanes);
+  if (vectors > 1) {
+    steps.split("g1", target.lanes);
+    steps.add(StepKind::kTile, {"g1"});
+  }
+  steps.add(StepKind::kLanes, {vectors > 1 ? "g2" : "g1"});
+  std::vector<std::string> order = {"n", "b", "o", "g", "f"};
+  if (rows > 1) {
+    steps.split("o", rows);
+    steps.add(StepKind::kTile, {"o1"});
+    order.emplace_back("o1");
+  }
+  order.emplace_back("g1");
+  if (vectors > 1) order.emplace_back("g2");
+  order.insert(order.end(), {"k", "c"});
+  steps.add(StepKind::kReorder, std::move(order));
+  return steps.take();
+}
+
+Schedule lanes_over_steps(const Problem& p, const Target& target) {
+  const TileShape tile = step_tile(p, target);
+  const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  steps.split("o", tile.vectors * target.lanes);
+  if (tile.vectors > 1) {
+    steps.split("o1", target.lanes);
+    steps.add(StepKind::kTile, {"o1"});
+  }
+  steps.add(StepKind::kLanes, {tile.vectors > 1 ? "o2" : "o1"});
+  // Channels-last: all groups are staged at once.
+  std::vector<std::string> order = {"n", "b", "o", "g", "f"};
+  if (p.layout == Layout::kChannelsFirst) order = {"n", "g", "b", "o", "f"};
+  if (tile.rows > 1) {
+    steps.split("f", tile.rows);
+    steps.add(StepKind::kTile, {"f1"});
+    order.emplace_back("f1");
+  }
+  order.emplace_back("o1");
+  if (tile.vectors > 1) order.emplace_back("o2");
+  order.insert(order.end(), {"k", "c"});
+  add_unroll(steps, "c", "c1", unroll);
+  if (unroll > 1) order.emplace_back("c1");
+  steps.add(StepKind::kReorder, std::move(order));
+  if (!direct_steps(p)) steps.add(StepKind::kStage, {});
+  return steps.take();
+}
+
+}  // namespace
+
+Schedule choose_schedule(const Problem& p, const Target& target) {
+  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(p, target);
+  const bool depthwise = p.groups > 1 && p.group_channels() == 1 && p.group_filters() == 1;
+  if (depthwise) return lanes_over_channels(p, target);
+  return prefers_lanes_over_steps(p, target) ? lanes_over_steps(p, target) : lanes_over_filters(p, target);
+}
+
+}  // namespace convsmith

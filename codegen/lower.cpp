@@ -1,0 +1,317 @@
+#include "codegen/lower.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "codegen/lowerer.hpp"
+#include "codegen/vir_verify.hpp"
+#include "frontend/check.hpp"
+#include "ir/band.hpp"
+#include "ir/nest_verify.hpp"
+
+namespace convsmith {
+
+namespace lowering {
+
+using ir::Loop;
+using ir::Role;
+
+namespace {
+
+// The integer algebra of band_at, as vir.
+struct VirInts {
+  vir::Builder& b;
+  I constant(int64_t n) { return b.iconst(n); }
+  I add(I a, I c) { return b.iadd(a, c); }
+  I addc(I a, int64_t n) { return b.iaddc(a, n); }
+  I sub(I a, I c) { return b.isub(a, c); }
+  I mulc(I a, int64_t n) { return b.imulc(a, n); }
+  I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }
+  I min(I a, I c) { return b.imin(a, c); }
+  I max(I a, I c) { return b.imax(a, c); }
+};
+
+// Address offsets inside a tile are 32-bit displacements.
+constexpr int64_t kMaxOffset = int64_t{1} << 30;
+
+int64_t innermost_serial_step(const ir::LoopNest& nest, Dim dim) {
+  int64_t step = 1;
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim && loop.role == Role::kSerial) step = loop.step;
+  }
+  return step;
+}
+
+tl::unexpected<Error> refuse(std::string what) {
+  return make_error(ErrorCode::kInvalidSpec, fmt::format("This schedule can't be compiled: {}.", what));
+}
+
+}  // namespace
+
+Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string name)
+    : nest_(nest),
+      p_(nest.problem),
+      target_(target),
+      b_(std::move(name), target.lanes),
+      lanes_(ir::lanes_dim(nest).value()),
+      layout_(ir::pack_layout(nest)),
+      parallel_(ir::parallel_blocks(nest)) {
+  tile_steps_ = innermost_serial_step(nest, Dim::kStep);
+  unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
+  const bool channels_last = p_.layout == Layout::kChannelsLast;
+  transposes_output_ = ir::transposes_output(nest);
+  in_row_ = channels_last ? 4 * p_.channels : 4;
+  out_row_ = channels_last ? 4 * p_.filters : 4;
+  if (nest.staged) {
+    // An odd number of vectors, so that rows do not share cache sets.
+    const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
+    const int64_t vectors = (width + lanes() - 1) / lanes();
+    slab_pitch_ = (vectors | 1) * lanes();
+    slab_channels_ = ir::extent_inside_steps(nest, Dim::kGroup) * p_.group_channels();
+    slab_bytes_ = 4 * slab_pitch_ * p_.stride * slab_channels_;
+  }
+}
+
+Result<void> Lowerer::check() const {
+  for (size_t i = 0; i < nest_.loops.size(); ++i) {
+    const Loop& l = nest_.loops[i];
+    if (l.role == Role::kLanes && ir::loop_extent(nest_, i) != lanes()) {
+      return refuse(fmt::format("the lanes loop must have {} iterations on {}", lanes(), target_.name));
+    }
+    if (l.role == Role::kTile && l.dim != lanes_ && l.dim != (lanes_over_steps() ? Dim::kFilter : Dim::kStep)) {
+      return refuse(fmt::format("a tile over {} does not fit these lanes", ir::kDimLetters[static_cast<size_t>(l.dim)]));
+    }
+    const bool splits_taps = l.dim == Dim::kTap && l.step != 1;
+    const bool splits_twice = (l.dim == Dim::kChannel || l.dim == Dim::kReduction) && l.role == Role::kSerial && l.step == 1 &&
+                              !first_loop_of(i);
+    if (splits_taps || splits_twice) return refuse("the reduction may only be split once, over channels, to unroll it");
+  }
+  const int64_t reduction = p_.group_channels();
+  if (reduction % unroll_ != 0) {
+    return refuse(fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group", unroll_, reduction));
+  }
+  if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
+  // The farthest offset that a tile or a transpose addresses.
+  const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_;
+  if (rows * p_.stride * in_row_ > kMaxOffset || rows * out_row_ > kMaxOffset ||
+      lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset || unroll_ * layout_.block * 4 > kMaxOffset) {
+    return refuse("rows of the input or output lie too far apart for one tile");
+  }
+  return {};
+}
+
+Result<vir::Program> Lowerer::run() {
+  if (auto ok = check(); !ok) return tl::unexpected(ok.error());
+  prologue();
+  Cover cover;
+  cover.groups = p_.groups;
+  cover.filters = p_.group_filters();
+  const I pad = b_.arg_int(Arg::kPadLeft);
+  const P in = b_.padd(b_.arg_ptr(Arg::kIn), b_.imulc(pad, -in_row_));
+  loop(0, {in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)}, cover);
+  vir::Program program = b_.take();
+  if (auto ok = vir::verify(program); !ok) return tl::unexpected(ok.error());
+  return program;
+}
+
+void Lowerer::prologue() {
+  const bool channels_last = p_.layout == Layout::kChannelsLast;
+  if (channels_last) {
+    in_channel_.bytes = 4;
+    out_channel_.bytes = 4;
+  } else {
+    in_channel_.reg = b_.imulc(b_.arg_int(Arg::kInChannel), 4);
+    out_channel_.reg = b_.imulc(b_.arg_int(Arg::kOutChannel), 4);
+  }
+  in_item_ = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
+  out_item_ = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
+  if (!lanes_over_steps()) return;
+  // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
+  const int64_t filters = ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
+  b_.set_scratch_bytes(slab_bytes_ + (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0));
+}
+
+bool Lowerer::first_loop_of(size_t i) const {
+  return std::none_of(nest_.loops.begin(), nest_.loops.begin() + static_cast<std::ptrdiff_t>(i),
+                      [&](const Loop& l) { return l.dim == nest_.loops[i].dim && l.role != Role::kBand; });
+}
+
+bool Lowerer::serial_inside(size_t i, Dim dim) const {
+  return std::any_of(nest_.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest_.loops.end(),
+                     [&](const Loop& l) { return l.dim == dim && l.role == Role::kSerial; });
+}
+
+P Lowerer::moved(P p, I count, const Stride& stride) {
+  return b_.padd(p, stride.reg ? b_.imul(count, *stride.reg) : b_.imulc(count, stride.bytes));
+}
+
+void Lowerer::advance(P p, const Stride& stride) {
+  if (stride.reg) {
+    b_.padd(p, p, *stride.reg);
+  } else if (stride.bytes != 0) {
+    b_.paddc(p, p, stride.bytes);
+  }
+}
+
+Stride Lowerer::times(const Stride& stride, int64_t n) {
+  if (stride.reg) return {0, n == 1 ? *stride.reg : b_.imulc(*stride.reg, n)};
+  return {stride.bytes * n, {}};
+}
+
+void Lowerer::loop(size_t i, const Cursor& at, const Cover& cover) {
+  const Loop& l = nest_.loops[i];
+  if (l.role != Role::kSerial && l.role != Role::kBand) return tile(at, cover);
+  if (l.role == Role::kBand) return band_loop(i, at, cover);
+  switch (l.dim) {
+    case Dim::kSample: return sample_loop(i, at, cover);
+    case Dim::kGroup:
+    case Dim::kFilter: return block_loop(i, at, cover);
+    case Dim::kStep: return serial_inside(i, Dim::kStep) ? chunk_loop(i, at, cover) : step_loop(i, at, cover);
+    default: return tile(at, cover);
+  }
+}
+
+void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
+  const I begin = b_.arg_int(Arg::kSampleBegin);
+  const I count = b_.isub(b_.arg_int(Arg::kSampleEnd), begin);
+  const Stride in{0, b_.imulc(b_.arg_int(Arg::kInSample), 4)};
+  const Stride out{0, b_.imulc(b_.arg_int(Arg::kOutSample), 4)};
+  const Cursor here{moved(at.in, begin, in), moved(at.out, begin, out), at.weights};
+  b_.loop(count, "n", [&] {
+    loop(i + 1, here, cover);
+    advance(here.in, in);
+    advance(here.out, out);
+  });
+}
+
+// A loop over groups or filters: whole blocks in a vir loop, the smaller last one apart. The
+// outermost one over the parallel dimension covers the blocks that the call asks for.
+void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
+  const Loop& l = nest_.loops[i];
+  const bool groups = l.dim == Dim::kGroup;
+  const bool units = !groups || layout_.units_are_groups;
+  const int64_t extent = groups ? cover.groups : cover.filters;
+  const int64_t whole = extent / l.step;
+  const int64_t rest = extent % l.step;
+  const int64_t weights = units ? l.step / layout_.block * layout_.block_floats(layout_.block) : l.step * layout_.outer_floats();
+  const bool in_tile = cover.steps > 0;
+  const Stride in = groups ? times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels()) : Stride{};
+  const Stride out = times(in_tile ? out_item_ : out_channel_, groups ? l.step * p_.group_filters() : l.step);
+  const Stride packed{4 * weights, {}};
+  const auto body = [&](const Cursor& here, int64_t count) {
+    Cover inner = cover;
+    (groups ? inner.groups : inner.filters) = count;
+    loop(i + 1, here, inner);
+  };
+  const bool parallel = l.dim == parallel_.dim && first_loop_of(i);
+  if (!parallel && whole == 1 && rest == 0) return body(at, l.step);
+  const I begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
+  const I end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(whole + (rest > 0 ? 1 : 0));
+  const Cursor here{groups ? moved(at.in, begin, in) : at.in, moved(at.out, begin, out), moved(at.weights, begin, packed)};
+  if (whole > 0) {
+    const I count = b_.isub(b_.imin(end, b_.iconst(whole)), begin);
+    b_.loop(count, ir::loop_name(nest_, i), [&] {
+      body(here, l.step);
+      advance(here.in, in);
+      advance(here.out, out);
+      advance(here.weights, packed);
+    });
+  }
+  if (rest > 0) {
+    b_.if_less(b_.iconst(whole), end, ir::loop_name(nest_, i) + ".rest", [&] { body(here, rest); });
+  }
+}
+
+void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
+  const I o = b_.icopy(b_.arg_int(Arg::kStepBegin));
+  const I o_end = b_.arg_int(Arg::kStepEnd);
+  b_.while_less(o, o_end, "band", [&] {
+    VirInts z{b_};
+    const ir::Band<I> band = ir::band_at(z, p_, o, o_end, b_.arg_int(Arg::kSteps), b_.arg_int(Arg::kPadLeft));
+    Cover inner = cover;
+    inner.step_begin = o;
+    inner.step_end = band.end;
+    inner.tap_begin = band.tap_begin;
+    inner.tap_count = b_.isub(band.tap_end, band.tap_begin);
+    const I position = b_.iadd(b_.imulc(o, p_.stride), b_.imulc(band.tap_begin, p_.dilation));
+    const Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights};
+    loop(i + 1, here, inner);
+    b_.icopy(o, band.end);
+  });
+}
+
+// An outer loop over steps: a chunk small enough for a cache, which the loops inside pass several
+// times.
+void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
+  const int64_t step = nest_.loops[i].step;
+  const I o = b_.icopy(*cover.step_begin);
+  const Cursor here{b_.pcopy(at.in), b_.pcopy(at.out), at.weights};
+  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
+    Cover inner = cover;
+    const I next = b_.iaddc(o, step);
+    inner.step_begin = o;
+    inner.step_end = b_.imin(next, *cover.step_end);
+    loop(i + 1, here, inner);
+    b_.icopy(o, next);
+    advance(here.in, {step * p_.stride * in_row_, {}});
+    advance(here.out, {step * out_row_, {}});
+  });
+}
+
+// Whole tiles, then smaller ones for what is left: half as high each time, or, where lanes run over
+// steps, a third as wide, then single vectors.
+void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
+  const I o = b_.icopy(*cover.step_begin);
+  const Cursor here{b_.pcopy(at.in), b_.pcopy(at.out), at.weights};
+  if (lanes_over_steps()) {
+    const int64_t vectors = tile_steps_ / lanes();
+    steps_of_height(i, o, here, cover, tile_steps_);
+    if (vectors > 3) steps_of_height(i, o, here, cover, vectors / 3 * lanes());
+    ragged_steps(i, o, here, cover);
+    return;
+  }
+  for (int64_t height = tile_steps_; height >= 1; height /= 2) steps_of_height(i, o, here, cover, height);
+}
+
+void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height) {
+  const I last = height == 1 ? *cover.step_end : b_.iaddc(*cover.step_end, 1 - height);
+  b_.while_less(o, last, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
+    Cover inner = cover;
+    inner.steps = height;
+    tile_entry(i, at, inner);
+    b_.iaddc(o, o, height);
+    advance(at.in, {height * p_.stride * in_row_, {}});
+    advance(at.out, {height * out_row_, {}});
+  });
+}
+
+void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) {
+  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i) + ".rest", [&] {
+    Cover inner = cover;
+    inner.steps = lanes();
+    inner.valid = b_.imin(b_.isub(*cover.step_end, o), b_.iconst(lanes()));
+    tile_entry(i, at, inner);
+    b_.iaddc(o, o, lanes());
+    advance(at.in, {lanes() * p_.stride * in_row_, {}});
+    advance(at.out, {lanes() * out_row_, {}});
+  });
+}
+
+void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
+  Cursor inner = nest_.staged ? stage(at, cover) : at;
+  if (!transposes_output_) return loop(i + 1, inner, cover);
+  inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
+  loop(i + 1, inner, cover);
+  transpose_sums(at.out, cover);
+}
+
+}  // namespace lowering
+
+Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name) {
+  if (auto ok = ir::verify_lowerable(nest); !ok) return tl::unexpected(ok.error());
+  return lowering::Lowerer(nest, target, std::move(name)).run();
+}
+
+}  // namespace convsmith

@@ -1,0 +1,17 @@
+// The only lowering: a scheduled loop nest becomes one vir program, the complete layer for every
+// batch, length and part of the output. Called by runtime/compile; fails with a sentence where the
+// schedule (perhaps the user's own) does not fit the target.
+#pragma once
+
+#include <string>
+
+#include "codegen/target.hpp"
+#include "codegen/vir.hpp"
+#include "convsmith/error.hpp"
+#include "ir/nest.hpp"
+
+namespace convsmith {
+
+Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name);
+
+}  // namespace convsmith

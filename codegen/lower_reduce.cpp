@@ -1,0 +1,130 @@
+// One register tile: accumulators from +0, then the sum over the band's taps and all channels, in
+// ascending order.
+#include <numeric>
+
+#include "codegen/lowerer.hpp"
+#include "frontend/check.hpp"
+
+namespace convsmith::lowering {
+
+void Lowerer::tile(const Cursor& at, const Cover& cover) {
+  Tile t;
+  t.at = at;
+  t.cover = cover;
+  t.units = layout_.units_are_groups ? cover.groups : cover.filters;
+  t.rows = lanes_over_steps() ? t.units : cover.steps;
+  t.vectors = lanes_over_steps() ? cover.steps / lanes() : (t.units + lanes() - 1) / lanes();
+  // Staged vectors are whole; vectors over filters are read from padded weights.
+  if (lanes_over_steps() && !nest_.staged && cover.valid) t.mask = b_.first(*cover.valid);
+  if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
+  for (int64_t i = 0; i < t.rows * t.vectors; ++i) t.acc.push_back(b_.constant(0.0F));
+  reduce(t);
+  finish(t);
+}
+
+std::optional<M> Lowerer::unit_mask(int64_t units) {
+  if (units % lanes() == 0) return std::nullopt;
+  return b_.first(b_.iconst(units % lanes()));
+}
+
+void Lowerer::reduce(Tile& t) {
+  const int64_t width = layout_.width(t.units);
+  const P weights = moved(t.at.weights, *t.cover.tap_begin, {4 * p_.group_channels() * width, {}});
+  if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
+  if (!nest_.fused()) return taps(t, weights);
+  const P in = b_.pcopy(t.at.in);
+  const I count = b_.imulc(*t.cover.tap_count, p_.group_channels() / unroll_);
+  b_.loop(count, "r", [&] {
+    for (int64_t j = 0; j < unroll_; ++j) item(t, in, 4 * j, weights, 4 * width * j);
+    advance(in, {4 * unroll_, {}});
+    advance(weights, {4 * width * unroll_, {}});
+  });
+}
+
+void Lowerer::taps(Tile& t, P weights) {
+  const bool phases = nest_.staged && p_.stride > 1;
+  const P in = phases ? t.at.in : b_.pcopy(t.at.in);
+  const I tap = b_.iconst(0);  // counted from the band's first; used with phases only
+  const I count = b_.icopy(*t.cover.tap_count);
+  b_.loop(count, "k", [&] {
+    channels(t, phases ? tap_pointer(tap, in) : in, weights);
+    advance(weights, {4 * layout_.width(t.units) * p_.group_channels(), {}});
+    if (phases) {
+      b_.iaddc(tap, tap, 1);
+    } else {
+      advance(in, {p_.dilation * (nest_.staged ? 4 : in_row_), {}});
+    }
+  });
+}
+
+// Where the staged vectors of a tap begin: position tap*dilation lies in phase (that mod stride), at
+// step (that div stride).
+P Lowerer::tap_pointer(I tap, P slab) {
+  const I position = b_.imulc(tap, p_.dilation);
+  const I step = b_.idivc(position, p_.stride);
+  const I phase = b_.isub(position, b_.imulc(step, p_.stride));
+  return moved(moved(slab, step, {4, {}}), phase, {4 * slab_pitch_ * slab_channels_, {}});
+}
+
+// All channels of one tap. `weights` and `in` are left as they are.
+void Lowerer::channels(const Tile& t, P in, P weights) {
+  const int64_t row = 4 * layout_.width(t.units);
+  const auto items = [&](P x, P w) {
+    for (int64_t j = 0; j < unroll_; ++j) {
+      if (in_item_.reg) {
+        item(t, x, 0, w, row * j);
+        if (p_.group_channels() > 1) advance(x, in_item_);
+      } else {
+        item(t, x, in_item_.bytes * j, w, row * j);
+      }
+    }
+  };
+  const int64_t trips = p_.group_channels() / unroll_;
+  if (trips == 1 && (!in_item_.reg || p_.group_channels() == 1)) return items(in, weights);
+  const P x = b_.pcopy(in);
+  if (trips == 1) return items(x, weights);
+  const P w = b_.pcopy(weights);
+  b_.loop(b_.iconst(trips), "c", [&] {
+    items(x, w);
+    if (!in_item_.reg) advance(x, times(in_item_, unroll_));
+    advance(w, {row * unroll_, {}});
+  });
+}
+
+// One (tap, channel): the vectors that several accumulators share are loaded first, the others one
+// by one into the same register.
+void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset) {
+  const int64_t bytes = b_.vector_bytes();
+  const auto shared_count = static_cast<size_t>(t.vectors);
+  std::vector<V> shared(shared_count);
+  for (size_t v = 0; v < shared_count; ++v) {
+    shared[v] = b_.vec();
+    const auto offset = static_cast<int64_t>(v) * bytes;
+    if (!lanes_over_steps()) {
+      b_.load(shared[v], weights, weight_offset + offset);
+    } else if (t.mask) {
+      b_.load(shared[v], in, in_offset + offset, *t.mask);
+    } else {
+      b_.load(shared[v], in, in_offset + offset);
+    }
+  }
+  for (int64_t a = 0; a < t.rows; ++a) {
+    const V own = b_.vec();
+    if (lanes_over_steps()) b_.bcast(own, weights, weight_offset + 4 * a);
+    if (lanes_ == Dim::kFilter) b_.bcast(own, in, in_offset + a * p_.stride * in_row_);
+    for (int64_t v = 0; v < t.vectors; ++v) {
+      if (lanes_ == Dim::kGroup) {
+        const int64_t offset = in_offset + a * p_.stride * in_row_ + v * bytes;
+        if (t.mask && v + 1 == t.vectors) {
+          b_.load(own, in, offset, *t.mask);
+        } else {
+          b_.load(own, in, offset);
+        }
+      }
+      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
+    }
+  }
+}
+
+}  // namespace convsmith::lowering

@@ -1,0 +1,142 @@
+// The state of one lowering; internal to lower*.cpp. The loops of the nest become vir blocks from
+// the outside in (lower.cpp) down to the register tile: its reduction (lower_reduce.cpp) and its
+// epilogue (lower_store.cpp), with the staging copy for lanes over steps (lower_stage.cpp).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "codegen/target.hpp"
+#include "codegen/vir_builder.hpp"
+#include "convsmith/error.hpp"
+#include "ir/nest.hpp"
+#include "ir/pack_layout.hpp"
+
+namespace convsmith::lowering {
+
+using ir::Dim;
+using vir::Arg;
+using vir::I;
+using vir::M;
+using vir::P;
+using vir::V;
+
+// A distance in bytes: a constant, or a register that the prologue fills.
+struct Stride {
+  int64_t bytes = 0;
+  std::optional<I> reg;
+};
+
+// Where the current loops stand. `in` is the input of the first tap of the current output step.
+struct Cursor {
+  P in;
+  P out;
+  P weights;
+};
+
+// What the current loops cover: constants for groups and filters, registers for steps and taps.
+struct Cover {
+  int64_t groups = 0;
+  int64_t filters = 0;
+  int64_t steps = 0;           // of one tile; 0 outside the step loop
+  std::optional<I> valid;      // where fewer steps of the tile exist: how many, at most one vector
+  std::optional<I> step_begin; // of the current band or chunk
+  std::optional<I> step_end;
+  std::optional<I> tap_begin;  // of the current band
+  std::optional<I> tap_count;
+};
+
+class Lowerer {
+ public:
+  Lowerer(const ir::LoopNest& nest, const Target& target, std::string name);
+  Result<vir::Program> run();
+
+ private:
+  // lower.cpp: from the samples to the tile
+  Result<void> check() const;
+  void prologue();
+  void loop(size_t i, const Cursor& at, const Cover& cover);
+  void sample_loop(size_t i, const Cursor& at, const Cover& cover);
+  void block_loop(size_t i, const Cursor& at, const Cover& cover);
+  void band_loop(size_t i, const Cursor& at, const Cover& cover);
+  void step_loop(size_t i, const Cursor& at, const Cover& cover);
+  void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
+  void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height);
+  void ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover);
+  void tile_entry(size_t i, const Cursor& at, const Cover& cover);
+
+  // lower_reduce.cpp, lower_store.cpp: one register tile
+  struct Tile {
+    Cursor at;
+    Cover cover;
+    int64_t rows = 0;     // accumulator rows: steps, or filters where lanes run over steps
+    int64_t vectors = 0;  // vectors of a row
+    int64_t units = 0;    // filters or groups it covers
+    std::vector<V> acc;   // rows * vectors
+    std::optional<M> mask;  // of the input vectors, where they are not whole
+  };
+  void tile(const Cursor& at, const Cover& cover);
+  void reduce(Tile& t);
+  void taps(Tile& t, P weights);
+  P tap_pointer(I tap, P slab);
+  void channels(const Tile& t, P in, P weights);
+  void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
+  void finish(Tile& t);
+  void store_rows(Tile& t);
+  void store_filters(Tile& t);
+  void transpose_sums(P out, const Cover& cover);
+  void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
+  void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
+  void activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors, std::optional<M> last_mask);
+  V finish_vector(V acc, std::optional<V> bias);
+  std::optional<M> unit_mask(int64_t units);
+
+  // lower_stage.cpp
+  Cursor stage(const Cursor& at, const Cover& cover);
+  void stage_channels_last(P from, P slab, I steps, const Cover& cover);
+  void stage_channels_first(P from, P slab, I steps, const Cover& cover);
+  struct Matrix {
+    P from;               // row-major, neighbouring columns are neighbouring floats
+    int64_t row_bytes;
+    int64_t columns;
+    P to;                 // transposed: neighbouring rows become neighbouring floats
+    int64_t column_bytes;
+  };
+  void transpose_matrix(const Matrix& m, I rows);
+  void transpose_block(P from, int64_t row_bytes, int64_t columns, P to, int64_t column_bytes);
+  void copy_short(const Matrix& m, I rows);
+  std::vector<V> transpose(const std::vector<V>& rows, int64_t columns);
+
+  // Small helpers
+  bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
+  int64_t lanes() const { return target_.lanes; }
+  P moved(P p, I count, const Stride& stride);        // p + count * stride
+  void advance(P p, const Stride& stride);            // p += stride
+  Stride times(const Stride& stride, int64_t n);
+  bool first_loop_of(size_t i) const;
+  bool serial_inside(size_t i, Dim dim) const;
+
+  const ir::LoopNest& nest_;
+  const Problem& p_;
+  const Target& target_;
+  vir::Builder b_;
+  Dim lanes_;
+  ir::PackLayout layout_;
+  ir::ParallelBlocks parallel_;
+  int64_t tile_steps_ = 1;    // steps of a whole tile
+  int64_t unroll_ = 1;        // reduction items in the innermost loop's body
+  int64_t slab_channels_ = 0;  // that one staged tile holds
+  int64_t slab_pitch_ = 0;    // floats of one staged row
+  int64_t slab_bytes_ = 0;    // of the staged input, at the start of scratch
+  bool transposes_output_ = false;
+  // Distances
+  int64_t in_row_ = 0;        // bytes from one input position to the next
+  int64_t out_row_ = 0;       // bytes from one output step to the next
+  Stride in_channel_;         // from one input channel to the next
+  Stride out_channel_;
+  Stride in_item_;            // from one channel to the next as the tile reads it
+  Stride out_item_;           // from one filter to the next as the tile writes it
+};
+
+}  // namespace convsmith::lowering

@@ -1,0 +1,33 @@
+#include "codegen/machine_kernel.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace convsmith {
+
+namespace {
+
+class MachineKernel final : public Kernel {
+ public:
+  explicit MachineKernel(CodeBlock block)
+      : block_(std::move(block)),
+        function_(reinterpret_cast<KernelFunction>(reinterpret_cast<uintptr_t>(block_.execute_view()))) {}
+
+  void run(const KernelArgs& args) const noexcept override { function_(&args); }
+  size_t code_bytes() const override { return block_.size(); }
+
+ private:
+  CodeBlock block_;
+  KernelFunction function_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint8_t> code) {
+  Result<CodeBlock> block = memory.allocate(code.size());
+  if (!block) return tl::unexpected<Error>(std::move(block.error()));
+  std::memcpy(block->write_view(), code.data(), code.size());
+  return std::make_unique<MachineKernel>(std::move(*block));
+}
+
+}  // namespace convsmith

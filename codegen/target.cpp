@@ -1,0 +1,42 @@
+#include "codegen/target.hpp"
+
+#include "frontend/check.hpp"
+
+namespace convsmith {
+
+namespace {
+
+constexpr Target kTargets[] = {
+    {Isa::kBaseline, "baseline", 4, 16, false, false, 32 << 10, 256 << 10},
+    {Isa::kAvx2, "avx2", 8, 16, false, true, 32 << 10, 256 << 10},
+    {Isa::kAvx512, "avx512", 16, 32, true, true, 32 << 10, 1 << 20},
+};
+
+}  // namespace
+
+Isa detect_isa() {
+#if defined(__x86_64__)
+  // The compiler's run-time support checks both CPUID and that the system saves the registers.
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) {
+    return Isa::kBaseline;
+  }
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
+    return Isa::kAvx512;
+  }
+  return Isa::kAvx2;
+#else
+  return Isa::kBaseline;
+#endif
+}
+
+const Target& target_for(Isa isa) {
+  if (isa == Isa::kAuto) isa = detect_isa();
+  for (const Target& target : kTargets) {
+    if (target.isa == isa) return target;
+  }
+  fail_check(__FILE__, __LINE__, "no target row for this instruction set");
+}
+
+}  // namespace convsmith

@@ -1,0 +1,29 @@
+// The CPU as data: one row for each instruction set. Everything that depends on the machine and is
+// not an instruction encoding is read from here.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "convsmith/options.hpp"
+
+namespace convsmith {
+
+struct Target {
+  Isa isa;
+  std::string_view name;   // as --isa spells it
+  int lanes;               // 32-bit lanes of a vector register
+  int vector_registers;    // architectural vector registers
+  bool mask_registers;     // masks live in a file of their own (AVX-512); otherwise in vectors
+  bool fused_multiply_add; // false: back ends expand fma exactly
+  int64_t l1_bytes;        // a size that every such CPU has; schedules need no more than this
+  int64_t l2_bytes;
+};
+
+// The row of `isa`; kAuto gives the best one that this CPU runs.
+const Target& target_for(Isa isa);
+
+// The best instruction set that this CPU and operating system run.
+Isa detect_isa();
+
+}  // namespace convsmith

@@ -1,0 +1,103 @@
+// vir: a register-level vector program, the single contract of all back ends. Structured blocks,
+// mutable virtual registers of four kinds, addresses of the form pointer + constant. The meaning of
+// each operation is in vir_ops.def and, executable, in interp/. Built by lower and vmath through
+// Builder; read by the interpreter, x86/ and llvm/.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace convsmith::vir {
+
+enum class Kind : uint8_t { kPtr, kInt, kVec, kMask };
+constexpr int kKinds = 4;
+
+enum class Opcode : uint8_t {
+#define OP(enumerator, text, signature, meaning) enumerator,
+#include "codegen/vir_ops.def"
+#undef OP
+};
+
+enum class Arg : uint8_t {
+#define ARG(enumerator, text, type, meaning) enumerator,
+#include "codegen/args.def"
+#undef ARG
+};
+
+struct OpInfo {
+  std::string_view text;
+  std::string_view signature;
+  std::string_view meaning;
+};
+const OpInfo& info(Opcode op);
+std::string_view arg_text(Arg arg);
+constexpr int kOpcodes = 0
+#define OP(enumerator, text, signature, meaning) +1
+#include "codegen/vir_ops.def"
+#undef OP
+    ;
+constexpr int kArgs = 0
+#define ARG(enumerator, text, type, meaning) +1
+#include "codegen/args.def"
+#undef ARG
+    ;
+
+// Virtual registers, one type for each kind.
+struct P {
+  uint16_t id;
+};
+struct I {
+  uint16_t id;
+};
+struct V {
+  uint16_t id;
+};
+struct M {
+  uint16_t id;
+};
+
+// Registers stand in signature order; `imm` is the constant, address offset, slot or label index.
+struct Inst {
+  Opcode op;
+  std::array<uint16_t, 4> regs{};
+  int64_t imm = 0;
+  bool operator==(const Inst&) const = default;
+};
+
+struct Program {
+  std::string name;
+  int lanes = 0;
+  int64_t scratch_bytes = 0;
+  std::array<uint16_t, kKinds> registers{};  // how many of each kind
+  std::vector<std::string> labels;           // of blocks, by Inst::imm
+  std::vector<Inst> body;
+  bool operator==(const Program&) const = default;
+};
+
+// A register operand of one instruction.
+struct Use {
+  Kind kind = Kind::kPtr;
+  uint16_t id = 0;
+  bool read = false;
+  bool written = false;
+};
+// The register operands of `inst` in signature order, at most four.
+struct Uses {
+  std::array<Use, 4> items{};
+  int count = 0;
+  const Use* begin() const { return items.data(); }
+  const Use* end() const { return items.data() + count; }
+};
+Uses uses(const Inst& inst);
+
+inline bool opens_block(Opcode op) {
+  return op == Opcode::kLoop || op == Opcode::kWhile || op == Opcode::kIf;
+}
+
+// For each block opener its `end`, for each `end` its opener, 0 elsewhere. The program is verified.
+std::vector<int32_t> match_blocks(const Program& program);
+
+}  // namespace convsmith::vir

@@ -1,0 +1,14 @@
+// Checks that a vir program is well formed. A program that lower or vmath built and that fails is a
+// bug of ours; one that came as text is a user's mistake, hence the Result.
+#pragma once
+
+#include "codegen/vir.hpp"
+#include "convsmith/error.hpp"
+
+namespace convsmith::vir {
+
+// Blocks nest and close; registers are in range and written on every path before they are read;
+// loop counters are not written in their blocks; constants are in the range their operation allows.
+Result<void> verify(const Program& program);
+
+}  // namespace convsmith::vir

@@ -1,0 +1,90 @@
+#include "codegen/x86/assemble.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <memory>
+
+#include "codegen/x86/emitter.hpp"
+#include "codegen/x86/fold.hpp"
+#include "codegen/x86/isel.hpp"
+#include "codegen/x86/liveness.hpp"
+#include "codegen/x86/regalloc.hpp"
+
+namespace convsmith::x86 {
+
+namespace {
+
+// More than any instruction takes: its longest sequence with everything spilled, loop alignment, and a
+// constant of its own.
+constexpr size_t kMaxBytesPerInstruction = 128;
+constexpr size_t kMaxFrameBytes = 512;  // prologue and epilogue
+
+constexpr std::array<int, 6> kCalleeSaved = {3, 5, 12, 13, 14, 15};  // rbx rbp r12-r15
+
+void enter(Emitter& e, const Allocation& allocation) {
+  for (const int reg : kCalleeSaved) {
+    if ((allocation.general_registers >> reg & 1) != 0) e.push(Xbyak::Reg64(reg));
+  }
+  e.sub(e.rsp, static_cast<uint32_t>(Selector::frame_bytes(allocation)));
+  e.mov(e.qword[e.rsp], e.rdi);
+}
+
+void leave(Emitter& e, const Allocation& allocation) {
+  e.vzeroupper();
+  e.add(e.rsp, static_cast<uint32_t>(Selector::frame_bytes(allocation)));
+  for (size_t i = kCalleeSaved.size(); i-- > 0;) {
+    if ((allocation.general_registers >> kCalleeSaved[i] & 1) != 0) e.pop(Xbyak::Reg64(kCalleeSaved[i]));
+  }
+  e.ret();
+}
+
+Result<void> check_target(const vir::Program& program, const Target& target) {
+  if (!target.fused_multiply_add || target.lanes < 8) {
+    return make_error(ErrorCode::kUnavailable,
+                      fmt::format("the Xbyak back end makes AVX2 and AVX-512 code, not {}.", target.name));
+  }
+  if (program.lanes != target.lanes) {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("vir program '{}' has {} lanes; {} has {}.", program.name, program.lanes,
+                                  target.name, target.lanes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<MachineCode> assemble(const vir::Program& program, const Target& target) {
+  if (auto ok = check_target(program, target); !ok) return tl::unexpected<Error>(ok.error());
+  const std::vector<int32_t> match = vir::match_blocks(program);
+  const std::vector<Fold> folds = fold_operands(program, target);
+  const Liveness liveness = find_live_ranges(program, match, folds);
+  const auto allocation = allocate_registers(program, liveness, folds, target);
+  if (!allocation) return tl::unexpected<Error>(allocation.error());
+
+  // Not a vector: untouched pages cost nothing.
+  const size_t capacity = kMaxFrameBytes + kMaxBytesPerInstruction * program.body.size();
+  const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(capacity);
+  Emitter emitter(buffer.get(), capacity, target);
+  Selector selector(emitter, program, match, folds, liveness, *allocation, target);
+
+  MachineCode code;
+  code.spills = allocation->spills;
+  code.marks.reserve(program.body.size() + 3);
+  const auto mark = [&](int32_t inst) { code.marks.push_back({emitter.position(), inst}); };
+  mark(CodeMark::kPrologue);
+  enter(emitter, *allocation);
+  for (size_t i = 0; i < program.body.size(); ++i) {
+    if (folds[i].gone) continue;
+    mark(static_cast<int32_t>(i));
+    selector.select(i);
+  }
+  mark(CodeMark::kEpilogue);
+  leave(emitter, *allocation);
+  mark(CodeMark::kConstants);
+  code.constants_offset = emitter.finish();
+  code.bytes.assign(buffer.get(), buffer.get() + emitter.position());
+  return code;
+}
+
+}  // namespace convsmith::x86

@@ -1,0 +1,83 @@
+// Writes machine code: Xbyak's encoder over a plain buffer, with jumps, loop alignment, a constant
+// pool behind the code and the marks that tie code to instructions. Knows nothing of vir registers;
+// isel and assemble drive it. Code is position-independent and assumes that it is placed at a
+// multiple of 64 bytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "codegen/target.hpp"
+#include "codegen/x86/xbyak.hpp"
+
+namespace convsmith::x86 {
+
+using Condition = uint8_t;  // the low four bits of a conditional jump's opcode
+constexpr Condition kIfNotZero = 0x5;
+constexpr Condition kIfLess = 0xc;
+constexpr Condition kIfNotLess = 0xd;
+constexpr Condition kIfNotGreater = 0xe;
+
+// What a constant in the pool looks like.
+enum class ConstantKind : uint8_t {
+  kVector,  // 32 bytes, the value in each lane of 4 bytes
+  kLanes,   // 32 bytes, the lanes' numbers 0 1 2 ...
+  kQuad,    // 8 bytes
+  kWord,    // 4 bytes
+};
+
+class Emitter : public Xbyak::CodeGenerator {
+ public:
+  // The buffer must hold all that is emitted; running over it fails in finish().
+  Emitter(uint8_t* buffer, size_t capacity, const Target& target) : CodeGenerator(capacity, buffer) {
+    Xbyak::ClearError();
+    const auto kind = target.lanes == 16 ? Xbyak::Operand::ZMM : Xbyak::Operand::YMM;
+    for (int i = 0; i < target.vector_registers; ++i) vectors_[static_cast<size_t>(i)] = Xbyak::Xmm(kind, i);
+    for (int i = 0; i < 16; ++i) bases_[static_cast<size_t>(i)] = Xbyak::RegExp(Xbyak::Reg64(i));
+  }
+
+  // A vector register of the target's width.
+  const Xbyak::Xmm& vec(int index) const { return vectors_[static_cast<size_t>(index)]; }
+  // [register + offset]
+  Xbyak::RegExp memory(const Xbyak::Reg64& base, int64_t offset) const {
+    return bases_[static_cast<size_t>(base.getIdx())] + static_cast<size_t>(offset);
+  }
+  uint32_t position() const { return static_cast<uint32_t>(getSize()); }
+
+  // Jumps. A forward jump returns what bind() needs to point it here.
+  using Jump = uint32_t;
+  Jump jump_forward(Condition condition);
+  void bind(Jump jump);
+  void jump_back(Condition condition, uint32_t target);
+  void align_loop();
+
+  // The operand of the next instruction, which must be followed by constant_used(): its address is
+  // relative to the instruction's end. `immediate_bytes` of that instruction follow the address.
+  Xbyak::Address constant(ConstantKind kind, uint64_t value, bool broadcast = false);
+  void constant_used(int immediate_bytes = 0);
+
+  // Appends the pool and fixes the addresses into it; returns the offset of the first constant.
+  uint32_t finish();
+
+ private:
+  struct Constant {
+    ConstantKind kind;
+    uint64_t value;
+    uint32_t offset;
+  };
+  struct Reference {
+    uint32_t constant;      // index
+    uint32_t end;           // of the instruction
+    uint32_t displacement;  // offset of its four bytes
+  };
+  void append(const Constant& constant);
+
+  // Operands made once: Xbyak's are slow to build.
+  std::array<Xbyak::Xmm, 32> vectors_;
+  std::array<Xbyak::RegExp, 16> bases_;
+  std::vector<Constant> constants_;
+  std::vector<Reference> references_;
+};
+
+}  // namespace convsmith::x86

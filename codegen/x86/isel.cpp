@@ -1,0 +1,287 @@
+#include "codegen/x86/isel.hpp"
+
+#include <bit>
+
+#include "frontend/check.hpp"
+
+namespace convsmith::x86 {
+
+namespace {
+
+using vir::Inst;
+using vir::Opcode;
+using Xbyak::Operand;
+using Xbyak::Xmm;
+
+// Predicates of vcmpps that signal nothing for a quiet NaN.
+constexpr uint8_t kCompareEqual = 0x00;
+constexpr uint8_t kCompareUnordered = 0x03;
+constexpr uint8_t kCompareLess = 0x11;
+constexpr uint8_t kCompareLessEqual = 0x12;
+constexpr uint8_t kCompareGreaterEqual = 0x1d;
+constexpr uint8_t kCompareGreater = 0x1e;
+
+}  // namespace
+
+Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
+                   const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
+                   const Target& target)
+    : e_(emitter),
+      program_(program),
+      match_(match),
+      folds_(folds),
+      liveness_(liveness),
+      allocation_(allocation),
+      target_(target),
+      innermost_(program.body.size()) {
+  std::vector<size_t> open;
+  for (size_t i = 0; i < program.body.size(); ++i) {
+    const Opcode op = program.body[i].op;
+    if (op == Opcode::kLoop || op == Opcode::kWhile) {
+      for (const size_t outer : open) innermost_[outer] = false;
+      innermost_[i] = true;
+      open.push_back(i);
+    } else if (op == Opcode::kEnd && !open.empty() && static_cast<size_t>(match[i]) == open.back()) {
+      open.pop_back();
+    }
+  }
+}
+
+void Selector::select(size_t at) {
+  at_ = at;
+  const Inst& inst = program_.body[at];
+  if (select_integer(inst) || select_block(inst)) return;
+  select_vector(inst);
+}
+
+void Selector::select_vector(const Inst& inst) {
+  switch (inst.op) {
+    case Opcode::kConst:
+      return make_constant(inst);
+    case Opcode::kCopy:
+      return copy_vector(vec(0), vec(1));
+    case Opcode::kFma:
+      return fused_multiply_add(inst);
+    case Opcode::kSqrt:
+      return e_.vsqrtps(vec(0), vec(1));
+    case Opcode::kAdd:
+    case Opcode::kSub:
+    case Opcode::kMul:
+    case Opcode::kDiv:
+    case Opcode::kMax:
+    case Opcode::kMin:
+    case Opcode::kAnd:
+    case Opcode::kOr:
+    case Opcode::kXor:
+    case Opcode::kAdd32:
+    case Opcode::kSub32:
+      return binary(inst);
+    case Opcode::kShl32:
+      return e_.vpslld(vec(0), vec(1), static_cast<uint8_t>(inst.imm));
+    case Opcode::kShr32:
+      return e_.vpsrld(vec(0), vec(1), static_cast<uint8_t>(inst.imm));
+    case Opcode::kLess:
+    case Opcode::kLessEqual:
+    case Opcode::kEqual:
+    case Opcode::kUnordered:
+      return compare_lanes(inst);
+    case Opcode::kFirst:
+      return make_first(inst);
+    case Opcode::kSelect:
+      return select_by_mask(inst);
+    default:
+      return select_memory(inst);
+  }
+}
+
+void Selector::select_memory(const Inst& inst) {
+  switch (inst.op) {
+    case Opcode::kLoad:
+      return e_.vmovups(vec(0), address(1, inst.imm));
+    case Opcode::kBcast:
+      return e_.vbroadcastss(vec(0), address(1, inst.imm));
+    case Opcode::kStore:
+      return e_.vmovups(address(0, inst.imm), vec(1));
+    case Opcode::kLoadMask:
+      if (wide()) return e_.vmovups(vec(0) | mask(2) | e_.T_z, address(1, inst.imm));
+      return e_.vmaskmovps(vec(0), vec(2), address(1, inst.imm));
+    case Opcode::kStoreMask:
+      if (wide()) return e_.vmovups(address(0, inst.imm) | mask(2), vec(1));
+      return e_.vmaskmovps(address(0, inst.imm), vec(2), vec(1));
+    default:
+      return select_lanes(inst);
+  }
+}
+
+void Selector::select_lanes(const Inst& inst) {
+  switch (inst.op) {
+    case Opcode::kZip32Lo:
+      return e_.vunpcklps(vec(0), vec(1), vec(2));
+    case Opcode::kZip32Hi:
+      return e_.vunpckhps(vec(0), vec(1), vec(2));
+    case Opcode::kZip64Lo:
+      return e_.vunpcklpd(vec(0), vec(1), vec(2));
+    case Opcode::kZip64Hi:
+      return e_.vunpckhpd(vec(0), vec(1), vec(2));
+    case Opcode::kBlocks:
+      return copy_blocks(inst);
+    default:
+      fail_check(__FILE__, __LINE__, "the x86 back end lacks an operation");
+  }
+}
+
+template <class Emit>
+void Selector::with_operand(size_t k, Emit&& emit, int immediate_bytes) {
+  if (!folded(k)) return emit(vec(k));
+  const auto source = static_cast<size_t>(folds_[at_].source);
+  const Inst& inst = program_.body[source];
+  if (inst.op == Opcode::kConst) {
+    const ConstantKind kind = wide() ? ConstantKind::kWord : ConstantKind::kVector;
+    emit(e_.constant(kind, static_cast<uint64_t>(inst.imm), wide()));
+    return e_.constant_used(immediate_bytes);
+  }
+  const Location pointer = allocation_.of[liveness_.operands[source][1]];
+  const Xbyak::RegExp memory = e_.memory(read(pointer, e_.rax), inst.imm);
+  emit(inst.op == Opcode::kBcast ? e_.ptr_b[memory] : e_.ptr[memory]);
+}
+
+void Selector::binary(const Inst& inst) {
+  // Only commutative operations have a folded first operand: the register goes first.
+  const size_t first = folded(1) ? 2 : 1;
+  const Xmm& d = vec(0);
+  const Xmm& a = vec(first);
+  with_operand(3 - first, [&](const Operand& b) {
+    switch (inst.op) {
+      case Opcode::kAdd:
+        return e_.vaddps(d, a, b);
+      case Opcode::kSub:
+        return e_.vsubps(d, a, b);
+      case Opcode::kMul:
+        return e_.vmulps(d, a, b);
+      case Opcode::kDiv:
+        return e_.vdivps(d, a, b);
+      // These give the second operand unless the first is strictly greater or less: as vir does.
+      case Opcode::kMax:
+        return e_.vmaxps(d, a, b);
+      case Opcode::kMin:
+        return e_.vminps(d, a, b);
+      case Opcode::kAnd:
+        return wide() ? e_.vpandd(d, a, b) : e_.vandps(d, a, b);
+      case Opcode::kOr:
+        return wide() ? e_.vpord(d, a, b) : e_.vorps(d, a, b);
+      case Opcode::kXor:
+        return wide() ? e_.vpxord(d, a, b) : e_.vxorps(d, a, b);
+      case Opcode::kAdd32:
+        return e_.vpaddd(d, a, b);
+      default:
+        return e_.vpsubd(d, a, b);
+    }
+  });
+}
+
+// d = a*b + c in one of the three forms that overwrite an operand: 231 (the addend), 213 or 132 (a
+// factor), by which operand is in the destination's register already and which one is in memory.
+void Selector::fused_multiply_add(const Inst&) {
+  const Xmm& d = vec(0);
+  const auto in_place = [&](size_t k) { return !folded(k) && location(k) == location(0); };
+  if (folded(3)) {
+    const size_t factor = in_place(2) ? 2 : 1;
+    copy_vector(d, vec(factor));
+    with_operand(3, [&](const Operand& c) { e_.vfmadd213ps(d, vec(3 - factor), c); });
+  } else if (in_place(3) || (!in_place(1) && !in_place(2))) {
+    const size_t factor = folded(1) ? 2 : 1;  // the one in a register
+    copy_vector(d, vec(3));
+    with_operand(3 - factor, [&](const Operand& b) { e_.vfmadd231ps(d, vec(factor), b); });
+  } else {
+    const size_t factor = in_place(1) ? 1 : 2;
+    if (folded(3 - factor)) {
+      with_operand(3 - factor, [&](const Operand& b) { e_.vfmadd132ps(d, vec(3), b); });
+    } else {
+      e_.vfmadd213ps(d, vec(3 - factor), vec(3));
+    }
+  }
+}
+
+void Selector::compare_lanes(const Inst& inst) {
+  const bool turned = folded(1);
+  const uint8_t predicate = inst.op == Opcode::kLess ? (turned ? kCompareGreater : kCompareLess)
+                            : inst.op == Opcode::kLessEqual
+                                ? (turned ? kCompareGreaterEqual : kCompareLessEqual)
+                            : inst.op == Opcode::kEqual ? kCompareEqual
+                                                        : kCompareUnordered;
+  const size_t first = turned ? 2 : 1;
+  const Xmm& a = vec(first);
+  const auto emit = [&](const Operand& b) {
+    if (wide()) {
+      e_.vcmpps(mask(0), a, b, predicate);
+    } else {
+      e_.vcmpps(vec(0), a, b, predicate);
+    }
+  };
+  with_operand(3 - first, emit, 1);
+}
+
+void Selector::select_by_mask(const Inst&) {
+  const Xmm& d = vec(0);
+  const Xmm& otherwise = vec(3);
+  if (wide()) {
+    with_operand(2, [&](const Operand& a) { e_.vblendmps(d | mask(1), otherwise, a); });
+  } else {
+    with_operand(
+        2, [&](const Operand& a) { e_.vblendvps(d, otherwise, a, vec(1)); }, 1);
+  }
+}
+
+void Selector::make_constant(const Inst& inst) {
+  const Xmm& d = vec(0);
+  if (inst.imm == 0) {
+    const Xmm narrow(d.getIdx());  // clears the whole register
+    if (d.getIdx() < 16) return e_.vxorps(narrow, narrow, narrow);
+    return e_.vpxord(d, d, d);
+  }
+  e_.vbroadcastss(d, e_.constant(ConstantKind::kWord, static_cast<uint64_t>(inst.imm)));
+  e_.constant_used();
+}
+
+void Selector::make_first(const Inst&) {
+  if (wide()) {
+    const Xbyak::Reg64 count = read(location(1), e_.rdx);
+    e_.mov(e_.eax, 0xffffffff);
+    e_.bzhi(e_.eax, e_.eax, count.cvt32());
+    return e_.kmovw(mask(0), e_.eax);
+  }
+  // Lane j of d = count > j.
+  const Xmm& d = vec(0);
+  with_integer(location(1), [&](const auto& count) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(count)>, Xbyak::Reg64>) {
+      e_.vmovd(Xmm(d.getIdx()), count.cvt32());
+      e_.vpbroadcastd(d, Xmm(d.getIdx()));
+    } else {
+      e_.vpbroadcastd(d, count);  // the low half of the slot
+    }
+  });
+  e_.vpcmpgtd(d, d, e_.constant(ConstantKind::kLanes, 0));
+  e_.constant_used();
+}
+
+void Selector::copy_blocks(const Inst& inst) {
+  const auto source = [&](int block) { return static_cast<int>(inst.imm >> (4 * block) & 15); };
+  if (wide()) {
+    const auto zmm = [&](size_t k) { return Xbyak::Zmm(location(k).reg()); };
+    int pattern = 0;  // two bits a block; the first two come from a, the others from b
+    for (int block = 0; block < 4; ++block) pattern |= (source(block) & 3) << (2 * block);
+    return e_.vshuff32x4(zmm(0), zmm(1), zmm(2), static_cast<uint8_t>(pattern));
+  }
+  const auto ymm = [&](size_t k) { return Xbyak::Ymm(location(k).reg()); };
+  e_.vperm2f128(ymm(0), ymm(1), ymm(2), static_cast<uint8_t>(source(0) | source(1) << 4));
+}
+
+void Selector::copy_vector(const Xmm& d, const Xmm& a) {
+  if (d.getIdx() != a.getIdx()) e_.vmovaps(d, a);
+}
+
+Xbyak::Address Selector::address(size_t k, int64_t offset) {
+  return e_.ptr[e_.memory(read(location(k), e_.rax), offset)];
+}
+
+}  // namespace convsmith::x86

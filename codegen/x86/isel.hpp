@@ -1,0 +1,110 @@
+// Instruction selection: the one place that knows which machine instructions stand for a vir
+// operation, on AVX2 and on AVX-512. assemble() calls select() for every instruction in order; only
+// blocks need memory of earlier ones. No instruction here writes a register before it has read the
+// operands it still needs, so an operand's register may be the destination's.
+#pragma once
+
+#include <vector>
+
+#include "codegen/target.hpp"
+#include "codegen/vir.hpp"
+#include "codegen/x86/emitter.hpp"
+#include "codegen/x86/fold.hpp"
+#include "codegen/x86/liveness.hpp"
+#include "codegen/x86/regalloc.hpp"
+
+namespace convsmith::x86 {
+
+class Selector {
+ public:
+  Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
+           const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
+           const Target& target);
+
+  // Emits instruction `at`. Instructions that were folded away are not passed.
+  void select(size_t at);
+
+  // Bytes of the stack frame below rsp at the entry's end: slot 0 keeps the argument pointer.
+  static int frame_bytes(const Allocation& allocation) { return 8 * (1 + allocation.spills); }
+
+ private:
+  // Integers and pointers (isel_integer.cpp). Each returns whether the operation was one of its kind.
+  bool select_integer(const vir::Inst& inst);
+  bool select_block(const vir::Inst& inst);
+  void add(Location d, Location a, Location b);
+  void add_constant(Location d, Location a, int64_t n);
+  void subtract(Location d, Location a, Location b);
+  void multiply(Location d, Location a, Location b);
+  void multiply_constant(Location d, Location a, int64_t n);
+  void pick(Location d, Location a, Location b, bool smaller);
+  void floor_divide(Location d, Location a, int64_t n);
+  void move(Location d, Location a);
+  void move_constant(Location d, int64_t n);
+  void load_argument(Location d, int64_t slot);
+  void compare(Location a, Location b);
+
+  // Vectors (isel.cpp)
+  void select_vector(const vir::Inst& inst);
+  void select_memory(const vir::Inst& inst);
+  void select_lanes(const vir::Inst& inst);
+  void binary(const vir::Inst& inst);
+  void fused_multiply_add(const vir::Inst& inst);
+  void compare_lanes(const vir::Inst& inst);
+  void select_by_mask(const vir::Inst& inst);
+  void make_constant(const vir::Inst& inst);
+  void make_first(const vir::Inst& inst);
+  void copy_blocks(const vir::Inst& inst);
+  void copy_vector(const Xbyak::Xmm& d, const Xbyak::Xmm& a);
+
+  Location location(size_t k) const { return allocation_.of[liveness_.operands[at_][k]]; }
+  const Xbyak::Xmm& vec(size_t k) const { return e_.vec(location(k).reg()); }
+  Xbyak::Opmask mask(size_t k) const { return Xbyak::Opmask(location(k).reg()); }
+  bool folded(size_t k) const { return folds_[at_].source >= 0 && folds_[at_].operand == k; }
+  bool wide() const { return target_.mask_registers; }  // AVX-512
+
+  // Calls emit(x) where x is operand k: its register, or the memory that was folded into it.
+  template <class Emit>
+  void with_operand(size_t k, Emit&& emit, int immediate_bytes = 0);
+
+  static Xbyak::Address slot(Location where) {
+    return Xbyak::util::qword[Xbyak::util::rsp + static_cast<size_t>(8 * (1 + where.slot()))];
+  }
+  // The register of `where`, or `scratch` loaded from its slot.
+  Xbyak::Reg64 read(Location where, const Xbyak::Reg64& scratch);
+  void read_into(const Xbyak::Reg64& r, Location where);
+  // Where to compute a result for `where`; done() then stores a spilled one.
+  Xbyak::Reg64 result(Location where) const;
+  void done(Location where, const Xbyak::Reg64& computed);
+  // Calls emit(x) with the register or the stack slot.
+  template <class Emit>
+  void with_integer(Location where, Emit&& emit);
+  Xbyak::Address address(size_t k, int64_t offset);  // through rax when the pointer is spilled
+
+  struct Block {
+    Emitter::Jump past;  // the jump over the block
+    uint32_t head;       // of the block's code
+    Location a, b;       // what its test reads
+  };
+
+  Emitter& e_;
+  const vir::Program& program_;
+  const std::vector<int32_t>& match_;
+  const std::vector<Fold>& folds_;
+  const Liveness& liveness_;
+  const Allocation& allocation_;
+  const Target& target_;
+  std::vector<bool> innermost_;  // by opener: a loop without a loop in it
+  size_t at_ = 0;
+  std::vector<Block> blocks_;
+};
+
+template <class Emit>
+void Selector::with_integer(Location where, Emit&& emit) {
+  if (where.spilled()) {
+    emit(slot(where));
+  } else {
+    emit(Xbyak::Reg64(where.reg()));
+  }
+}
+
+}  // namespace convsmith::x86

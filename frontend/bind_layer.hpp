@@ -1,0 +1,23 @@
+// Gives the arguments of a layer their meaning: a list of named values becomes a LayerSpec. Shared by call
+// text and JSON. Conversions and names are checked here, where the position is known; what concerns
+// several arguments is checked by check_spec.
+#pragma once
+
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "convsmith/layer_spec.hpp"
+#include "frontend/bind_context.hpp"
+#include "frontend/value.hpp"
+
+namespace convsmith {
+
+// Binds the arguments of Conv1D; `at` is where a missing argument is reported.
+Result<LayerSpec> bind_conv1d(const BindContext& context, const Value& at,
+                              const std::vector<Argument>& arguments);
+
+// Sets input_shape and batch_size from a shape that begins with the batch axis.
+Result<void> bind_batch_input_shape(const BindContext& context, std::string_view argument, const Value& value,
+                                    LayerSpec& spec);
+
+}  // namespace convsmith

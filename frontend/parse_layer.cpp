@@ -1,0 +1,21 @@
+#include "frontend/parse_layer.hpp"
+
+#include "frontend/check_spec.hpp"
+#include "frontend/parse_call.hpp"
+#include "frontend/parse_config.hpp"
+
+namespace convsmith {
+
+Result<ParsedLayer> parse_layer(std::string_view text, Rules rules) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) {
+    return make_error(ErrorCode::kInvalidSpec,
+                      "The layer text is empty; expected, for example, Conv1D(32, 3).");
+  }
+  Result<ParsedLayer> layer = text[first] == '{' ? parse_config(text, rules) : parse_call(text, rules);
+  if (!layer) return layer;
+  if (Result<void> done = check_spec(layer->spec, rules); !done) return tl::unexpected(done.error());
+  return layer;
+}
+
+}  // namespace convsmith

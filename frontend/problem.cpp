@@ -1,0 +1,20 @@
+#include "frontend/problem.hpp"
+
+#include <algorithm>
+
+namespace convsmith {
+
+int64_t Problem::output_steps(int64_t steps) const {
+  if (pad_same) return steps / stride + (steps % stride != 0 ? 1 : 0);
+  const int64_t room = steps - span() + pad_left + pad_right;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+int64_t Problem::left_padding(int64_t steps) const {
+  if (!pad_same) return pad_left;
+  // The last output step looks at span() steps from (outputs - 1) * stride on; the odd cell goes right.
+  const int64_t rest = steps % stride == 0 ? stride : steps % stride;
+  return std::max<int64_t>(span() - rest, 0) / 2;
+}
+
+}  // namespace convsmith

@@ -1,0 +1,154 @@
+// convsmith: a compiler for 1-D convolution layers.
+//
+//   auto layer = convsmith::compile("Conv1D(32, 3, activation='relu', input_shape=(None, 128))");
+//   if (!layer) { std::puts(layer.error().message.c_str()); return 1; }
+//   auto weights = layer->pack(kernel, bias);               // as Keras keeps them
+//   layer->run(*weights, input, output, batch, steps);      // any batch, any number of steps
+//
+// Every back end, instruction set, number of threads and schedule gives the same 32-bit results.
+// Compiling and packing are thread-safe; a CompiledLayer and its PackedWeights are immutable values that
+// any number of threads may run at the same time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "convsmith/error.hpp"
+#include "convsmith/layer_spec.hpp"
+#include "convsmith/options.hpp"
+
+namespace convsmith {
+
+struct CompileOptions {
+  Backend backend = Backend::kAuto;
+  Isa isa = Isa::kAuto;
+  Rules rules = Rules::kCommon;
+  // Input shape with batch axes, where it is not in the spec; only channels must be known.
+  Shape input_shape = {};
+  // Replaces the chosen schedule (docs/nest.md).
+  std::string schedule = {};
+  bool operator==(const CompileOptions&) const = default;
+};
+
+// Somebody's thread pool: `run` calls task(context, i) for every i below count, in any order and on any
+// threads, and returns when all are done.
+struct ParallelFor {
+  void (*run)(void* pool, void (*task)(void* context, size_t i), void* context, size_t count) = nullptr;
+  void* pool = nullptr;
+  int threads = 1;  // how many tasks may run at the same time
+};
+
+// The built-in thread pool.
+class ThreadPool {
+ public:
+  // 0: as many as the process may use (or CONVSMITH_NUM_THREADS).
+  explicit ThreadPool(int threads = 0);
+  ~ThreadPool();
+  ThreadPool(ThreadPool&&) noexcept;
+  ThreadPool& operator=(ThreadPool&&) noexcept;
+  int threads() const;
+  ParallelFor parallel_for() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct RunOptions {
+  // scratch_bytes(threads) bytes aligned as malloc does; null: memory kept per thread from its first call.
+  void* scratch = nullptr;
+  ParallelFor parallel = {};
+};
+
+enum class RunStatus {
+  kOk,
+  kNullPointer,   // an array that would be touched is null, or the weights are empty
+  kBadSize,       // batch or steps is negative or beyond 2^40
+  kEmptyOutput,   // there are input steps, but too few for one output step
+  kWrongWeights,  // packed for another layer or schedule
+};
+const char* describe(RunStatus status);
+
+// Weights in the order in which one compiled layer reads them.
+class PackedWeights {
+ public:
+  PackedWeights() = default;
+
+ private:
+  friend class CompiledLayer;
+  std::shared_ptr<const struct PackedData> data_;
+};
+
+class CompiledLayer {
+ public:
+  // Copies kernel (taps, channels/groups, filters) and bias (filters; empty without bias).
+  Result<PackedWeights> pack(std::span<const float> kernel, std::span<const float> bias) const;
+
+  // input (batch, steps, channels) -> output (batch, output_steps(steps), filters); for channels_first
+  // (batch, channels, steps) -> (batch, filters, output_steps(steps)). Dense, no alignment needed; output
+  // must not overlap input. On one thread: no allocation (with scratch of the caller's, or after the
+  // thread's first call), no lock, no system call.
+  RunStatus run(const PackedWeights& weights, const float* input, float* output, int64_t batch, int64_t steps,
+                const RunOptions& options = {}) const noexcept;
+
+  // Output steps for `steps` input steps; 0 where there is none.
+  int64_t output_steps(int64_t steps) const;
+  int64_t channels() const;
+  int64_t filters() const;
+  // (taps, channels/groups, filters)
+  std::array<int64_t, 3> kernel_shape() const;
+  bool has_bias() const;
+  // The output shape for an input shape with batch axes, in the layer's layout.
+  Result<Shape> output_shape(const Shape& input_shape) const;
+  // Bytes of scratch that a run on `threads` threads uses; does not depend on batch or steps.
+  size_t scratch_bytes(int threads = 1) const;
+
+  const LayerSpec& spec() const;
+  // What was picked where the options said kAuto.
+  Backend backend() const;
+  Isa isa() const;
+  // Bytes of machine code; 0 for the interpreter.
+  size_t code_bytes() const;
+
+ private:
+  friend class Engine;
+  explicit CompiledLayer(std::shared_ptr<const struct LayerData> data) : data_(std::move(data)) {}
+  std::shared_ptr<const struct LayerData> data_;
+};
+
+// Compiles layers and caches them. Thread-safe; two threads never compile the same kernel twice.
+class Engine {
+ public:
+  // Least recently used layers beyond `cache_bytes` of code are forgotten (those in use live on).
+  explicit Engine(size_t cache_bytes = size_t{64} << 20);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Call text or a layer's JSON config.
+  Result<CompiledLayer> compile(std::string_view text, const CompileOptions& options = {});
+  Result<CompiledLayer> compile(const LayerSpec& spec, const CompileOptions& options = {});
+
+  struct Stats {
+    uint64_t hits;      // layers found in the cache
+    uint64_t compiles;  // kernels made
+    size_t bytes;       // of code and tables that the cache keeps alive
+  };
+  Stats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The process-wide engine.
+Engine& default_engine();
+Result<CompiledLayer> compile(std::string_view text, const CompileOptions& options = {});
+Result<CompiledLayer> compile(const LayerSpec& spec, const CompileOptions& options = {});
+
+}  // namespace convsmith

@@ -1,0 +1,57 @@
+// The band rule: output steps fall into runs that see the same taps, so that no tap is ever tested
+// inside a tile. Written once over an integer algebra: the host evaluates it with HostInts, lower
+// emits it as vir.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "frontend/problem.hpp"
+
+namespace convsmith::ir {
+
+// Larger than any step number.
+constexpr int64_t kFarAway = int64_t{1} << 60;
+
+template <class Int>
+struct Band {
+  Int end;        // one past the last step of the band
+  Int tap_begin;  // taps [tap_begin, tap_end) lie inside the input
+  Int tap_end;    // >= tap_begin
+};
+
+// The band that begins at output step `o`, inside [o, o_end), of an input with `steps` steps.
+// Tap k of output o looks at position o*stride + k*dilation - pad_left.
+template <class Ints, class Int>
+Band<Int> band_at(Ints& z, const Problem& p, Int o, Int o_end, Int steps, Int pad_left) {
+  const Int zero = z.constant(0);
+  const Int taps = z.constant(p.taps);
+  const Int first = z.sub(z.mulc(o, p.stride), pad_left);  // position of tap 0
+  // Taps before `begin` are left of the input: begin = ceil(-first / dilation), clamped.
+  const Int begin = z.min(taps, z.max(zero, z.sub(zero, z.divc(first, p.dilation))));
+  // Taps from `inside` on are right of it.
+  const Int to_last = z.addc(z.sub(steps, first), -1);
+  const Int inside = z.max(zero, z.min(taps, z.addc(z.divc(to_last, p.dilation), 1)));
+  // Where tap begin-1 comes in (never, if begin = 0), and where tap inside-1 goes out (never, if 0).
+  const auto never_if_zero = [&](Int n) {
+    return z.mulc(z.sub(z.constant(1), z.min(n, z.constant(1))), kFarAway);
+  };
+  const Int comes_in = z.divc(z.addc(z.sub(pad_left, z.mulc(begin, p.dilation)), p.dilation + p.stride - 1), p.stride);
+  const Int past_last = z.sub(z.add(steps, pad_left), z.mulc(inside, p.dilation));
+  const Int goes_out = z.addc(z.divc(z.addc(past_last, p.dilation - 1), p.stride), 1);
+  const Int end = z.min(z.min(o_end, z.add(comes_in, never_if_zero(begin))), z.add(goes_out, never_if_zero(inside)));
+  return {end, begin, z.max(begin, inside)};
+}
+
+struct HostInts {
+  int64_t constant(int64_t n) const { return n; }
+  int64_t add(int64_t a, int64_t b) const { return a + b; }
+  int64_t addc(int64_t a, int64_t n) const { return a + n; }
+  int64_t sub(int64_t a, int64_t b) const { return a - b; }
+  int64_t mulc(int64_t a, int64_t n) const { return a * n; }
+  int64_t divc(int64_t a, int64_t n) const { return a / n - (a % n < 0 ? 1 : 0); }
+  int64_t min(int64_t a, int64_t b) const { return std::min(a, b); }
+  int64_t max(int64_t a, int64_t b) const { return std::max(a, b); }
+};
+
+}  // namespace convsmith::ir

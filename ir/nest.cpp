@@ -1,0 +1,82 @@
+#include "ir/nest.hpp"
+
+#include <algorithm>
+
+namespace convsmith::ir {
+
+bool LoopNest::fused() const {
+  return std::any_of(loops.begin(), loops.end(), [](const Loop& l) { return l.dim == Dim::kReduction; });
+}
+
+bool LoopNest::cut() const {
+  return std::any_of(loops.begin(), loops.end(), [](const Loop& l) { return l.role == Role::kBand; });
+}
+
+std::optional<int64_t> dim_extent(const Problem& problem, Dim dim) {
+  switch (dim) {
+    case Dim::kGroup: return problem.groups;
+    case Dim::kFilter: return problem.group_filters();
+    case Dim::kTap: return problem.taps;
+    case Dim::kChannel: return problem.group_channels();
+    case Dim::kReduction: return problem.taps * problem.group_channels();
+    default: return std::nullopt;
+  }
+}
+
+std::optional<int64_t> loop_extent(const LoopNest& nest, size_t index) {
+  const Loop& loop = nest.loops[index];
+  for (size_t i = index; i-- > 0;) {
+    const Loop& outer = nest.loops[i];
+    if (outer.dim == loop.dim && outer.role != Role::kBand) return outer.step;
+  }
+  return dim_extent(nest.problem, loop.dim);
+}
+
+std::string loop_name(const LoopNest& nest, size_t index) {
+  const Loop& loop = nest.loops[index];
+  if (loop.role == Role::kBand) return "b";
+  int level = 0;
+  for (size_t i = 0; i < index; ++i) {
+    if (nest.loops[i].dim == loop.dim && nest.loops[i].role != Role::kBand) ++level;
+  }
+  std::string name(1, kDimLetters[static_cast<size_t>(loop.dim)]);
+  return level == 0 ? name : name + std::to_string(level);
+}
+
+std::optional<size_t> find_loop(const LoopNest& nest, std::string_view name) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    if (loop_name(nest, i) == name) return i;
+  }
+  return std::nullopt;
+}
+
+const Loop* loop_with(const LoopNest& nest, Dim dim, Role role) {
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim && loop.role == role) return &loop;
+  }
+  return nullptr;
+}
+
+std::optional<Dim> lanes_dim(const LoopNest& nest) {
+  for (const Loop& loop : nest.loops) {
+    if (loop.role == Role::kLanes) return loop.dim;
+  }
+  return std::nullopt;
+}
+
+int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
+  int64_t extent = dim_extent(nest.problem, dim).value();
+  int64_t outside = extent;
+  for (const Loop& loop : nest.loops) {
+    if (loop.role != Role::kSerial) continue;
+    if (loop.dim == dim) outside = std::min(outside, loop.step);
+    if (loop.dim == Dim::kStep) extent = outside;
+  }
+  return extent;
+}
+
+bool transposes_output(const LoopNest& nest) {
+  return lanes_dim(nest) == Dim::kStep && nest.problem.layout == Layout::kChannelsLast && nest.problem.filters > 1;
+}
+
+}  // namespace convsmith::ir

@@ -1,0 +1,81 @@
+// The loop nest: one contraction as loops, as data. A nest is a Problem (what is read, written and
+// computed, by the formula in problem.hpp) and the loops that run over its dimensions, outside in.
+// A dimension's value is the sum of its loops' offsets, so splitting, reordering and tiling change
+// the loops and never the subscripts:
+//
+//   in[n, o*stride + k*dilation - pad_left, group_channels*g + c]    w[k, c, group_filters*g + f]
+//   out[n, o, group_filters*g + f]
+//
+// Built by build_nest, rewritten by schedule steps, checked by verify, read by lower and nest_interp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/problem.hpp"
+
+namespace convsmith::ir {
+
+// The letters n g f o k c r of the text form.
+enum class Dim : uint8_t { kSample, kGroup, kFilter, kStep, kTap, kChannel, kReduction };
+constexpr std::string_view kDimLetters = "ngfokcr";
+
+enum class Role : uint8_t {
+  kSerial,  // a loop
+  kBand,    // over runs of output steps that share one tap range; of the step dimension only
+  kTile,    // unrolled into accumulators
+  kLanes,   // the lanes of a vector
+  kUnroll,  // unrolled in the reduction
+};
+
+// One loop: its offset runs over 0, step, 2*step .. below its extent, which is the step of the next
+// loop outside it over the same dimension, or the whole dimension for the outermost one.
+struct Loop {
+  Dim dim;
+  int64_t step = 1;
+  Role role = Role::kSerial;
+  bool operator==(const Loop&) const = default;
+};
+
+struct LoopNest {
+  Problem problem;
+  std::vector<Loop> loops;
+  // The input of a step tile is copied to scratch, transposed, so that lanes over steps read
+  // neighbouring floats.
+  bool staged = false;
+  bool operator==(const LoopNest&) const = default;
+
+  // True after `fuse`: taps and channels run as one reduction dimension.
+  bool fused() const;
+  // True after `cut`: a band loop exists and the tap loops run over the band's tap range.
+  bool cut() const;
+};
+
+// Extent of a whole dimension; nullopt for samples and steps, which only a call knows.
+std::optional<int64_t> dim_extent(const Problem& problem, Dim dim);
+
+// Extent of loop `index`: the step of the nearest loop outside it over the same dimension, else the
+// dimension's. nullopt where only a call knows it.
+std::optional<int64_t> loop_extent(const LoopNest& nest, size_t index);
+
+// "o" for the outermost loop over o, then "o1", "o2"; "b" for the band loop.
+std::string loop_name(const LoopNest& nest, size_t index);
+std::optional<size_t> find_loop(const LoopNest& nest, std::string_view name);
+
+// The loop over `dim` with `role`, if there is one. At most one has kTile, kLanes or kUnroll.
+const Loop* loop_with(const LoopNest& nest, Dim dim, Role role);
+// The dimension of the lanes, if any.
+std::optional<Dim> lanes_dim(const LoopNest& nest);
+
+// How much of `dim` (groups or filters) one pass of the innermost serial step loop covers: all of it
+// where its loops stand inside, the step of the last one that stands outside otherwise.
+int64_t extent_inside_steps(const LoopNest& nest, Dim dim);
+
+// The sums of a step tile go to scratch and are transposed into the output: lanes over steps, but
+// neighbouring floats of the output are filters.
+bool transposes_output(const LoopNest& nest);
+
+}  // namespace convsmith::ir

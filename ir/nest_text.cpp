@@ -1,0 +1,175 @@
+#include "ir/nest_text.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iterator>
+
+#include "convsmith/layer_spec.hpp"
+#include "frontend/make_problem.hpp"
+#include "frontend/parse_layer.hpp"
+#include "ir/nest_verify.hpp"
+
+namespace convsmith::ir {
+
+namespace {
+
+std::string_view role_word(Role role) {
+  switch (role) {
+    case Role::kBand: return "band";
+    case Role::kTile: return "tile";
+    case Role::kLanes: return "lanes";
+    case Role::kUnroll: return "unroll";
+    default: return "for";
+  }
+}
+
+std::string subscripts(const Problem& p) {
+  const bool last = p.layout == Layout::kChannelsLast;
+  const std::string position = fmt::format("{}o + {}k - pad_left", p.stride, p.dilation);
+  const std::string channel = p.groups == 1 ? "c" : fmt::format("{}g + c", p.group_channels());
+  const std::string filter = p.groups == 1 ? "f" : fmt::format("{}g + f", p.group_filters());
+  return fmt::format("out[n, {}] += in[n, {}] * w[k, c, {}]", last ? "o, " + filter : filter + ", o",
+                     last ? position + ", " + channel : channel + ", " + position, filter);
+}
+
+tl::unexpected<Error> fail(int line, std::string_view what) {
+  return make_error(ErrorCode::kInvalidSpec, fmt::format("Nest text, line {}: {}.", line, what));
+}
+
+// The next word of `line`, which loses it.
+std::string_view take_word(std::string_view& line) {
+  const size_t begin = line.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos) return line = {};
+  const size_t end = std::min(line.find_first_of(" \t\r", begin), line.size());
+  const std::string_view word = line.substr(begin, end - begin);
+  line.remove_prefix(end);
+  return word;
+}
+
+Result<Problem> parse_header(std::string_view line, int number) {
+  const size_t end = line.rfind('{');
+  if (!line.starts_with("nest ") || end == std::string_view::npos) return fail(number, "expected 'nest LAYER {'");
+  auto layer = parse_layer(line.substr(5, end - 5), Rules::kAny);
+  if (!layer) return fail(number, layer.error().message);
+  auto problem = make_problem(layer->spec, Rules::kAny);
+  if (!problem) return fail(number, problem.error().message);
+  return problem;
+}
+
+// "for f1 = 0..32 step 16": only the word, the name and the step mean something; extents follow.
+Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
+  const std::string_view word = take_word(line);
+  if (word == "band") {
+    nest.loops.push_back({Dim::kStep, 1, Role::kBand});
+    return {};
+  }
+  if (word == "stage") {
+    nest.staged = true;
+    return {};
+  }
+  Loop loop{};
+  bool known = false;
+  for (const Role role : {Role::kSerial, Role::kTile, Role::kLanes, Role::kUnroll}) {
+    if (word == role_word(role)) {
+      loop.role = role;
+      known = true;
+    }
+  }
+  const std::string_view name = take_word(line);
+  const size_t dim = name.empty() ? std::string_view::npos : kDimLetters.find(name[0]);
+  if (!known || dim == std::string_view::npos) return fail(number, fmt::format("'{} {}' is no loop", word, name));
+  loop.dim = static_cast<Dim>(dim);
+  for (std::string_view next = take_word(line); !next.empty(); next = take_word(line)) {
+    if (next != "step") continue;
+    const std::string_view step = take_word(line);
+    const auto [end, code] = std::from_chars(step.data(), step.data() + step.size(), loop.step);
+    if (code != std::errc() || end != step.data() + step.size()) return fail(number, fmt::format("'{}' is no step", step));
+  }
+  nest.loops.push_back(loop);
+  if (loop_name(nest, nest.loops.size() - 1) != name) {
+    return fail(number, fmt::format("this loop is called {}, not {}", loop_name(nest, nest.loops.size() - 1), name));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string layer_text(const Problem& p) {
+  LayerSpec spec;
+  spec.filters = p.filters;
+  spec.kernel_size = p.taps;
+  spec.strides = p.stride;
+  spec.dilation_rate = p.dilation;
+  spec.groups = p.groups;
+  spec.data_format = p.layout == Layout::kChannelsLast ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst;
+  spec.use_bias = p.has_bias;
+  spec.activation = p.activation;
+  spec.padding = p.pad_same ? Padding::kSame : Padding::kExplicit;
+  if (!p.pad_same && p.pad_left == 0 && p.pad_right == 0) spec.padding = Padding::kValid;
+  if (spec.padding == Padding::kExplicit) {
+    spec.pad_left = p.pad_left;
+    spec.pad_right = p.pad_right;
+  }
+  if (p.layout == Layout::kChannelsLast) {
+    spec.input_shape = {std::nullopt, p.channels};
+  } else {
+    spec.input_shape = {p.channels, std::nullopt};
+  }
+  // Two generations, two formulas, one name.
+  if (p.activation.kind == ActivationKind::kHardSigmoidKeras3) spec.dialect = Dialect::kKeras3;
+  return to_call_text(spec);
+}
+
+std::string print(const LoopNest& nest) {
+  std::string out = fmt::format("nest {} {{\n  # {}\n", layer_text(nest.problem), subscripts(nest.problem));
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& l = nest.loops[i];
+    if (l.role == Role::kBand) {
+      out += "  band\n";
+      continue;
+    }
+    fmt::format_to(std::back_inserter(out), "  {} {}", role_word(l.role), loop_name(nest, i));
+    const auto extent = loop_extent(nest, i);
+    const bool reduction_in_band = nest.cut() && (l.dim == Dim::kTap || l.dim == Dim::kReduction) && l.role == Role::kSerial;
+    if (reduction_in_band) {
+      out += l.dim == Dim::kTap ? " = taps" : fmt::format(" = taps*{}", nest.problem.group_channels());
+    } else if (extent) {
+      fmt::format_to(std::back_inserter(out), " = 0..{}", *extent);
+    }
+    if (l.step != 1) fmt::format_to(std::back_inserter(out), " step {}", l.step);
+    out += '\n';
+  }
+  if (nest.staged) out += "  stage\n";
+  return out + "}\n";
+}
+
+Result<LoopNest> parse_nest(std::string_view text) {
+  LoopNest nest;
+  bool header = false;
+  bool closed = false;
+  for (int number = 1; !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line = line.substr(0, line.find('#'));
+    line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
+    if (line.empty()) continue;
+    if (closed) return fail(number, "text after the end of the nest");
+    if (!header) {
+      auto problem = parse_header(line, number);
+      if (!problem) return tl::unexpected(problem.error());
+      nest.problem = *problem;
+      header = true;
+    } else if (line.starts_with('}')) {
+      closed = true;
+    } else if (auto ok = parse_loop(nest, line, number); !ok) {
+      return tl::unexpected(ok.error());
+    }
+  }
+  if (!closed) return fail(1, "expected 'nest LAYER {' with loops and a closing '}'");
+  if (auto ok = verify(nest); !ok) return tl::unexpected(ok.error());
+  return nest;
+}
+
+}  // namespace convsmith::ir

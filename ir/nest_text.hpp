@@ -1,0 +1,34 @@
+// A nest as text, for dumps, tests and as input. The layer is its call text, the loops stand outside
+// in; what follows '#' is a comment. parse(print(nest)) gives the nest again.
+//
+//   nest keras.layers.Conv1D(64, 5, padding='same', input_shape=(None, 64)) {
+//     for n
+//     for g = 0..1
+//     band
+//     for f = 0..64 step 32
+//     for o step 14
+//     tile o1 = 0..14
+//     tile f1 = 0..32 step 16
+//     lanes f2 = 0..16
+//     for r = taps*64 step 2
+//     unroll r1 = 0..2
+//   }
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "convsmith/error.hpp"
+#include "ir/nest.hpp"
+
+namespace convsmith::ir {
+
+std::string print(const LoopNest& nest);
+
+// The parsed nest is verified. Errors name the line.
+Result<LoopNest> parse_nest(std::string_view text);
+
+// The call text of a layer that computes the problem (valid under Rules::kAny).
+std::string layer_text(const Problem& problem);
+
+}  // namespace convsmith::ir

@@ -1,0 +1,48 @@
+#include "ir/pack_layout.hpp"
+
+namespace convsmith::ir {
+
+namespace {
+
+// Units of one tile: the step of the innermost serial loop, as a loop of step 1 is one unit a tile.
+int64_t tile_units(const LoopNest& nest, Dim dim) {
+  int64_t step = 1;
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim && loop.role == Role::kSerial) step = loop.step;
+  }
+  return step;
+}
+
+}  // namespace
+
+PackLayout pack_layout(const LoopNest& nest) {
+  const Problem& p = nest.problem;
+  const Dim lanes = lanes_dim(nest).value();
+  PackLayout layout{};
+  layout.units_are_groups = lanes == Dim::kGroup;
+  layout.outer = layout.units_are_groups ? 1 : p.groups;
+  layout.units = layout.units_are_groups ? p.groups : p.group_filters();
+  layout.block = tile_units(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  layout.pad = 1;
+  if (lanes != Dim::kStep) {
+    for (size_t i = 0; i < nest.loops.size(); ++i) {
+      if (nest.loops[i].role == Role::kLanes) layout.pad = loop_extent(nest, i).value();
+    }
+  }
+  layout.rows = p.taps * p.group_channels();
+  layout.has_bias = p.has_bias;
+  return layout;
+}
+
+ParallelBlocks parallel_blocks(const LoopNest& nest) {
+  const Dim dim = nest.problem.groups > 1 ? Dim::kGroup : Dim::kFilter;
+  const int64_t extent = dim_extent(nest.problem, dim).value();
+  // A transposed output is written in whole rows of filters.
+  if (transposes_output(nest) && extent_inside_steps(nest, dim) == extent) return {Dim::kSample, 1, 1};
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim) return {dim, loop.step, (extent + loop.step - 1) / loop.step};
+  }
+  return {dim, extent, 1};
+}
+
+}  // namespace convsmith::ir

@@ -1,0 +1,214 @@
+#include "ir/schedule.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "ir/nest_verify.hpp"
+
+namespace convsmith::ir {
+
+namespace {
+
+struct StepInfo {
+  StepKind kind;
+  std::string_view name;
+};
+constexpr StepInfo kSteps[] = {
+    {StepKind::kCut, "cut"},   {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},   {StepKind::kReorder, "reorder"},
+    {StepKind::kTile, "tile"}, {StepKind::kLanes, "lanes"}, {StepKind::kUnroll, "unroll"}, {StepKind::kStage, "stage"},
+};
+
+tl::unexpected<Error> fail(std::string what) { return make_error(ErrorCode::kInvalidSpec, std::move(what)); }
+
+Result<size_t> named(const LoopNest& nest, const std::string& name) {
+  if (const auto index = find_loop(nest, name)) return *index;
+  std::string all;
+  for (size_t i = 0; i < nest.loops.size(); ++i) all += (i == 0 ? "" : " ") + loop_name(nest, i);
+  return fail(fmt::format("expected a loop, found '{}'; the loops are {}", name, all));
+}
+
+Result<size_t> named_serial(const LoopNest& nest, const std::string& name) {
+  auto index = named(nest, name);
+  if (index && nest.loops[*index].role != Role::kSerial) return fail(fmt::format("expected loop '{}' to be serial", name));
+  return index;
+}
+
+// Turn this:  for o = 0..O { .. for k = 0..K where the position is inside .. }
+// Into this:  for bands of o { for o in band { .. for k in the band's taps .. } }
+Result<LoopNest> cut(LoopNest nest, const Step& step) {
+  if (step.loops.size() != 1 || step.loops[0] != "o") return fail("expected 'cut o'");
+  if (nest.cut()) return fail("expected a nest that is not cut yet");
+  const auto o = find_loop(nest, "o");
+  const auto k = find_loop(nest, nest.fused() ? "r" : "k");
+  if (!o || !k || *k < *o) return fail("expected the loop over o outside the loop over taps");
+  nest.loops.insert(nest.loops.begin() + static_cast<std::ptrdiff_t>(*o), Loop{Dim::kStep, 1, Role::kBand});
+  return nest;
+}
+
+// Turn this:  for k = 0..K { for c = 0..C }
+// Into this:  for r = 0..K*C
+Result<LoopNest> fuse(LoopNest nest, const Step& step) {
+  if (step.loops != std::vector<std::string>{"k", "c"}) return fail("expected 'fuse k c'");
+  const Problem& p = nest.problem;
+  const auto k = named_serial(nest, "k");
+  if (!k) return tl::unexpected(k.error());
+  if (*k + 1 >= nest.loops.size() || loop_name(nest, *k + 1) != "c" || nest.loops[*k].step != 1 || nest.loops[*k + 1].step != 1) {
+    return fail("expected loops 'k' and 'c' to be neighbours and not split");
+  }
+  if (!nest.cut()) return fail("expected 'cut o' before 'fuse k c'");
+  const bool rows_touch = p.groups == 1 && (p.layout == Layout::kChannelsLast || p.channels == 1);
+  if (!rows_touch || (p.dilation != 1 && p.taps != 1)) {
+    return fail("expected taps and channels to be one run of memory: channels-last, one group, dilation 1");
+  }
+  nest.loops[*k].dim = Dim::kReduction;
+  nest.loops.erase(nest.loops.begin() + static_cast<std::ptrdiff_t>(*k) + 1);
+  return nest;
+}
+
+// Turn this:  for f = 0..F
+// Into this:  for f = 0..F step s { for f1 = 0..s }
+Result<LoopNest> split(LoopNest nest, const Step& step) {
+  if (step.loops.size() != 1) return fail("expected 'split LOOP FACTOR'");
+  const auto i = named_serial(nest, step.loops[0]);
+  if (!i) return tl::unexpected(i.error());
+  if (nest.loops[*i].step != 1) return fail(fmt::format("expected loop '{}' to have step 1", step.loops[0]));
+  if (step.factor < 2 || step.factor > (int64_t{1} << 40)) {
+    return fail(fmt::format("expected a factor of at least 2, found {}", step.factor));
+  }
+  nest.loops[*i].step = step.factor;
+  nest.loops.insert(nest.loops.begin() + static_cast<std::ptrdiff_t>(*i) + 1, Loop{nest.loops[*i].dim, 1, Role::kSerial});
+  return nest;
+}
+
+Result<LoopNest> reorder(LoopNest nest, const Step& step) {
+  if (step.loops.size() != nest.loops.size()) {
+    return fail(fmt::format("expected all {} loops by name, found {}", nest.loops.size(), step.loops.size()));
+  }
+  std::vector<Loop> loops;
+  std::vector<bool> used(nest.loops.size(), false);
+  for (const std::string& name : step.loops) {
+    const auto i = named(nest, name);
+    if (!i) return tl::unexpected(i.error());
+    if (used[*i]) return fail(fmt::format("expected loop '{}' once", name));
+    used[*i] = true;
+    loops.push_back(nest.loops[*i]);
+  }
+  nest.loops = std::move(loops);
+  return nest;
+}
+
+Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
+  if (step.loops.size() != 1) return fail("expected the name of one loop");
+  const auto i = named_serial(nest, step.loops[0]);
+  if (!i) return tl::unexpected(i.error());
+  if (loop_with(nest, nest.loops[*i].dim, role) != nullptr) {
+    return fail(fmt::format("expected loop '{}' to be the first of its dimension with this role", step.loops[0]));
+  }
+  const auto extent = loop_extent(nest, *i);
+  if (!extent) return fail(fmt::format("expected loop '{}' to have constant extent", step.loops[0]));
+  if (*extent > 64 * nest.loops[*i].step) {
+    return fail(fmt::format("expected loop '{}' to have at most 64 iterations, found {}", step.loops[0], *extent));
+  }
+  nest.loops[*i].role = role;
+  return nest;
+}
+
+Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
+  switch (step.kind) {
+    case StepKind::kCut: return cut(std::move(nest), step);
+    case StepKind::kFuse: return fuse(std::move(nest), step);
+    case StepKind::kSplit: return split(std::move(nest), step);
+    case StepKind::kReorder: return reorder(std::move(nest), step);
+    case StepKind::kTile: return set_role(std::move(nest), step, Role::kTile);
+    case StepKind::kLanes: return set_role(std::move(nest), step, Role::kLanes);
+    case StepKind::kUnroll: return set_role(std::move(nest), step, Role::kUnroll);
+    case StepKind::kStage: break;
+  }
+  if (!step.loops.empty()) return fail("'stage' takes no loop");
+  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
+  nest.staged = true;
+  return nest;
+}
+
+std::string print(const Step& step) {
+  std::string text;
+  for (const StepInfo& info : kSteps) {
+    if (info.kind == step.kind) text = info.name;
+  }
+  for (const std::string& loop : step.loops) text += " " + loop;
+  if (step.kind == StepKind::kSplit) text += fmt::format(" {}", step.factor);
+  return text;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  size_t begin = 0;
+  while ((begin = text.find_first_not_of(" \t\r\n", begin)) != std::string_view::npos) {
+    const size_t end = std::min(text.find_first_of(" \t\r\n", begin), text.size());
+    words.emplace_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return words;
+}
+
+Result<Step> parse_step(std::string_view text) {
+  std::vector<std::string> words = words_of(text);
+  for (const StepInfo& info : kSteps) {
+    if (words.empty() || words[0] != info.name) continue;
+    Step step{info.kind, {}, 0};
+    if (info.kind == StepKind::kSplit) {
+      const std::string& last = words.back();
+      const auto [end, code] = std::from_chars(last.data(), last.data() + last.size(), step.factor);
+      if (words.size() != 3 || code != std::errc() || end != last.data() + last.size()) {
+        return fail(fmt::format("Schedule step '{}': expected 'split LOOP FACTOR'.", text));
+      }
+      words.pop_back();
+    }
+    step.loops.assign(words.begin() + 1, words.end());
+    return step;
+  }
+  return fail(fmt::format(
+      "Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, unroll and stage.", text));
+}
+
+}  // namespace
+
+std::string print(const Schedule& schedule) {
+  std::string text;
+  for (const Step& step : schedule) text += (text.empty() ? "" : "; ") + print(step);
+  return text;
+}
+
+Result<Schedule> parse_schedule(std::string_view text) {
+  Schedule schedule;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(';'), text.size());
+    const std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (part.find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
+    auto step = parse_step(part);
+    if (!step) return tl::unexpected(step.error());
+    schedule.push_back(std::move(*step));
+  }
+  return schedule;
+}
+
+Result<LoopNest> apply(LoopNest nest, const Step& step) {
+  auto rewritten = rewrite(std::move(nest), step);
+  if (!rewritten) return fail(fmt::format("Schedule step '{}': {}.", print(step), rewritten.error().message));
+  if (auto ok = verify(*rewritten); !ok) return fail(fmt::format("Schedule step '{}': {}", print(step), ok.error().message));
+  return rewritten;
+}
+
+Result<LoopNest> apply(LoopNest nest, const Schedule& schedule) {
+  for (const Step& step : schedule) {
+    auto next = apply(std::move(nest), step);
+    if (!next) return next;
+    nest = std::move(*next);
+  }
+  return nest;
+}
+
+}  // namespace convsmith::ir

@@ -1,0 +1,42 @@
+// A schedule: checked, printable rewrites that turn the naive nest into one that fits a CPU. Each
+// step either rewrites the nest or returns an error that names the loop. As text, steps are
+// separated by semicolons; loops are named as loop_name says, at the moment the step runs:
+//
+//   cut o             split the output at the padding: a band loop, after which no tap is tested
+//   fuse k c          taps and channels become one contiguous reduction r
+//   split f 32        for f = 0..F           ->  for f = 0..F step 32, for f1 = 0..32
+//   reorder n g b ..  the loops in this order, all of them named
+//   tile f1           unroll the loop into accumulators
+//   lanes f2          run the loop in the lanes of a vector
+//   unroll c1         unroll the loop in the reduction
+//   stage             copy the input of a step tile to scratch, transposed
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "ir/nest.hpp"
+
+namespace convsmith::ir {
+
+enum class StepKind { kCut, kFuse, kSplit, kReorder, kTile, kLanes, kUnroll, kStage };
+
+struct Step {
+  StepKind kind;
+  std::vector<std::string> loops;  // the loop or loops it names
+  int64_t factor = 0;              // split only
+  bool operator==(const Step&) const = default;
+};
+
+using Schedule = std::vector<Step>;
+
+std::string print(const Schedule& schedule);
+Result<Schedule> parse_schedule(std::string_view text);
+
+// Each step is followed by verify; an error names the step.
+Result<LoopNest> apply(LoopNest nest, const Schedule& schedule);
+Result<LoopNest> apply(LoopNest nest, const Step& step);
+
+}  // namespace convsmith::ir

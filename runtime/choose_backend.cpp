@@ -1,0 +1,98 @@
+// Which back end and instruction set a layer gets where the caller left them open.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "codegen/llvm_loader.hpp"
+#include "runtime/compile.hpp"
+#include "runtime/verbose.hpp"
+
+namespace convsmith {
+
+namespace {
+
+constexpr std::pair<Backend, std::string_view> kBackends[] = {
+    {Backend::kAuto, "auto"}, {Backend::kXbyak, "xbyak"}, {Backend::kLlvm, "llvm"}, {Backend::kInterp, "interp"}};
+constexpr std::pair<Isa, std::string_view> kIsas[] = {
+    {Isa::kAuto, "auto"}, {Isa::kBaseline, "baseline"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}};
+
+// The best instruction set of this CPU that CONVSMITH_MAX_ISA allows.
+Result<Isa> best_isa() {
+  const Isa cpu = detect_isa();
+  const char* cap = std::getenv("CONVSMITH_MAX_ISA");
+  if (cap == nullptr || *cap == '\0') return cpu;
+  for (const auto& [isa, name] : kIsas) {
+    if (isa != Isa::kAuto && name == cap) return std::min(cpu, isa);
+  }
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("CONVSMITH_MAX_ISA is '{}'; it must be baseline, avx2 or avx512.", cap));
+}
+
+tl::unexpected<Error> unavailable(std::string what) { return make_error(ErrorCode::kUnavailable, std::move(what)); }
+
+Result<Choice> check_isa(Backend backend, Isa isa) {
+  if (backend == Backend::kXbyak && isa == Isa::kBaseline) {
+    return unavailable("Back end xbyak makes AVX2 or AVX-512 code; isa 'baseline' is for llvm and interp.");
+  }
+  if (backend != Backend::kInterp && isa > detect_isa()) {
+    return unavailable(fmt::format("isa is '{}', which this CPU does not run; its best is '{}'.", isa_name(isa),
+                                   isa_name(detect_isa())));
+  }
+  return Choice{backend, isa};
+}
+
+Result<Choice> pick(Backend backend, Isa isa) {
+  const auto best = best_isa();
+  if (!best) return tl::unexpected(best.error());
+  const Isa wanted = isa == Isa::kAuto ? *best : isa;
+  if (backend != Backend::kAuto) {
+    // Xbyak needs AVX2 whatever the cap says; then the sentence of check_isa tells.
+    if (backend != Backend::kInterp && !process_code_memory()) return tl::unexpected(process_code_memory().error());
+    return check_isa(backend, wanted);
+  }
+  if (!process_code_memory()) {
+    // Said once: it holds for every layer of the process.
+    static const bool said = (say(1, process_code_memory().error().message + " The interpreter answers instead."), true);
+    (void)said;
+    return Choice{Backend::kInterp, wanted};
+  }
+  if (wanted != Isa::kBaseline) return check_isa(Backend::kXbyak, wanted);
+  if (load_llvm_module()) return Choice{Backend::kLlvm, wanted};
+  say(1, load_llvm_module().error().message + " The interpreter answers instead.");
+  return Choice{Backend::kInterp, wanted};
+}
+
+}  // namespace
+
+std::string_view backend_name(Backend backend) {
+  for (const auto& [value, name] : kBackends) {
+    if (value == backend) return name;
+  }
+  return "?";
+}
+
+std::string_view isa_name(Isa isa) {
+  for (const auto& [value, name] : kIsas) {
+    if (value == isa) return name;
+  }
+  return "?";
+}
+
+Result<Choice> choose_backend(Backend backend, Isa isa) {
+  auto choice = pick(backend, isa);
+  if (choice && verbose_level() >= 1) {
+    say(1, fmt::format("picked back end {} for {}", backend_name(choice->backend), isa_name(choice->isa)));
+  }
+  return choice;
+}
+
+const Result<CodeMemory*>& process_code_memory() {
+  // Never destroyed: kernels may outlive static destruction.
+  static const auto* memory = new Result<CodeMemory>(CodeMemory::create());
+  static const auto* answer = new Result<CodeMemory*>(
+      memory->has_value() ? Result<CodeMemory*>(const_cast<CodeMemory*>(&**memory)) : tl::unexpected(memory->error()));
+  return *answer;
+}
+
+}  // namespace convsmith

@@ -1,0 +1,139 @@
+#include "runtime/compile.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "codegen/choose_schedule.hpp"
+#include "codegen/interp/interp.hpp"
+#include "codegen/llvm_loader.hpp"
+#include "codegen/lower.hpp"
+#include "codegen/machine_kernel.hpp"
+#include "codegen/vir_text.hpp"
+#include "codegen/x86/assemble.hpp"
+#include "ir/build_nest.hpp"
+#include "ir/nest_text.hpp"
+#include "runtime/verbose.hpp"
+
+namespace convsmith {
+
+namespace {
+
+// "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
+std::string kernel_name(const Problem& p) {
+  std::string name = fmt::format("conv1d.{}.{}x{}.k{}", p.layout == Layout::kChannelsLast ? "nwc" : "ncw", p.channels,
+                                 p.filters, p.taps);
+  if (p.stride != 1) name += fmt::format(".s{}", p.stride);
+  if (p.dilation != 1) name += fmt::format(".d{}", p.dilation);
+  if (p.groups != 1) name += fmt::format(".g{}", p.groups);
+  return name;
+}
+
+int64_t tile_steps_of(const ir::LoopNest& nest) {
+  int64_t step = 1;
+  for (const ir::Loop& loop : nest.loops) {
+    if (loop.dim == ir::Dim::kStep && loop.role == ir::Role::kSerial) step = loop.step;
+  }
+  return step;
+}
+
+void dump_bytes(const x86::MachineCode& code) {
+  std::string text;
+  for (size_t i = 0; i < code.bytes.size(); ++i) text += fmt::format("{:02x}{}", code.bytes[i], i % 32 == 31 ? '\n' : ' ');
+  dump("asm", text);
+}
+
+Result<std::unique_ptr<Kernel>> make_xbyak_kernel(const vir::Program& program, const Target& target, CodeMemory& memory) {
+  auto code = [&] {
+    const PassScope scope("assemble");
+    return x86::assemble(program, target);
+  }();
+  if (!code) return tl::unexpected(code.error());
+  if (dump_wanted("asm")) dump_bytes(*code);
+  const PassScope scope("publish");
+  return publish(memory, code->bytes);
+}
+
+Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, const Target& target, CodeMemory& memory) {
+  const auto& module = load_llvm_module();
+  if (!module) return tl::unexpected(module.error());
+  if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir(program, target));
+  const PassScope scope("llvm");
+  return (*module)->compile(program, target, memory);
+}
+
+Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, const vir::Program& program, Backend backend,
+                                                     const Target& target, CodeMemory* memory) {
+  auto kernel = make_kernel(program, backend, target, memory);
+  if (!kernel) return tl::unexpected(kernel.error());
+  auto compiled = std::make_shared<CompiledKernel>();
+  compiled->problem = nest.problem;
+  compiled->backend = backend;
+  compiled->isa = target.isa;
+  compiled->weights = ir::pack_layout(nest);
+  compiled->blocks = ir::parallel_blocks(nest);
+  compiled->tile_steps = tile_steps_of(nest);
+  compiled->scratch_bytes = program.scratch_bytes;
+  compiled->kernel = std::move(*kernel);
+  return compiled;
+}
+
+}  // namespace
+
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text) {
+  LoweredLayer layer;
+  layer.naive = ir::build_nest(problem);
+  {
+    const PassScope scope("choose_schedule");
+    auto schedule = schedule_text.empty() ? choose_schedule(problem, target) : ir::parse_schedule(schedule_text);
+    if (!schedule) return tl::unexpected(schedule.error());
+    layer.schedule = std::move(*schedule);
+  }
+  if (dump_wanted("schedule")) dump("schedule", ir::print(layer.schedule));
+  auto nest = [&] {
+    const PassScope scope("apply");
+    return ir::apply(layer.naive, layer.schedule);
+  }();
+  if (!nest) return tl::unexpected(nest.error());
+  layer.nest = std::move(*nest);
+  auto program = lower_nest(layer.nest, target);
+  if (!program) return tl::unexpected(program.error());
+  layer.program = std::move(*program);
+  return layer;
+}
+
+Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target) {
+  if (dump_wanted("nest")) dump("nest", ir::print(nest));
+  auto program = [&] {
+    const PassScope scope("lower");
+    return lower(nest, target, kernel_name(nest.problem));
+  }();
+  if (program && dump_wanted("vir")) dump("vir", vir::print(*program));
+  return program;
+}
+
+Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend, const Target& target,
+                                            CodeMemory* memory) {
+  if (backend == Backend::kInterp) return interp::make_kernel(program);
+  if (memory == nullptr) return make_error(ErrorCode::kUnavailable, "This host allows no memory for machine code.");
+  if (backend == Backend::kXbyak) return make_xbyak_kernel(program, target, *memory);
+  return make_llvm_kernel(program, target, *memory);
+}
+
+Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend, Isa isa,
+                                                              std::string_view schedule_text, CodeMemory* memory) {
+  const Target& target = target_for(isa);
+  auto layer = lower_layer(problem, target, schedule_text);
+  if (!layer) return tl::unexpected(layer.error());
+  return finish(layer->nest, layer->program, backend, target, memory);
+}
+
+Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& nest, Backend backend, Isa isa,
+                                                           CodeMemory* memory) {
+  const Target& target = target_for(isa);
+  auto program = lower_nest(nest, target);
+  if (!program) return tl::unexpected(program.error());
+  return finish(nest, *program, backend, target, memory);
+}
+
+}  // namespace convsmith

@@ -1,0 +1,72 @@
+// The pipeline: from a problem to something that runs. compile() reads as the list of passes; explain
+// and compare on the command line use the same functions to show what lies between.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "codegen/code_memory.hpp"
+#include "codegen/kernel.hpp"
+#include "codegen/target.hpp"
+#include "codegen/vir.hpp"
+#include "convsmith/error.hpp"
+#include "convsmith/options.hpp"
+#include "frontend/problem.hpp"
+#include "ir/nest.hpp"
+#include "ir/pack_layout.hpp"
+#include "ir/schedule.hpp"
+
+namespace convsmith {
+
+// A kernel with what its callers must know about it.
+struct CompiledKernel {
+  Problem problem;
+  Backend backend = Backend::kInterp;  // never kAuto
+  Isa isa = Isa::kBaseline;            // never kAuto
+  ir::PackLayout weights{};
+  ir::ParallelBlocks blocks{};
+  int64_t tile_steps = 1;              // output steps of a whole tile: the grain for splitting steps
+  int64_t scratch_bytes = 0;           // for one thread
+  std::unique_ptr<Kernel> kernel;
+};
+
+// What lies between problem and machine code.
+struct LoweredLayer {
+  ir::LoopNest naive;
+  ir::Schedule schedule;
+  ir::LoopNest nest;
+  vir::Program program;
+};
+
+// The passes up to vir. An empty schedule text means the chosen one.
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text);
+// The same from a nest that is scheduled already (a .nest file).
+Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target);
+
+// The last pass. kAuto is not allowed here. `memory` is not used for the interpreter.
+Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend, const Target& target,
+                                            CodeMemory* memory);
+
+// All passes.
+Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend, Isa isa,
+                                                              std::string_view schedule_text, CodeMemory* memory);
+// From a scheduled nest.
+Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& nest, Backend backend, Isa isa,
+                                                           CodeMemory* memory);
+
+// The best pair that this CPU, host and build allow for what the caller left open, or why there is none.
+// CONVSMITH_MAX_ISA caps kAuto. What was picked, and why not better, goes to the verbose channel.
+struct Choice {
+  Backend backend;
+  Isa isa;
+};
+Result<Choice> choose_backend(Backend backend, Isa isa);
+
+// The process-wide code memory, or why the host has none.
+const Result<CodeMemory*>& process_code_memory();
+
+std::string_view backend_name(Backend backend);  // as --backend spells it
+std::string_view isa_name(Isa isa);              // as --isa spells it
+
+}  // namespace convsmith

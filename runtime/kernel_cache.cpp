@@ -1,0 +1,51 @@
+#include "runtime/kernel_cache.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace convsmith {
+
+KernelResult KernelCache::get(const std::string& key, const std::function<KernelResult()>& make) {
+  std::promise<KernelResult> promise;
+  std::shared_future<KernelResult> other;
+  {
+    const std::lock_guard lock(mutex_);
+    Entry& entry = entries_[key];
+    if (auto kernel = entry.alive.lock()) return kernel;
+    if (entry.on_its_way.valid()) {
+      other = entry.on_its_way;
+    } else {
+      entry.on_its_way = promise.get_future().share();
+      ++compiles_;
+    }
+  }
+  if (other.valid()) return other.get();
+  KernelResult kernel = [&]() -> KernelResult {
+    try {
+      return make();
+    } catch (const std::bad_alloc&) {  // the waiting threads must hear of it too
+      return make_error(ErrorCode::kUnavailable, "There is no memory left to compile this layer.");
+    }
+  }();
+  promise.set_value(kernel);
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[key];
+  if (kernel) entry.alive = *kernel;
+  entry.on_its_way = {};
+  forget_dead();
+  return kernel;
+}
+
+uint64_t KernelCache::compiles() const {
+  const std::lock_guard lock(mutex_);
+  return compiles_;
+}
+
+// Keys of kernels that nobody holds any more would pile up: swept whenever the table has doubled.
+void KernelCache::forget_dead() {
+  if (entries_.size() < sweep_at_) return;
+  std::erase_if(entries_, [](const auto& item) { return item.second.alive.expired() && !item.second.on_its_way.valid(); });
+  sweep_at_ = std::max<size_t>(64, 2 * entries_.size());
+}
+
+}  // namespace convsmith

@@ -1,0 +1,32 @@
+// The verbose channel and the dumps: what was picked, what fell back and why, and the program between
+// any two passes. Controlled by CONVSMITH_VERBOSE (1: decisions, 2: passes with times) and CONVSMITH_DUMP
+// (a comma-separated list of nest, schedule, vir, asm, llvm). Both go to standard error.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace convsmith {
+
+int verbose_level();
+void say(int level, std::string_view line);
+
+bool dump_wanted(std::string_view stage);
+void dump(std::string_view stage, std::string_view text);
+
+// Times one pass of the pipeline and says so at level 2.
+class PassScope {
+ public:
+  explicit PassScope(std::string_view name) : name_(name), begin_(Clock::now()) {}
+  ~PassScope();
+  PassScope(const PassScope&) = delete;
+  PassScope& operator=(const PassScope&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string_view name_;
+  Clock::time_point begin_;
+};
+
+}  // namespace convsmith

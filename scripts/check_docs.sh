@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Checks what the documentation repeats from the code: the README's C++ example is examples/ten_lines.cpp,
+# docs/vir.md holds the table of operations as vir_ops.def has it, and every local link leads somewhere.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failures=0
+fail() {
+  echo "$1" >&2
+  failures=$((failures + 1))
+}
+
+example=$(sed -n '/^```cpp$/,/^```$/{/^```/d;p}' README.md)
+[[ $example == "$(cat examples/ten_lines.cpp)" ]] || fail "README.md: the C++ example is not examples/ten_lines.cpp."
+
+table=$(sed -n '/<!-- vir_table.sh -->/,/<!-- end -->/{/<!--/d;p}' docs/vir.md)
+[[ $(grep . <<<"$table") == "$(scripts/vir_table.sh | grep .)" ]] ||
+  fail "docs/vir.md: the table of operations is not what scripts/vir_table.sh prints."
+
+for document in *.md docs/*.md examples/*/*.md; do
+  while read -r link; do
+    path=${link%%#*}
+    [[ -z $path || -e $(dirname "$document")/$path ]] || fail "$document: the link to $link leads nowhere."
+  done < <(grep -oE '\]\([^)]+\)' "$document" | sed -E 's/^\]\(//; s/\)$//' | grep -vE '^https?:' || true)
+done
+
+((failures == 0)) && echo "The documentation repeats the code correctly."

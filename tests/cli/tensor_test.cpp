@@ -1,0 +1,400 @@
+// Files of arrays: what is written reads back, and whatever a hostile file says ends in one sentence.
+#include "cli/tensor.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+#include <zip.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "cli/run.hpp"
+#include "tests/cli/temporary_folder.hpp"
+
+namespace convsmith::cli {
+namespace {
+
+using cli_test::TemporaryFolder;
+using ::testing::HasSubstr;
+
+std::string bytes_of(const std::vector<float>& data) {
+  std::string bytes(data.size() * sizeof(float), '\0');
+  if (!data.empty()) std::memcpy(bytes.data(), data.data(), bytes.size());
+  return bytes;
+}
+
+std::string npy_bytes(const Tensor& tensor) {
+  return npy_header(tensor.shape) + bytes_of(tensor.data);
+}
+
+// A .npy file with any header.
+std::string npy_with(const std::string& header, const std::string& data, char major = 1) {
+  std::string file = std::string("\x93NUMPY") + major + '\0';
+  const size_t length = header.size();
+  for (int i = 0; i < (major == 1 ? 2 : 4); ++i) file.push_back(static_cast<char>(length >> (8 * i)));
+  return file + header + data;
+}
+
+std::string dict(const std::string& shape, const std::string& descr = "'<f4'",
+                 const std::string& order = "False") {
+  return fmt::format("{{'descr': {}, 'fortran_order': {}, 'shape': {}, }}\n", descr, order, shape);
+}
+
+Result<Tensor> parse_npy(const std::string& file) {
+  std::vector<std::byte> bytes(file.size());
+  if (!file.empty()) std::memcpy(bytes.data(), file.data(), file.size());
+  auto reader = NpyReader::open(open_memory("x.npy", std::move(bytes)));
+  if (!reader) return tl::unexpected(reader.error());
+  return reader->read();
+}
+
+std::string error_of(const std::string& file) {
+  const Result<Tensor> tensor = parse_npy(file);
+  return tensor ? "no error" : tensor.error().message;
+}
+
+Tensor counting(std::vector<int64_t> shape) {
+  size_t floats = 1;
+  for (const int64_t axis : shape) floats *= static_cast<size_t>(axis);
+  Tensor tensor{std::move(shape), std::vector<float>(floats)};
+  for (size_t i = 0; i < floats; ++i) tensor.data[i] = static_cast<float>(i) - 2.5F;
+  return tensor;
+}
+
+// An archive of these members, compressed.
+std::string npz_bytes(const TemporaryFolder& folder,
+                      const std::vector<std::pair<std::string, std::string>>& members) {
+  const std::string path = folder / "made.npz";
+  int code = 0;
+  zip_t* const zip = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
+  for (const auto& [name, bytes] : members) {
+    zip_source_t* const source = zip_source_buffer(zip, bytes.data(), bytes.size(), 0);
+    zip_file_add(zip, name.c_str(), source, ZIP_FL_OVERWRITE);
+  }
+  EXPECT_EQ(zip_close(zip), 0);
+  return TemporaryFolder::read(path);
+}
+
+const Problem kSmall{.channels = 2, .filters = 3, .taps = 2, .activation = {}};
+
+std::string good_npz(const TemporaryFolder& folder) {
+  return npz_bytes(folder,
+                   {{"kernel.npy", npy_bytes(counting({2, 2, 3}))}, {"bias.npy", npy_bytes(counting({3}))}});
+}
+
+std::string weights_error(const std::string& path, const Problem& problem = kSmall) {
+  const Result<LayerWeights> weights = read_weights(path, problem);
+  return weights ? "no error" : weights.error().message;
+}
+
+RC_GTEST_PROP(Npy, ReadsWhatItWrites, ()) {
+  const auto sizes = *rc::gen::container<std::vector<int64_t>>(rc::gen::inRange<int64_t>(0, 5));
+  RC_PRE(sizes.size() <= 6);
+  const Tensor tensor = counting(sizes);
+  const Result<Tensor> back = parse_npy(npy_bytes(tensor));
+  RC_ASSERT(back.has_value());
+  RC_ASSERT(*back == tensor);
+}
+
+TEST(Npy, DataBeginsAtAMultipleOf64) {
+  for (int64_t axis = 1; axis < int64_t{1} << 60; axis *= 3)
+    EXPECT_EQ(npy_header({axis, axis}).size() % 64, 0U);
+}
+
+TEST(Npy, FortranOrder) {
+  const Result<Tensor> tensor =
+      parse_npy(npy_with(dict("(2, 3)", "'<f4'", "True"), bytes_of({0, 3, 1, 4, 2, 5})));
+  ASSERT_TRUE(tensor);
+  EXPECT_EQ(tensor->data, (std::vector<float>{0, 1, 2, 3, 4, 5}));
+}
+
+TEST(Npy, AllVersionsAndKeyOrders) {
+  for (const char major : {'\1', '\2', '\3'})
+    EXPECT_TRUE(parse_npy(npy_with(dict("(1,)"), bytes_of({1}), major)));
+  EXPECT_TRUE(
+      parse_npy(npy_with(R"({"shape": (1, 1), "fortran_order": False, "descr": "<f4"})", bytes_of({1}))));
+  EXPECT_TRUE(parse_npy(npy_with(dict("()"), bytes_of({1}))));
+}
+
+TEST(Npy, EveryTruncationIsAnError) {
+  const std::string file = npy_bytes(counting({2, 3}));
+  for (size_t size = 0; size < file.size(); ++size) EXPECT_FALSE(parse_npy(file.substr(0, size))) << size;
+  EXPECT_FALSE(parse_npy(file + "x"));
+}
+
+TEST(Npy, HostileHeaders) {
+  struct Case {
+    std::string header;
+    const char* message;
+  };
+  const Case cases[] = {
+      {dict("(1,)", "'>f4'"), "its dtype is '>f4'"},
+      {dict("(1,)", "'<f8'"), "it must be '<f4'"},
+      {dict("(1,)", "'|O'"), "its dtype is '|O'"},
+      {dict("(1,)", "[('a', '<f4')]"), "its dtype is"},
+      {dict("(1,)", "'<f4'", "1"), "its fortran_order is 1"},
+      {dict("(-1,)"), "its shape is (-1,)"},
+      {dict("(1.0,)"), "its shape is"},
+      {dict("1"), "its shape is 1"},
+      {dict("[1]"), "its shape is [1]"},
+      {dict("(True,)"), "its shape is"},
+      {dict("(9223372036854775808,)"), "its shape is"},
+      {dict("(9223372036854775807,)"), "does not fit the 4 bytes"},
+      {dict("(4611686018427387905, 4)"), "does not fit the 4 bytes"},
+      {dict("(4294967296, 4294967296)"), "does not fit the 4 bytes"},
+      {dict("(1152921504606846977, 16)"), "does not fit the 4 bytes"},
+      {dict("(0,)"), "does not fit the 4 bytes"},
+      {dict("(2,)"), "does not fit the 4 bytes"},
+      {"{'descr': '<f4', 'fortran_order': False}", "must have the keys"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}", "must have the keys"},
+      {"", "no Python dictionary"},
+      {std::string(300, '('), "no Python dictionary"},
+      {std::string("\0\xff\xfe", 3), "no Python dictionary"},
+      {"(1, 2)", "must have the keys"},
+  };
+  for (const Case& test : cases) {
+    EXPECT_THAT(error_of(npy_with(test.header, "1234")), HasSubstr(test.message)) << test.header;
+  }
+  EXPECT_THAT(error_of("PK\3\4xxxxxxxxxxxxxxxx"), HasSubstr("no .npy file"));
+  EXPECT_THAT(error_of(npy_with(dict("(1,)"), "1234", '\4')), HasSubstr("format version is 4.0"));
+  EXPECT_THAT(error_of(npy_with(std::string(70000, ' '), "1234", '\2')), HasSubstr("header has 70000 bytes"));
+}
+
+// Whatever comes out is a tensor that fits its file.
+RC_GTEST_PROP(Npy, DamagedFilesGiveErrorsOrSoundTensors, ()) {
+  std::string file = npy_bytes(counting({2, 3, 2}));
+  const int changes = *rc::gen::inRange(1, 6);
+  for (int i = 0; i < changes; ++i) {
+    const auto at = static_cast<size_t>(*rc::gen::inRange(0, static_cast<int>(file.size())));
+    file[at] =
+        *rc::gen::element('0', '9', '(', ')', ',', ' ', '\'', '-', '{', '}', '\0', '\x7f', '\xff', 'L', '8');
+  }
+  const Result<Tensor> tensor = parse_npy(file);
+  if (!tensor) {
+    RC_ASSERT(!tensor.error().message.empty());
+    return;
+  }
+  size_t floats = 1;
+  for (const int64_t axis : tensor->shape) floats *= static_cast<size_t>(axis);
+  RC_ASSERT(tensor->data.size() == floats);
+  RC_ASSERT(floats * sizeof(float) <= file.size());
+}
+
+TEST(Npz, WeightsFromArchiveAndFolder) {
+  const TemporaryFolder folder;
+  const std::string archive = folder.write("w.npz", good_npz(folder));
+  folder.write("kernel.npy", npy_bytes(counting({2, 2, 3})));
+  folder.write("bias.npy", npy_bytes(counting({3})));
+  for (const std::string& path : {archive, folder / ""}) {
+    const Result<LayerWeights> weights = read_weights(path, kSmall);
+    ASSERT_TRUE(weights) << weights.error().message;
+    EXPECT_EQ(weights->kernel, counting({2, 2, 3}).data);
+    EXPECT_EQ(weights->bias, counting({3}).data);
+  }
+}
+
+TEST(Npz, EveryTruncationIsAnError) {
+  const TemporaryFolder folder;
+  const std::string file = good_npz(folder);
+  for (size_t size = 0; size < file.size(); ++size) {
+    EXPECT_FALSE(read_weights(folder.write("t.npz", file.substr(0, size)), kSmall)) << size;
+  }
+}
+
+TEST(Npz, EveryDamagedByteGivesAnErrorOrTheRightSizes) {
+  const TemporaryFolder folder;
+  const std::string file = good_npz(folder);
+  for (size_t at = 0; at < file.size(); ++at) {
+    std::string damaged = file;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0xff);
+    const Result<LayerWeights> weights = read_weights(folder.write("t.npz", damaged), kSmall);
+    if (weights) {
+      EXPECT_EQ(weights->kernel.size() + weights->bias.size(), 15U) << at;
+    }
+  }
+}
+
+TEST(Npz, MembersMissingExtraTwiceAndMisshapen) {
+  const TemporaryFolder folder;
+  const auto archive = [&](const std::vector<std::pair<std::string, std::string>>& members) {
+    return folder.write("t.npz", npz_bytes(folder, members));
+  };
+  const std::string kernel = npy_bytes(counting({2, 2, 3}));
+  const std::string bias = npy_bytes(counting({3}));
+  EXPECT_THAT(weights_error(archive({{"bias.npy", bias}})), HasSubstr("kernel.npy is missing"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}})), HasSubstr("bias of shape (3) is missing"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"gamma.npy", bias}})),
+              HasSubstr("'gamma.npy'"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", bias}, {"bias.npy", bias}})),
+              HasSubstr("must have the shape (2, 2, 3)"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", kernel}})),
+              HasSubstr("got (2, 2, 3)"));
+  Problem no_bias = kSmall;
+  no_bias.has_bias = false;
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", bias}}), no_bias),
+              HasSubstr("use_bias=False"));
+  // Two members of one name: the name of the other is patched, wherever it stands.
+  std::string twice = npz_bytes(folder, {{"kernel.npy", kernel}, {"kernel.npx", kernel}});
+  for (size_t at; (at = twice.find("kernel.npx")) != std::string::npos;) twice[at + 9] = 'y';
+  EXPECT_THAT(weights_error(folder.write("t.npz", twice)), HasSubstr("t.npz"));
+  EXPECT_THAT(weights_error(folder / "none.npz"), HasSubstr("can't be opened"));
+  EXPECT_THAT(weights_error(folder.write("w.txt", "")), HasSubstr("must be a .npz file or a folder"));
+}
+
+// The directory of the archive claims a terabyte.
+TEST(Npz, BombsAreRefusedBeforeTheyUnpack) {
+  const TemporaryFolder folder;
+  const Problem giant{
+      .channels = 1 << 14, .filters = 1 << 14, .taps = 1 << 10, .has_bias = false, .activation = {}};
+  std::string file = npz_bytes(folder, {{"kernel.npy", npy_header({1 << 10, 1 << 14, 1 << 14})}});
+  const size_t entry = file.find("PK\1\2");
+  ASSERT_NE(entry, std::string::npos);
+  const uint32_t size = 0xfffffff0U;
+  std::memcpy(file.data() + entry + 24, &size, sizeof(size));
+  EXPECT_THAT(weights_error(folder.write("t.npz", file), giant),
+              HasSubstr("claims to unpack 4294967280 bytes"));
+}
+
+TEST(Csv, ReadsNumbersAsTheyAreWritten) {
+  const auto signal =
+      parse_csv("\xef\xbb\xbfleft,right\r\n1, -2.5e0\r\n+3,nan\r\n-inf,1e-60\r\n\r\n", "x.csv");
+  ASSERT_TRUE(signal) << signal.error().message;
+  EXPECT_EQ(signal->tensor.shape, (std::vector<int64_t>{3, 2}));
+  EXPECT_EQ(signal->notes.size(), 1U);
+  const std::vector<float>& data = signal->tensor.data;
+  EXPECT_EQ(data[0], 1.0F);
+  EXPECT_EQ(data[1], -2.5F);
+  EXPECT_TRUE(std::isnan(data[3]));
+  EXPECT_EQ(data[4], -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(data[5], 0.0F);
+}
+
+TEST(Csv, ErrorsNameTheLine) {
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "no row of numbers"},
+      {"a,b\n", "no row of numbers"},
+      {"1,2\n3\n", "line 2 has 1 columns; it must have 2"},
+      {"1,2\n3,4,5\n", "line 2 has 3 columns"},
+      {"1,2\nx,4\n", "line 2, column 1 is 'x'"},
+      {"1,2\n\n3,4\n", "line 2, column 1 is ''"},
+      {"1,x\n", "line 1, column 2 is 'x'"},
+      {"1.0.0\n", "line 1, column 1"},
+      {"1e50\n", "it must be a float32 number"},
+      {"-1e999\n", "it must be a float32 number"},
+      {"0x10\n", "line 1"},
+      {std::string("1\0002\n", 4), "line 1"},
+      {"1;2\n", "line 1, column 1 is '1;2'"},
+  };
+  for (const auto& [text, message] : cases) {
+    const auto signal = parse_csv(text, "x.csv");
+    ASSERT_FALSE(signal) << text;
+    EXPECT_THAT(signal.error().message, HasSubstr(message));
+    EXPECT_THAT(signal.error().message, HasSubstr("x.csv"));
+  }
+}
+
+RC_GTEST_PROP(Csv, ReadsWhatItWrites, (const std::vector<uint32_t>& bits)) {
+  RC_PRE(!bits.empty());
+  Tensor tensor{{static_cast<int64_t>(bits.size()), 1}, {}};
+  for (const uint32_t word : bits) tensor.data.push_back(std::bit_cast<float>(word));
+  const auto back = parse_csv(csv_text(tensor), "x.csv");
+  RC_ASSERT(back.has_value());
+  RC_ASSERT(back->tensor.shape == tensor.shape);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    const float value = back->tensor.data[i];
+    RC_ASSERT((std::isnan(value) ? std::isnan(tensor.data[i]) : std::bit_cast<uint32_t>(value) == bits[i]));
+  }
+}
+
+TEST(Wav, ReadsWhatItWrites) {
+  const TemporaryFolder folder;
+  const Tensor tensor = counting({700, 2});
+  ASSERT_TRUE(write_signal(folder / "x.wav", FileFormat::kWav, tensor, 22050));
+  const auto signal = read_signal(folder / "x.wav", FileFormat::kWav);
+  ASSERT_TRUE(signal) << signal.error().message;
+  EXPECT_EQ(signal->tensor, tensor);
+  EXPECT_EQ(signal->sample_rate, 22050);
+  EXPECT_EQ(folder.count(), 1U);
+}
+
+TEST(Wav, DamagedFiles) {
+  const TemporaryFolder folder;
+  EXPECT_FALSE(read_wav(folder.write("x.wav", "1,2\n3,4\n")));
+  EXPECT_FALSE(read_wav(folder / "none.wav"));
+  ASSERT_TRUE(write_signal(folder / "y.wav", FileFormat::kWav, counting({50, 1}), 8000));
+  const std::string file = TemporaryFolder::read(folder / "y.wav");
+  for (size_t size = 0; size < file.size(); size += 3) {
+    // libsndfile takes what is left of a cut recording; it must never be more.
+    const auto signal = read_wav(folder.write("x.wav", file.substr(0, size)));
+    if (signal) {
+      EXPECT_LE(signal->tensor.data.size(), 50U) << size;
+    }
+  }
+}
+
+TEST(Files, FailedWritesLeaveEverythingAsItWas) {
+  const TemporaryFolder folder;
+  const std::string old = folder.write("x.npy", "old");
+  const auto failing = [](int) -> Result<void> { return make_error(ErrorCode::kIo, "no"); };
+  EXPECT_FALSE(write_file(old, failing));
+  EXPECT_EQ(TemporaryFolder::read(old), "old");
+  EXPECT_EQ(folder.count(), 1U);
+  EXPECT_FALSE(write_file(folder / "none/x.npy", failing));
+  EXPECT_FALSE(write_file(folder / "", failing)) << "a folder";
+  EXPECT_FALSE(write_file("/dev/null", failing)) << "a device";
+}
+
+TEST(Files, WritesGoThroughLinks) {
+  const TemporaryFolder folder;
+  const std::string target = folder.write("target.npy", "old");
+  std::filesystem::create_symlink("target.npy", folder / "link.npy");
+  ASSERT_TRUE(write_signal(folder / "link.npy", FileFormat::kNpy, counting({2}), 0));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link.npy"));
+  EXPECT_EQ(TemporaryFolder::read(target), npy_bytes(counting({2})));
+}
+
+TEST(Arrange, RowsAreStepsInBothLayouts) {
+  const Tensor rows{{3, 2}, {0, 1, 2, 3, 4, 5}};
+  const auto last = arrange_input(rows, FileFormat::kCsv, Layout::kChannelsLast, "x.csv");
+  ASSERT_TRUE(last);
+  EXPECT_EQ(last->tensor, (Tensor{{1, 3, 2}, {0, 1, 2, 3, 4, 5}}));
+  EXPECT_EQ(last->steps, 3);
+  const auto first = arrange_input(rows, FileFormat::kCsv, Layout::kChannelsFirst, "x.csv");
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->tensor, (Tensor{{1, 2, 3}, {0, 2, 4, 1, 3, 5}}));
+  EXPECT_EQ(first->steps, 3);
+  EXPECT_EQ(*arrange_output(first->tensor, FileFormat::kCsv, Layout::kChannelsFirst, "y.csv"), rows);
+  EXPECT_FALSE(arrange_output(counting({2, 3, 2}), FileFormat::kCsv, Layout::kChannelsLast, "y.csv"));
+  EXPECT_FALSE(arrange_input(counting({3}), FileFormat::kNpy, Layout::kChannelsLast, "x.npy"));
+}
+
+TEST(Arrange, BatchIsTheProductOfLeadingAxes) {
+  const auto input = arrange_input(counting({4, 7, 10, 2}), FileFormat::kNpy, Layout::kChannelsLast, "x.npy");
+  ASSERT_TRUE(input);
+  EXPECT_EQ(input->batch, 28);
+  EXPECT_EQ(input->steps, 10);
+  constexpr int64_t kHuge = int64_t{1} << 40;
+  EXPECT_FALSE(arrange_input({{kHuge, kHuge, 0, 1}, {}}, FileFormat::kNpy, Layout::kChannelsLast, "x.npy"));
+}
+
+TEST(Compare, DifferencesAndNans) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor a{{1, 2, 2}, {1, 2, nan, 4}};
+  EXPECT_TRUE(compare_tensors(a, a).bit_equal);
+  EXPECT_EQ(compare_tensors(a, a).largest, 0);
+  const Difference near = compare_tensors(a, {{2, 2}, {1, 2.5F, nan, 4}});
+  EXPECT_TRUE(near.same_shape);
+  EXPECT_FALSE(near.bit_equal);
+  EXPECT_EQ(near.largest, 0.5);
+  EXPECT_EQ(near.relative, 0.125);
+  EXPECT_EQ(compare_tensors(a, {{2, 2}, {1, nan, nan, 4}}).largest, HUGE_VAL);
+  EXPECT_FALSE(compare_tensors(a, {{4, 1}, {1, 2, 3, 4}}).same_shape);
+}
+
+}  // namespace
+}  // namespace convsmith::cli

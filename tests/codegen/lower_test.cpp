@@ -1,0 +1,215 @@
+// Lowering: the vir program of a scheduled nest computes the bits of the naive nest, for every form of
+// schedule, and its hot loops are made of what the register tile says.
+#include "codegen/lower.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "codegen/choose_schedule.hpp"
+#include "codegen/interp/interp.hpp"
+#include "codegen/vir_text.hpp"
+#include "codegen/x86/assemble.hpp"
+#include "ir/build_nest.hpp"
+#include "ir/nest_interp.hpp"
+#include "ir/nest_text.hpp"
+#include "runtime/layer.hpp"
+#include "tests/codegen/hot_loop.hpp"
+#include "tests/support/random_problem.hpp"
+
+namespace convsmith {
+namespace {
+
+// The output of the scheduled nest, lowered and run by the interpreter.
+std::vector<float> run_lowered(const ir::LoopNest& nest, Isa isa, const test::Tensors& t) {
+  auto compiled = compile_nest(nest, Backend::kInterp, isa, nullptr);
+  EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message) << ir::print(nest);
+  if (!compiled) return {};
+  std::vector<float> out(t.out.size(), 9.0F);
+  const auto packed = pack_weights(*compiled, t.kernel, t.bias);
+  const RunStatus status = run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {});
+  EXPECT_TRUE(status == RunStatus::kOk || status == RunStatus::kEmptyOutput) << describe(status);
+  return out;
+}
+
+std::vector<float> run_naive(const Problem& p, test::Tensors t) {
+  ir::interpret(ir::build_nest(p), {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps},
+                [](float x) { return x; });
+  return t.out;
+}
+
+void expect_same(const std::vector<float>& expected, const std::vector<float>& actual, const std::string& what) {
+  ASSERT_EQ(expected.size(), actual.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    ASSERT_EQ(std::memcmp(&expected[i], &actual[i], sizeof(float)), 0)
+        << what << "output " << i << ": " << expected[i] << " and " << actual[i];
+  }
+}
+
+TEST(Lower, ChosenSchedulesGiveTheNaiveBits) {
+  test::Random r(4);
+  for (int round = 0; round < 900; ++round) {
+    const Problem p = test::random_problem(r);
+    const Isa isa = round % 3 == 0 ? Isa::kAvx512 : round % 3 == 1 ? Isa::kAvx2 : Isa::kBaseline;
+    const test::Tensors t(p, r.between(0, 2), r.between(0, r.once_in(2) ? 10 : 90), r);
+    const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target_for(isa)));
+    ASSERT_TRUE(nest);
+    expect_same(run_naive(p, t), run_lowered(*nest, isa, t), ir::print(*nest));
+  }
+}
+
+TEST(Lower, GroupsOutsideAndInsideTheStagedTileAgree) {
+  const char* orders[] = {
+      "reorder n g b o f f1 o1 k c; stage",
+      "reorder n b o g f f1 o1 k c; stage",
+      "split g 3; reorder n g b o g1 f f1 o1 k c; stage",
+  };
+  test::Random r(8);
+  for (const char* order : orders) {
+    const auto schedule = ir::parse_schedule(std::string("cut o; split o 8; lanes o1; split f 2; tile f1; ") + order);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 30; ++round) {
+      Problem p;
+      p.groups = r.between(2, 8);
+      p.channels = p.groups * r.between(1, 5);
+      p.filters = p.groups * r.between(1, 5);
+      p.taps = r.between(1, 4);
+      p.stride = r.between(1, 3);
+      p.dilation = r.between(1, 3);
+      p.layout = r.once_in(2) && p.stride > 1 ? Layout::kChannelsFirst : Layout::kChannelsLast;
+      p.pad_same = true;
+      const test::Tensors t(p, 2, r.between(1, 40), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+    }
+  }
+}
+
+// Schedules that nobody chooses today must be as right as the chosen ones.
+TEST(Lower, OtherSchedulesGiveTheNaiveBits) {
+  const char* schedules[] = {
+      // no tile at all
+      "cut o; split f 16; lanes f1; reorder n g b o f f1 k c",
+      // filters outside everything
+      "cut o; split f 32; split f1 16; tile f1; lanes f2; split o 5; tile o1; reorder n g f b o o1 f1 f2 k c",
+      // two levels of filter blocks and of step chunks
+      "cut o; fuse k c; split f 64; split f1 32; split f2 16; tile f2; lanes f3; split o 12; split o1 4; tile o2;"
+      " reorder n g b f o f1 o1 o2 f2 f3 r",
+      // steps in lanes although filters are many
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 5; tile f1; reorder n g b o f f1 o1 o2 k c; stage",
+      "cut o; split o 16; lanes o1; reorder n g b o f o1 k c; stage",
+      // filter loops outside the staged tile: each stages anew
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 20; tile f1; reorder n g b f o f1 o1 o2 k c; stage",
+      // chunks of steps around staged tiles
+      "cut o; split o 64; split o1 16; lanes o2; split f 3; tile f1; reorder n g b o o1 f f1 o2 k c; stage",
+  };
+  test::Random r(5);
+  for (const char* text : schedules) {
+    const auto schedule = ir::parse_schedule(text);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 25; ++round) {
+      Problem p;
+      p.channels = r.between(2, 20);
+      p.filters = r.between(1, 100);
+      p.taps = r.between(1, 5);
+      const bool fused = std::string(text).find("fuse") != std::string::npos;
+      p.stride = r.between(1, 3);
+      p.dilation = fused ? 1 : r.between(1, 3);
+      p.pad_same = true;
+      p.has_bias = r.once_in(2);
+      const test::Tensors t(p, 2, r.between(1, 70), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx512, t), ir::print(*nest));
+    }
+  }
+}
+
+TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
+  Problem p;
+  p.channels = 6;
+  p.filters = 40;
+  p.taps = 3;
+  const std::pair<const char*, const char*> refusals[] = {
+      {"split f 8; lanes f1; reorder n g o f f1 k c", "needs a band loop"},
+      {"cut o", "needs a lanes loop"},
+      {"cut o; split f 8; lanes f1; reorder n g b o f f1 k c", "16 iterations"},
+      {"cut o; split f 16; lanes f1; reorder n g b f1 f o k c", "no larger multiple"},
+      {"cut o; split o 16; lanes o1; reorder n g b o f o1 k c", "need 'stage'"},
+      {"cut o; split f 16; lanes f1; split c 4; unroll c1; reorder n g b o f f1 k c c1", "unrolled by 4"},
+      {"cut o; split f 16; lanes f1; split k 2; reorder n g b o f f1 k k1 c", "may only be split once"},
+  };
+  for (const auto& [text, message] : refusals) {
+    const auto nest = ir::apply(ir::build_nest(p), *ir::parse_schedule(text));
+    const auto program = nest ? lower(*nest, target_for(Isa::kAvx512), "x") : tl::unexpected(nest.error());
+    ASSERT_FALSE(program) << text;
+    EXPECT_NE(program.error().message.find(message), std::string::npos) << text << " -> " << program.error().message;
+  }
+}
+
+struct Form {
+  const char* name;
+  int channels, filters, taps, dilation, groups;
+  Layout layout;
+};
+
+// For each form: in the largest hot loop as many packed FMAs as the tile has accumulators (times the
+// unroll), none scalar, nothing on the stack, no register moves.
+TEST(Lower, HotLoopsHoldOnlyTheTile) {
+  const Form forms[] = {
+      {"overlapping rows", 64, 64, 5, 1, 1, Layout::kChannelsLast},
+      {"tap loop", 64, 64, 5, 3, 1, Layout::kChannelsLast},
+      {"masked filters", 15, 15, 51, 8, 1, Layout::kChannelsLast},
+      {"channels first", 64, 64, 5, 1, 1, Layout::kChannelsFirst},
+      {"groups", 64, 64, 5, 1, 4, Layout::kChannelsLast},
+      {"small groups", 64, 64, 5, 1, 16, Layout::kChannelsLast},
+      {"depthwise", 64, 64, 9, 1, 64, Layout::kChannelsLast},
+      {"depthwise ragged", 61, 61, 9, 1, 61, Layout::kChannelsLast},
+      {"one filter", 32, 1, 7, 1, 1, Layout::kChannelsLast},
+      {"few filters", 32, 4, 7, 1, 1, Layout::kChannelsLast},
+      {"stem", 1, 16, 15, 1, 1, Layout::kChannelsLast},
+  };
+  for (const Form& form : forms) {
+    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+      Problem p;
+      p.channels = form.channels;
+      p.filters = form.filters;
+      p.taps = form.taps;
+      p.dilation = form.dilation;
+      p.groups = form.groups;
+      p.layout = form.layout;
+      p.pad_same = true;
+      const Target& target = target_for(isa);
+      const auto layer = lower_layer(p, target, "");
+      ASSERT_TRUE(layer) << layer.error().message;
+      const auto code = x86::assemble(layer->program, target);
+      ASSERT_TRUE(code) << form.name << ": " << code.error().message;
+      const auto loops = x86_test::hot_loops(*code, layer->program);
+      ASSERT_FALSE(loops.empty()) << form.name;
+      int most = 0;
+      for (const auto& loop : loops) {
+        EXPECT_EQ(loop.packed_fmas, loop.vir_fmas) << form.name;
+        EXPECT_EQ(loop.scalar_fmas, 0) << form.name;
+        EXPECT_EQ(loop.stack_accesses, 0) << form.name;
+        EXPECT_EQ(loop.vector_moves, 0) << form.name;
+        most = std::max(most, loop.packed_fmas);
+      }
+      // The tile: product of the tile and unroll loops' trip counts.
+      int64_t tile = 1;
+      for (size_t i = 0; i < layer->nest.loops.size(); ++i) {
+        const ir::Loop& loop = layer->nest.loops[i];
+        if (loop.role != ir::Role::kTile && loop.role != ir::Role::kUnroll) continue;
+        const int64_t extent = std::min(ir::loop_extent(layer->nest, i).value(),
+                                        loop.dim == ir::Dim::kFilter ? p.group_filters()
+                                        : loop.dim == ir::Dim::kGroup ? p.groups : INT64_MAX);
+        tile *= (extent + loop.step - 1) / loop.step;
+      }
+      EXPECT_EQ(most, tile) << form.name << " on " << target.name << "\n" << ir::print(layer->nest);
+      EXPECT_GE(most, 5) << form.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace convsmith
