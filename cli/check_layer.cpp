@@ -32,7 +32,8 @@ void shrink_chunks(ir::Schedule& schedule) {
     return step.kind == ir::StepKind::kSplit && step.loops == std::vector<std::string>{loop};
   };
   for (size_t i = 0; i + 1 < schedule.size(); ++i) {
-    if (splits(schedule[i], "o") && splits(schedule[i + 1], "o1")) schedule[i].factor = 2 * schedule[i + 1].factor;
+    if (splits(schedule[i], "o") && splits(schedule[i + 1], "o1"))
+      schedule[i].factor = 2 * schedule[i + 1].factor;
   }
 }
 
@@ -64,9 +65,11 @@ std::string describe_difference(const std::vector<float>& expected, const std::v
     ++count;
   }
   if (count == 0) return {};
-  return fmt::format("{} of {} outputs differ, the first is output {}: {:08x} ({:.9g}), the interpreter gives {:08x} ({:.9g})",
-                     count, expected.size(), first, canonical_bits(found[first]), found[first],
-                     canonical_bits(expected[first]), expected[first]);
+  return fmt::format(
+      "{} of {} outputs differ, the first is output {}: {:08x} ({:.9g}), the interpreter gives {:08x} "
+      "({:.9g})",
+      count, expected.size(), first, canonical_bits(found[first]), found[first],
+      canonical_bits(expected[first]), expected[first]);
 }
 
 // Sums in strict order by the naive nest.
@@ -89,8 +92,8 @@ bool is_close(float sum, double exact, double magnitude, int64_t terms, DataKind
 std::optional<std::string> check_sums(const CheckedLayer& layer, const Call& call, const CallData& data,
                                       const std::vector<float>& sums) {
   const ReferenceSums reference =
-      reference_sums(layer.spec, {data.input.data(), data.kernel.data(), data.bias.data(), call.batch, call.steps,
-                                  layer.problem.channels});
+      reference_sums(layer.spec, {data.input.data(), data.kernel.data(), data.bias.data(), call.batch,
+                                  call.steps, layer.problem.channels});
   if (reference.output_steps != layer.problem.output_steps(call.steps)) {
     return fmt::format("the reference has {} output steps, the problem {}", reference.output_steps,
                        layer.problem.output_steps(call.steps));
@@ -100,7 +103,8 @@ std::optional<std::string> check_sums(const CheckedLayer& layer, const Call& cal
   const int64_t terms = layer.problem.taps * layer.problem.group_channels();
   for (size_t i = 0; i < sums.size(); ++i) {
     if (is_close(sums[i], reference.sum[i], reference.magnitude[i], terms, call.data)) continue;
-    return fmt::format("the naive nest's sum {} is {:.9g}, the float64 loop gives {:.17g}", i, sums[i], reference.sum[i]);
+    return fmt::format("the naive nest's sum {} is {:.9g}, the float64 loop gives {:.17g}", i, sums[i],
+                       reference.sum[i]);
   }
   return std::nullopt;
 }
@@ -115,19 +119,23 @@ std::vector<BackEnd> available_back_ends(Backend backend, Isa isa) {
   std::vector<BackEnd> result;
   for (const Isa candidate : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
     if (isa != Isa::kAuto && isa != candidate) continue;
-    if (result.empty() && (isa != Isa::kAuto || candidate <= detect_isa())) result.push_back({Backend::kInterp, candidate});
+    if (result.empty() && (isa != Isa::kAuto || candidate <= detect_isa()))
+      result.push_back({Backend::kInterp, candidate});
   }
   for (const Backend kind : {Backend::kInterp, Backend::kXbyak, Backend::kLlvm}) {
     for (const Isa candidate : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
       const BackEnd pair{kind, candidate};
-      const bool wanted = (backend == Backend::kAuto || backend == kind) && (isa == Isa::kAuto || isa == candidate);
+      const bool wanted =
+          (backend == Backend::kAuto || backend == kind) && (isa == Isa::kAuto || isa == candidate);
       if (wanted && pair != result.front() && is_available(pair)) result.push_back(pair);
     }
   }
   return result;
 }
 
-uint32_t canonical_bits(float x) { return std::isnan(x) ? 0x7fc00000U : std::bit_cast<uint32_t>(x); }
+uint32_t canonical_bits(float x) {
+  return std::isnan(x) ? 0x7fc00000U : std::bit_cast<uint32_t>(x);
+}
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const Problem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
@@ -174,12 +182,17 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
 
 std::vector<Coverage::Scheduled> scheduled_nests(const CheckedLayer& layer) {
   std::vector<Coverage::Scheduled> result;
-  for (size_t i = 0; i < layer.nests.size(); ++i) result.push_back({&layer.nests[i], &target_for(layer.isas[i])});
+  for (size_t i = 0; i < layer.nests.size(); ++i)
+    result.push_back({&layer.nests[i], &target_for(layer.isas[i])});
   return result;
 }
 
-bool runs_on_threads(const Call& call) { return call.seed % 4 == 0; }
-bool runs_on_real_threads(const Call& call) { return call.seed % 64 == 0; }
+bool runs_on_threads(const Call& call) {
+  return call.seed % 4 == 0;
+}
+bool runs_on_real_threads(const Call& call) {
+  return call.seed % 64 == 0;
+}
 
 ParallelFor Pools::pretended(int threads) {
   const auto run = [](void*, void (*task)(void*, size_t), void* context, size_t count) {
@@ -201,13 +214,14 @@ std::optional<Finding> check_reference(const CheckedLayer& layer, const Call& ca
   if (auto wrong = check_sums(layer, call, data, sums)) return Finding{std::nullopt, std::move(*wrong)};
   const Activation& activation = layer.problem.activation;
   const bool linear = activation.kind == ActivationKind::kLinear;
-  const double bound = activation_bound(activation);
   for (size_t i = 0; i < output.size(); ++i) {
     if (linear && canonical_bits(output[i]) == canonical_bits(sums[i])) continue;
     const double exact = reference_activation(activation, double{sums[i]});
-    if (!linear && ulp_error(output[i], exact) <= bound) continue;
-    return Finding{std::nullopt, fmt::format("output {} of the interpreter is {:.9g}, of the sum {:.9g} it should be {:.9g}",
-                                             i, output[i], sums[i], exact)};
+    if (!linear && ulp_error(output[i], exact) <= activation_bound(activation, double{sums[i]})) continue;
+    return Finding{
+        std::nullopt,
+        fmt::format("output {} of the interpreter is {:.9g}, of the sum {:.9g} it should be {:.9g}", i,
+                    output[i], sums[i], exact)};
   }
   return std::nullopt;
 }
@@ -220,13 +234,15 @@ std::optional<Finding> check_call(const CheckedLayer& layer, const Call& call, c
     const Variant& variant = layer.variants[i];
     CallRunner runner(*variant.kernel, data, call, options.guard);
     const auto compare = [&](const CallOutput& output, std::string_view how) -> std::optional<Finding> {
-      const std::string what = output.error.empty() ? describe_difference(expected, output.values) : output.error;
+      const std::string what =
+          output.error.empty() ? describe_difference(expected, output.values) : output.error;
       if (what.empty()) return std::nullopt;
       return Finding{variant.back_end, fmt::format("{}{}: {}", back_end_name(variant.back_end), how, what)};
     };
     CallOutput whole = runner.run({});
     if (i == 0) {
-      if (!whole.error.empty()) return Finding{variant.back_end, back_end_name(variant.back_end) + ": " + whole.error};
+      if (!whole.error.empty())
+        return Finding{variant.back_end, back_end_name(variant.back_end) + ": " + whole.error};
       expected = std::move(whole.values);
       if (auto finding = check_reference(layer, call, data, expected)) return finding;
     } else if (auto finding = compare(whole, "")) {
@@ -234,8 +250,10 @@ std::optional<Finding> check_call(const CheckedLayer& layer, const Call& call, c
     }
     for (const int threads : options.threads) {
       if (threads == 1 || !runs_on_threads(call)) continue;
-      const ParallelFor parallel = runs_on_real_threads(call) ? pools.real(threads) : Pools::pretended(threads);
-      if (auto finding = compare(runner.run(parallel), fmt::format(" on {} threads", threads))) return finding;
+      const ParallelFor parallel =
+          runs_on_real_threads(call) ? pools.real(threads) : Pools::pretended(threads);
+      if (auto finding = compare(runner.run(parallel), fmt::format(" on {} threads", threads)))
+        return finding;
     }
     if (auto finding = compare(runner.run_in_parts(), " in parts")) return finding;
   }

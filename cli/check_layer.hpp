@@ -1,5 +1,5 @@
-// Holds one layer on all back ends against the interpreter, bit for bit, and the interpreter against the naive
-// loop nest and the float64 reference. The core of verify, as a library so that tests can call it.
+// Holds one layer on all back ends against the interpreter, bit for bit, and the interpreter against the
+// naive loop nest and the float64 reference. The core of verify, as a library so that tests can call it.
 #pragma once
 
 #include <cstddef>
@@ -42,19 +42,20 @@ struct CheckedLayer {
   ir::LoopNest naive;
   std::vector<ir::LoopNest> nests;  // scheduled, one for each of `isas`
   std::vector<Isa> isas;
-  std::vector<Variant> variants;    // the first one is an interpreter, which judges the others
-  std::vector<std::string> skipped; // back ends that a schedule of the caller's does not fit, and why
+  std::vector<Variant> variants;     // the first one is an interpreter, which judges the others
+  std::vector<std::string> skipped;  // back ends that a schedule of the caller's does not fit, and why
 };
 
-// Which schedule: a text, which need not fit every back end, or else the chosen one; the latter with chunks of
-// steps so small that short inputs have several of them.
+// Which schedule: a text, which need not fit every back end, or else the chosen one; the latter with chunks
+// of steps so small that short inputs have several of them.
 struct ScheduleChoice {
   std::string text = {};
   bool small_chunks = false;
 };
 // Compiles the layer for every one of `back_ends`.
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const Problem& problem,
-                                        const std::vector<BackEnd>& back_ends, const ScheduleChoice& schedule = {});
+                                        const std::vector<BackEnd>& back_ends,
+                                        const ScheduleChoice& schedule = {});
 // The same for a scheduled nest.
 Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vector<BackEnd>& back_ends);
 

@@ -38,7 +38,9 @@ std::vector<BackEnd> compared_back_ends(const CommonOptions& common) {
 }
 
 // Compilations that are slow need no many repeats.
-int compile_repeats(Backend backend) { return backend == Backend::kLlvm ? 3 : 11; }
+int compile_repeats(Backend backend) {
+  return backend == Backend::kLlvm ? 3 : 11;
+}
 
 // From the text to something callable, each time in an engine of its own; then lookups in the last one.
 Result<CompileCost> time_text(const std::string& text, const CompileOptions& options) {
@@ -89,16 +91,21 @@ int compare_checked(const Options& options, const Result<CheckedLayer>& layer, C
                     const CompileTimer& compile_timer, std::string title) {
   if (!layer) return report(layer.error());
   const Problem& p = layer->problem;
-  const double floats = static_cast<double>(call.batch) * static_cast<double>(call.steps) * static_cast<double>(p.channels) +
-                        3.0 * static_cast<double>(call.batch) * static_cast<double>(p.output_steps(call.steps)) *
-                            static_cast<double>(p.filters);
-  if (const auto fits = check_memory("The arrays of this call", 4 * floats); !fits) return report(fits.error());
+  const double floats =
+      static_cast<double>(call.batch) * static_cast<double>(call.steps) * static_cast<double>(p.channels) +
+      3.0 * static_cast<double>(call.batch) * static_cast<double>(p.output_steps(call.steps)) *
+          static_cast<double>(p.filters);
+  if (const auto fits = check_memory("The arrays of this call", 4 * floats); !fits)
+    return report(fits.error());
   if (operation_count(p, call.batch, call.steps) == 0) {
     return report({ErrorCode::kInvalidSpec,
-                   fmt::format("batch {} and {} steps give no output, so there is nothing to time.", call.batch, call.steps)});
+                   fmt::format("batch {} and {} steps give no output, so there is nothing to time.",
+                               call.batch, call.steps)});
   }
-  Comparison comparison{std::move(title), call.batch, call.steps, call.threads, cpu_name(), {}, layer->skipped};
-  if (const auto done = compare_layer(*layer, call, compile_timer, comparison); !done) return report(done.error());
+  Comparison comparison{std::move(title), call.batch, call.steps,    call.threads,
+                        cpu_name(),       {},         layer->skipped};
+  if (const auto done = compare_layer(*layer, call, compile_timer, comparison); !done)
+    return report(done.error());
   return print_comparison(options, comparison);
 }
 
@@ -119,13 +126,15 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
   if (suffix_of(text) == ".json") text = read_text(text, uint64_t{1} << 20).value_or(text);
   const Shape& shape = common.input_shape.empty() ? parsed.spec.input_shape : common.input_shape;
   const bool last = problem->layout == Layout::kChannelsLast;
-  const auto known_steps = shape.size() < 2 ? std::nullopt : shape[last ? shape.size() - 2 : shape.size() - 1];
+  const auto known_steps =
+      shape.size() < 2 ? std::nullopt : shape[last ? shape.size() - 2 : shape.size() - 1];
   int64_t batch = parsed.spec.batch_size.value_or(1);
   for (size_t i = 0; i + 2 < shape.size(); ++i) batch *= shape[i].value_or(1);
   CompileOptions compile{.rules = common.rules, .schedule = common.schedule};
   if (!common.input_shape.empty()) {
     compile.input_shape = {std::nullopt};
-    compile.input_shape.insert(compile.input_shape.end(), common.input_shape.begin(), common.input_shape.end());
+    compile.input_shape.insert(compile.input_shape.end(), common.input_shape.begin(),
+                               common.input_shape.end());
   }
   const auto timer = [&](BackEnd back_end) {
     compile.backend = back_end.backend;
@@ -133,17 +142,20 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
     return time_text(text, compile);
   };
   const ScheduleChoice schedule{common.schedule, false};
-  return compare_checked(options, make_checked_layer(parsed.spec, *problem, compared_back_ends(common), schedule),
-                         call_of(options, batch, known_steps.value_or(kUsualSteps)), timer, to_call_text(parsed.spec));
+  return compare_checked(
+      options, make_checked_layer(parsed.spec, *problem, compared_back_ends(common), schedule),
+      call_of(options, batch, known_steps.value_or(kUsualSteps)), timer, to_call_text(parsed.spec));
 }
 
 int compare_nest(const Options& options, const ir::LoopNest& nest) {
   if (!options.common.schedule.empty()) {
-    return report({ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
+    return report(
+        {ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
   }
   CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
   const auto timer = [&](BackEnd back_end) {
-    return time_uncached(back_end.backend, [&] { return compile_nest(nest, back_end.backend, back_end.isa, memory); });
+    return time_uncached(back_end.backend,
+                         [&] { return compile_nest(nest, back_end.backend, back_end.isa, memory); });
   };
   return compare_checked(options, make_checked_nest(nest, compared_back_ends(options.common)),
                          call_of(options, 1, kUsualSteps), timer, ir::layer_text(nest.problem));
@@ -175,7 +187,8 @@ int compare_vir(const Options& options, const vir::Program& program) {
   Comparison comparison{program.name, 1, call->args.kSteps, 1, cpu_name(), {}, {}};
   std::vector<float> expected;
   auto back_ends = available_back_ends(options.common.backend, Isa::kAuto);
-  for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) back_ends.insert(back_ends.begin(), {Backend::kInterp, isa});
+  for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512})
+    back_ends.insert(back_ends.begin(), {Backend::kInterp, isa});
   std::vector<BackEnd> done;
   for (const BackEnd back_end : back_ends) {
     const bool is_done = std::find(done.begin(), done.end(), back_end) != done.end();
@@ -205,8 +218,8 @@ int run_compare(const Options& options) {
 
 void add_compare(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
-  CLI::App& command =
-      *app.add_subcommand("compare", "Time a layer on every back end and instruction set, and compare their bits");
+  CLI::App& command = *app.add_subcommand(
+      "compare", "Time a layer on every back end and instruction set, and compare their bits");
   add_spec(command, options->common, true);
   add_common_options(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")

@@ -1,5 +1,5 @@
-// The comparison of back ends on one layer: what each costs to compile, how fast it runs, whether its bits are
-// those of the interpreter. Used by the compare subcommand (compare.cpp) and its tests.
+// The comparison of back ends on one layer: what each costs to compile, how fast it runs, whether its bits
+// are those of the interpreter. Used by the compare subcommand (compare.cpp) and its tests.
 #pragma once
 
 #include <cstdint>
@@ -68,8 +68,8 @@ struct CompareCall {
 };
 using CompileTimer = std::function<Result<CompileCost>(BackEnd)>;
 // Fills rows and notes. The first variant of the layer is the interpreter.
-Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call, const CompileTimer& compile_timer,
-                           Comparison& comparison);
+Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
+                           const CompileTimer& compile_timer, Comparison& comparison);
 
 // Model name of this CPU, as the system tells it.
 std::string cpu_name();

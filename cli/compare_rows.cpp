@@ -32,8 +32,10 @@ bool is_slow(BackEnd back_end) {
 
 // The beginning of the call that slow rows can do in a moment.
 CompareCall shortened(const Problem& p, CompareCall call) {
-  if (operation_count(p, call.batch, call.steps) > kSlowOperations) call.batch = std::min<int64_t>(call.batch, 1);
-  while (operation_count(p, call.batch, call.steps) > kSlowOperations && p.output_steps(call.steps * 7 / 8) > 0) {
+  if (operation_count(p, call.batch, call.steps) > kSlowOperations)
+    call.batch = std::min<int64_t>(call.batch, 1);
+  while (operation_count(p, call.batch, call.steps) > kSlowOperations &&
+         p.output_steps(call.steps * 7 / 8) > 0) {
     call.steps = call.steps * 7 / 8;
   }
   return call;
@@ -56,8 +58,8 @@ class Bench {
   }
 
   RunStatus run(const Variant& variant, const PackedData& weights, const CompareCall& call) {
-    return run_kernel(*variant.kernel, weights.data, data_.input.data(), output_.data(), call.batch, call.steps,
-                      {.scratch = nullptr, .parallel = parallel()});
+    return run_kernel(*variant.kernel, weights.data, data_.input.data(), output_.data(), call.batch,
+                      call.steps, {.scratch = nullptr, .parallel = parallel()});
   }
 
   std::vector<float> output_of(const Variant& variant, const PackedData& weights, const CompareCall& call) {
@@ -90,6 +92,7 @@ std::string how_far(const CompareRow& row) {
 }
 
 std::string time_text(double us) {
+  if (us < 1) return fmt::format("{:.0f} ns", us * 1e3);
   if (us < 100) return fmt::format("{:.2f} us", us);
   if (us < 1e4) return fmt::format("{:.0f} us", us);
   return fmt::format("{:.1f} ms", us * 1e-3);
@@ -98,8 +101,8 @@ std::string time_text(double us) {
 }  // namespace
 
 double operation_count(const Problem& p, int64_t batch, int64_t steps) {
-  return 2.0 * static_cast<double>(batch) * static_cast<double>(p.output_steps(steps)) * static_cast<double>(p.filters) *
-         static_cast<double>(p.group_channels() * p.taps);
+  return 2.0 * static_cast<double>(batch) * static_cast<double>(p.output_steps(steps)) *
+         static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * p.taps);
 }
 
 int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>& found) {
@@ -108,23 +111,26 @@ int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>
     const uint32_t a = canonical_bits(expected[i]);
     const uint32_t b = canonical_bits(found[i]);
     if (a == b) continue;
-    const int64_t distance = std::llabs(on_number_line(std::bit_cast<float>(a)) - on_number_line(std::bit_cast<float>(b)));
-    largest = std::max<int64_t>(largest, std::max<int64_t>(distance, 1));  // zeros of two signs differ as well
+    const int64_t distance =
+        std::llabs(on_number_line(std::bit_cast<float>(a)) - on_number_line(std::bit_cast<float>(b)));
+    largest =
+        std::max<int64_t>(largest, std::max<int64_t>(distance, 1));  // zeros of two signs differ as well
   }
   return largest;
 }
 
-Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call, const CompileTimer& compile_timer,
-                           Comparison& comparison) {
+Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
+                           const CompileTimer& compile_timer, Comparison& comparison) {
   const Problem& p = layer.problem;
   Bench bench(p, call);
   const CompareCall small = shortened(p, call);
   const bool is_short = small.batch != call.batch || small.steps != call.steps;
   if (is_short) {
-    comparison.notes.push_back(fmt::format(
-        "Interpreter and baseline are timed on {} sample{} of {} steps; all rows are compared bit for bit with the "
-        "interpreter there, and the fast ones with each other on the whole call.",
-        small.batch, small.batch == 1 ? "" : "s", small.steps));
+    comparison.notes.push_back(
+        fmt::format("Interpreter and baseline are timed on {} sample{} of {} steps; all rows are compared "
+                    "bit for bit with the "
+                    "interpreter there, and the fast ones with each other on the whole call.",
+                    small.batch, small.batch == 1 ? "" : "s", small.steps));
   }
   std::map<Isa, std::optional<PeakLoop>> peaks;
   std::vector<float> judged;  // by the interpreter
@@ -152,8 +158,8 @@ Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call, c
       row.max_ulp = std::max(row.max_ulp, largest_ulp(whole, on_whole));
     }
     row.bit_equal = row.max_ulp == 0;
-    row.timing = measure_call([&] { bench.run(variant, *weights, timed); }, peak_of(peaks, variant.back_end.isa),
-                              bench.parallel(), call.seconds);
+    row.timing = measure_call([&] { bench.run(variant, *weights, timed); },
+                              peak_of(peaks, variant.back_end.isa), bench.parallel(), call.seconds);
     comparison.rows.push_back(row);
   }
   return {};
@@ -184,27 +190,33 @@ nlohmann::json as_json(const Comparison& comparison) {
                     {"timed_batch", row.batch},
                     {"timed_steps", row.steps}});
   }
-  return {{"spec", comparison.spec},       {"batch", comparison.batch}, {"steps", comparison.steps},
-          {"threads", comparison.threads}, {"cpu", comparison.cpu},     {"peak_gflops", comparison.peak_gflops()},
+  return {{"spec", comparison.spec},   {"batch", comparison.batch},
+          {"steps", comparison.steps}, {"threads", comparison.threads},
+          {"cpu", comparison.cpu},     {"peak_gflops", comparison.peak_gflops()},
           {"rows", std::move(rows)}};
 }
 
 std::string as_table(const Comparison& comparison) {
-  std::string text = fmt::format("{}\nbatch {}, {} steps, {} thread{}, {}\n\n", comparison.spec, comparison.batch,
-                                 comparison.steps, comparison.threads, comparison.threads == 1 ? "" : "s", comparison.cpu);
-  text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8} {:>9}  {}\n", "backend", "isa",
-                      "compile", "cache hit", "code", "min", "p50", "p99", "GF/s", "peak", "of peak", "bits");
+  std::string text =
+      fmt::format("{}\nbatch {}, {} steps, {} thread{}, {}\n\n", comparison.spec, comparison.batch,
+                  comparison.steps, comparison.threads, comparison.threads == 1 ? "" : "s", comparison.cpu);
+  text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8} {:>9}  {}\n",
+                      "backend", "isa", "compile", "cache hit", "code", "min", "p50", "p99", "GF/s", "peak",
+                      "of peak", "bits");
   for (const CompareRow& row : comparison.rows) {
     const bool counted = row.operations > 0;
-    text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8.1f} {:>9}  {}\n",
-                        backend_name(row.back_end.backend), isa_name(row.back_end.isa), time_text(row.compile_us),
-                        row.cache_hit_us ? time_text(*row.cache_hit_us) : "-", row.code_bytes, time_text(row.timing.min_us),
-                        time_text(row.timing.p50_us), time_text(row.timing.p99_us),
-                        counted ? fmt::format("{:.2f}", row.gflops()) : "-", row.timing.peak_gflops,
-                        counted ? fmt::format("{:.1f} %", 100 * row.peak_share()) : "-", how_far(row));
+    text +=
+        fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8.1f} {:>9}  {}\n",
+                    backend_name(row.back_end.backend), isa_name(row.back_end.isa), time_text(row.compile_us),
+                    row.cache_hit_us ? time_text(*row.cache_hit_us) : "-", row.code_bytes,
+                    time_text(row.timing.min_us), time_text(row.timing.p50_us), time_text(row.timing.p99_us),
+                    counted ? fmt::format("{:.2f}", row.gflops()) : "-", row.timing.peak_gflops,
+                    counted ? fmt::format("{:.1f} %", 100 * row.peak_share()) : "-", how_far(row));
   }
-  text += "\nGF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set reach,\n"
-          "measured in turns with it (baseline has no fused ones). bits: against the interpreter.\n";
+  text +=
+      "\nGF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set "
+      "reach,\n"
+      "measured in turns with it (baseline has no fused ones). bits: against the interpreter.\n";
   for (const std::string& note : comparison.notes) text += note + "\n";
   return text;
 }

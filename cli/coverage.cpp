@@ -80,21 +80,30 @@ constexpr Name kNames[] = {
 
 std::string_view padding_name(Padding padding) {
   switch (padding) {
-    case Padding::kValid: return "valid";
-    case Padding::kSame: return "same";
-    case Padding::kCausal: return "causal";
-    default: return "explicit";
+    case Padding::kValid:
+      return "valid";
+    case Padding::kSame:
+      return "same";
+    case Padding::kCausal:
+      return "causal";
+    default:
+      return "explicit";
   }
 }
 
 // The name alone, parameters left out: "relu", "gelu tanh".
 std::string activation_name(ActivationKind kind) {
   switch (kind) {
-    case ActivationKind::kGeluTanh: return "gelu tanh";
-    case ActivationKind::kHardSigmoidKeras2: return "hard_sigmoid (Keras 2)";
-    case ActivationKind::kHardSigmoidKeras3: return "hard_sigmoid (Keras 3)";
-    case ActivationKind::kRelu: return "relu";
-    default: break;
+    case ActivationKind::kGeluTanh:
+      return "gelu tanh";
+    case ActivationKind::kHardSigmoidKeras2:
+      return "hard_sigmoid (Keras 2)";
+    case ActivationKind::kHardSigmoidKeras3:
+      return "hard_sigmoid (Keras 3)";
+    case ActivationKind::kRelu:
+      return "relu";
+    default:
+      break;
   }
   std::string text = activation_text({kind, {}}, Dialect::kCall);
   const size_t call = text.find("activations.");
@@ -103,7 +112,8 @@ std::string activation_name(ActivationKind kind) {
   return text;
 }
 
-// The serial loops over output steps: of the outermost and of the innermost one, which goes from tile to tile.
+// The serial loops over output steps: of the outermost and of the innermost one, which goes from tile to
+// tile.
 struct StepLoops {
   int64_t count = 0;
   int64_t chunk = 1;
@@ -274,7 +284,11 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, const C
     const bool left = band.tap_begin > 0;
     const bool right = band.tap_end < p.taps;
     const bool empty = band.tap_begin >= band.tap_end;
-    hit("band", empty ? "no taps" : left && right ? "both edges" : left ? "left edge" : right ? "right edge" : "interior");
+    hit("band", empty           ? "no taps"
+                : left && right ? "both edges"
+                : left          ? "left edge"
+                : right         ? "right edge"
+                                : "interior");
     const int64_t width = band.end - o;
     const int64_t rest = width % tile;
     if (width >= tile) hit("steps", "whole tiles");

@@ -11,7 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/describe_problem.hpp"
-#include "cli/disassemble.hpp"
+#include "codegen/x86/disassemble.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/vir_text.hpp"
 #include "ir/nest_text.hpp"
@@ -143,13 +143,13 @@ Result<Section> llvm_section(const Pipeline& pipeline, const Target& target) {
 Result<Section> asm_section(const Pipeline& pipeline, const Target& target) {
   const Result<x86::MachineCode> code = x86::assemble(*pipeline.program, target);
   if (!code) return tl::unexpected(code.error());
-  const Disassembly listing = disassemble(*pipeline.program, *code);
+  const x86::Disassembly listing = x86::disassemble(*pipeline.program, *code);
   std::string text = listing.text;
   text +=
       fmt::format("\n{} bytes of machine code for {}, {} of them constants; {} integers live on the stack.\n",
                   listing.code_bytes, target.name, listing.constant_bytes, code->spills);
   Json loops = Json::array();
-  for (const InnermostLoop& loop : listing.loops) {
+  for (const x86::InnermostLoop& loop : listing.loops) {
     text += fmt::format("{:4} fma of {:4} instructions in {}\n", loop.fmas, loop.instructions, loop.path);
     loops.push_back({{"loop", loop.path}, {"instructions", loop.instructions}, {"fmas", loop.fmas}});
   }

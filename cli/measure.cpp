@@ -68,7 +68,9 @@ void run_peak(void* context, size_t) {
   static_cast<const PeakRun*>(context)->kernel->run(args);
 }
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 // How many calls are timed together, so that the clock's own time does not show.
 int64_t calls_together(const std::function<void()>& call, double& once) {
@@ -80,7 +82,8 @@ int64_t calls_together(const std::function<void()>& call, double& once) {
   // The first call is the slowest.
   once = microseconds([&] {
            for (int i = 0; i < 16; ++i) call();
-         }) * 1e-6 / 16;
+         }) *
+         1e-6 / 16;
   return std::clamp<int64_t>(static_cast<int64_t>(kShortest / std::max(once, 1e-9)), 1, 1000);
 }
 
@@ -130,7 +133,8 @@ double percentile(std::vector<double> values, double share) {
   return values[static_cast<size_t>(index)];
 }
 
-Timing measure_call(const std::function<void()>& call, const PeakLoop* peak, const ParallelFor& parallel, double seconds) {
+Timing measure_call(const std::function<void()>& call, const PeakLoop* peak, const ParallelFor& parallel,
+                    double seconds) {
   constexpr size_t kMost = 20000;
   constexpr double kBetweenPeaks = 3e-3;
   Timing timing;

@@ -1,5 +1,5 @@
-// Times of calls, and the speed of light to hold them against: the rate of independent fused multiply-adds that
-// this CPU reaches at the moment. Used by compare and by the benchmarks.
+// Times of calls, and the speed of light to hold them against: the rate of independent fused multiply-adds
+// that this CPU reaches at the moment. Used by compare and by the benchmarks.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace convsmith::cli {
 
-// A loop of independent multiply-adds in registers, made of vir like every kernel. kBaseline has no fused one:
-// there it is half multiplications, half additions, which is what such code can reach at best.
+// A loop of independent multiply-adds in registers, made of vir like every kernel. kBaseline has no fused
+// one: there it is half multiplications, half additions, which is what such code can reach at best.
 class PeakLoop {
  public:
   static Result<PeakLoop> make(Isa isa);
@@ -33,9 +33,10 @@ struct Timing {
   double peak_gflops = 0;  // the highest of the peak loop, measured in turns with the calls
 };
 
-// Calls `call` for about `seconds`, at least three times (once if it takes that long), the peak loop in between. Calls too short for the
-// clock are timed several together.
-Timing measure_call(const std::function<void()>& call, const PeakLoop* peak, const ParallelFor& parallel, double seconds);
+// Calls `call` for about `seconds`, at least three times (once if it takes that long), the peak loop in
+// between. Calls too short for the clock are timed several together.
+Timing measure_call(const std::function<void()>& call, const PeakLoop* peak, const ParallelFor& parallel,
+                    double seconds);
 
 // Microseconds of one run of `work`.
 double microseconds(const std::function<void()>& work);

@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kMargin = 32;  // floats of canaries on each side on the heap: two of the widest vectors
 
-size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+size_t round_up(size_t n, size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
 
 }  // namespace
 

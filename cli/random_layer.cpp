@@ -34,7 +34,8 @@ void draw_groups(Random& random, LayerSpec& spec, int64_t& channels) {
   } else if (form <= 7) {  // depthwise, sometimes with several filters a channel
     spec.groups = random_units(random, kMostUnits);
     channels = spec.groups;
-    const int64_t multiplier = random.one_in(2) ? 1 : random.between(1, std::min<int64_t>(9, kMostUnits / spec.groups));
+    const int64_t multiplier =
+        random.one_in(2) ? 1 : random.between(1, std::min<int64_t>(9, kMostUnits / spec.groups));
     spec.filters = spec.groups * multiplier;
   } else {
     const int64_t wide = random_units(random, kMostUnits / 2);
@@ -69,19 +70,26 @@ Activation draw_activation(Random& random) {
       const float most = random.one_in(2) ? kInfinity : quarters(random, 1, 8);
       return make_relu(slope, most, random.one_in(2) ? 0.0F : quarters(random, -2, 2));
     }
-    case Kind::kElu: return {kind, {quarters(random, 0, 3)}};
-    case Kind::kCelu: return {kind, {random.one_in(8) ? -quarters(random, 1, 3) : 0.25F + quarters(random, 0, 3)}};
-    case Kind::kSquareplus: return {kind, {quarters(random, 0, 9)}};
+    case Kind::kElu:
+      return {kind, {quarters(random, 0, 3)}};
+    case Kind::kCelu:
+      return {kind, {random.one_in(8) ? -quarters(random, 1, 3) : 0.25F + quarters(random, 0, 3)}};
+    case Kind::kSquareplus:
+      return {kind, {quarters(random, 0, 9)}};
     case Kind::kSoftShrink:
-    case Kind::kHardShrink: return {kind, {quarters(random, 0, 3)}};
-    case Kind::kThreshold: return {kind, {quarters(random, -3, 3), quarters(random, -9, 9)}};
-    default: return {kind, {}};
+    case Kind::kHardShrink:
+      return {kind, {quarters(random, 0, 3)}};
+    case Kind::kThreshold:
+      return {kind, {quarters(random, -3, 3), quarters(random, -9, 9)}};
+    default:
+      return {kind, {}};
   }
 }
 
 DataKind draw_data(Random& random) {
-  constexpr DataKind kKinds[] = {DataKind::kIntegers, DataKind::kIntegers, DataKind::kFloats, DataKind::kFloats,
-                                 DataKind::kSpecial,  DataKind::kSpecial,  DataKind::kHuge};
+  constexpr DataKind kKinds[] = {DataKind::kIntegers, DataKind::kIntegers, DataKind::kFloats,
+                                 DataKind::kFloats,   DataKind::kSpecial,  DataKind::kSpecial,
+                                 DataKind::kHuge};
   return random.pick(kKinds);
 }
 
@@ -101,8 +109,9 @@ float special_value(Random& random) {
 }
 
 float tiny_value(Random& random) {
-  constexpr float kValues[] = {0.0F,      -0.0F,     0x1p-149F,         -0x1p-149F, 0x1.fffffcp-127F, -0x1.fffffcp-127F,
-                               0x1p-126F, -0x1p-126F, 0x1.23456p-130F, 0x1p-100F,  -0x1p-75F,        0x1.8p-64F};
+  constexpr float kValues[] = {
+      0.0F,      -0.0F,      0x1p-149F,       -0x1p-149F, 0x1.fffffcp-127F, -0x1.fffffcp-127F,
+      0x1p-126F, -0x1p-126F, 0x1.23456p-130F, 0x1p-100F,  -0x1p-75F,        0x1.8p-64F};
   return random.pick(kValues);
 }
 
@@ -112,7 +121,8 @@ float huge_value(Random& random) {
 }
 
 // `rare`: about how many values there are for one that is not finite (or huge).
-void fill(Random& random, std::vector<float>& values, DataKind kind, int64_t range, float scale, int64_t rare) {
+void fill(Random& random, std::vector<float>& values, DataKind kind, int64_t range, float scale,
+          int64_t rare) {
   for (float& value : values) {
     if (kind == DataKind::kIntegers) {
       value = static_cast<float>(random.between(-range, range));
@@ -136,11 +146,14 @@ uint64_t Random::next() {
 }
 
 int64_t Random::between(int64_t low, int64_t high) {
-  const auto range = static_cast<uint64_t>(high - low) + 1;  // small: the bias of the product is far below 2^-20
+  const auto range =
+      static_cast<uint64_t>(high - low) + 1;  // small: the bias of the product is far below 2^-20
   return low + static_cast<int64_t>(((next() >> 32) * range) >> 32);
 }
 
-float Random::signed_unit() { return static_cast<float>(static_cast<int64_t>(next() >> 39) - (1 << 24)) * 0x1p-24F; }
+float Random::signed_unit() {
+  return static_cast<float>(static_cast<int64_t>(next() >> 39) - (1 << 24)) * 0x1p-24F;
+}
 
 uint64_t derive_seed(uint64_t seed, uint64_t index) {
   Random random(seed ^ (index + 1) * 0xD1342543DE82EF95U);
@@ -149,10 +162,14 @@ uint64_t derive_seed(uint64_t seed, uint64_t index) {
 
 std::string_view data_name(DataKind kind) {
   switch (kind) {
-    case DataKind::kIntegers: return "integers";
-    case DataKind::kFloats: return "floats";
-    case DataKind::kSpecial: return "special";
-    default: return "huge";
+    case DataKind::kIntegers:
+      return "integers";
+    case DataKind::kFloats:
+      return "floats";
+    case DataKind::kSpecial:
+      return "special";
+    default:
+      return "huge";
   }
 }
 

@@ -1,5 +1,5 @@
-// Seeded random layers, calls and data: what `verify --random` draws. A seed gives the same layer and the same
-// floats on every machine: the generator and every mapping from its bits are spelled out here.
+// Seeded random layers, calls and data: what `verify --random` draws. A seed gives the same layer and the
+// same floats on every machine: the generator and every mapping from its bits are spelled out here.
 #pragma once
 
 #include <cstdint>
@@ -49,8 +49,8 @@ struct Call {
   uint64_t seed = 0;
 };
 
-// A legal layer under Rules::kAny, its channels given by input_shape: up to 64 taps, stride and dilation up to
-// 16, every padding, layout and activation, groups of every form, up to 80 channels and filters with those
+// A legal layer under Rules::kAny, its channels given by input_shape: up to 64 taps, stride and dilation up
+// to 16, every padding, layout and activation, groups of every form, up to 80 channels and filters with those
 // around vector widths over-represented.
 LayerSpec random_layer(uint64_t seed);
 

@@ -34,9 +34,13 @@ Geometry geometry(const LayerSpec& spec, int64_t steps) {
   return {padded < reach ? 0 : (padded - reach) / spec.strides + 1, left};
 }
 
-double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+double clip(double x, double low, double high) {
+  return x < low ? low : x > high ? high : x;
+}
 
-double log_of_one_plus_exp(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+double log_of_one_plus_exp(double x) {
+  return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+}
 
 double logistic(double x) {
   return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x));
@@ -62,7 +66,9 @@ double squareplus(double x, double b) {
   return b == 0 ? 0 : b / (root - x) / 2;
 }
 
-double gelu(double x) { return x * std::erfc(-x / std::sqrt(2.0)) / 2; }
+double gelu(double x) {
+  return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+}
 
 // (1 + tanh z) / 2 is logistic(2z).
 double gelu_by_tanh(double x) {
@@ -133,7 +139,8 @@ ReferenceSums reference_sums(const LayerSpec& spec, const ReferenceInput& in) {
           sum += in.bias[f];
           magnitude += std::fabs(in.bias[f]);
         }
-        const int64_t at = channels_last ? (n * outputs + o) * spec.filters + f : (n * spec.filters + f) * outputs + o;
+        const int64_t at =
+            channels_last ? (n * outputs + o) * spec.filters + f : (n * spec.filters + f) * outputs + o;
         result.sum[static_cast<size_t>(at)] = sum;
         result.magnitude[static_cast<size_t>(at)] = magnitude;
       }
@@ -147,54 +154,88 @@ double error_factor(int64_t terms) {
   return nu / (1 - nu);
 }
 
-double error_floor(int64_t terms) { return static_cast<double>(terms + 1) * 0x1p-149; }
+double error_floor(int64_t terms) {
+  return static_cast<double>(terms + 1) * 0x1p-149;
+}
 
 double reference_activation(const Activation& a, double x) {
   const double p0 = a.params[0];
   if (std::isnan(x)) return x;
   if (vanishes_at_minus_infinity(a.kind) && x == -std::numeric_limits<double>::infinity()) return 0;
   switch (a.kind) {
-    case Kind::kLinear: return x;
-    case Kind::kRelu: return relu(x, p0, a.params[1], a.params[2]);
+    case Kind::kLinear:
+      return x;
+    case Kind::kRelu:
+      return relu(x, p0, a.params[1], a.params[2]);
     case Kind::kElu:
     case Kind::kSelu:
-    case Kind::kCelu: return exponential_units(a.kind, x, p0);
-    case Kind::kGelu: return gelu(x);
-    case Kind::kGeluTanh: return gelu_by_tanh(x);
-    case Kind::kSigmoid: return logistic(x);
-    case Kind::kLogSigmoid: return -log_of_one_plus_exp(-x);
-    case Kind::kHardSigmoidKeras2: return clip(0.2 * x + 0.5, 0, 1);
-    case Kind::kHardSigmoidKeras3: return clip(x + 3, 0, 6) / 6;
-    case Kind::kSilu: return x * logistic(x);
-    case Kind::kHardSilu: return x * clip(x + 3, 0, 6) / 6;
-    case Kind::kMish: return x * std::tanh(log_of_one_plus_exp(x));
-    case Kind::kTanh: return std::tanh(x);
-    case Kind::kTanhShrink: return x_minus_tanh(x);
-    case Kind::kHardTanh: return clip(x, -1, 1);
-    case Kind::kSoftplus: return log_of_one_plus_exp(x);
-    case Kind::kSoftsign: return softsign(x);
-    case Kind::kExponential: return std::exp(x);
-    case Kind::kSquareplus: return squareplus(x, p0);
-    case Kind::kSparsePlus: return sparse_plus(x);
-    case Kind::kSparseSigmoid: return clip((x + 1) / 2, 0, 1);
+    case Kind::kCelu:
+      return exponential_units(a.kind, x, p0);
+    case Kind::kGelu:
+      return gelu(x);
+    case Kind::kGeluTanh:
+      return gelu_by_tanh(x);
+    case Kind::kSigmoid:
+      return logistic(x);
+    case Kind::kLogSigmoid:
+      return -log_of_one_plus_exp(-x);
+    case Kind::kHardSigmoidKeras2:
+      return clip(0.2 * x + 0.5, 0, 1);
+    case Kind::kHardSigmoidKeras3:
+      return clip(x + 3, 0, 6) / 6;
+    case Kind::kSilu:
+      return x * logistic(x);
+    case Kind::kHardSilu:
+      return x * clip(x + 3, 0, 6) / 6;
+    case Kind::kMish:
+      return x * std::tanh(log_of_one_plus_exp(x));
+    case Kind::kTanh:
+      return std::tanh(x);
+    case Kind::kTanhShrink:
+      return x_minus_tanh(x);
+    case Kind::kHardTanh:
+      return clip(x, -1, 1);
+    case Kind::kSoftplus:
+      return log_of_one_plus_exp(x);
+    case Kind::kSoftsign:
+      return softsign(x);
+    case Kind::kExponential:
+      return std::exp(x);
+    case Kind::kSquareplus:
+      return squareplus(x, p0);
+    case Kind::kSparsePlus:
+      return sparse_plus(x);
+    case Kind::kSparseSigmoid:
+      return clip((x + 1) / 2, 0, 1);
     case Kind::kSoftShrink:
-    case Kind::kHardShrink: return shrink(a.kind, x, p0);
-    case Kind::kThreshold: return x > p0 ? x : a.params[1];
+    case Kind::kHardShrink:
+      return shrink(a.kind, x, p0);
+    case Kind::kThreshold:
+      return x > p0 ? x : a.params[1];
   }
   return std::numeric_limits<double>::quiet_NaN();
 }
 
-double activation_bound(const Activation& a) {
+double activation_bound(const Activation& a, double x) {
   switch (a.kind) {
+    case Kind::kCelu: {
+      const double exponent = x < 0 && a.params[0] < 0 ? x / a.params[0] : 0;
+      return exponent < 88 ? 4 + exponent : std::numeric_limits<double>::infinity();
+    }
     case Kind::kLinear:
     case Kind::kHardTanh:
     case Kind::kHardShrink:
-    case Kind::kThreshold: return 0;
-    case Kind::kRelu: return a.params[0] == 0 ? 0 : 4;
+    case Kind::kThreshold:
+      return 0;
+    case Kind::kRelu:
+      return a.params[0] == 0 ? 0 : 4;
     case Kind::kExponential:
-    case Kind::kTanh: return 2;
-    case Kind::kSigmoid: return 3;
-    default: return 4;
+    case Kind::kTanh:
+      return 2;
+    case Kind::kSigmoid:
+      return 3;
+    default:
+      return 4;
   }
 }
 

@@ -39,11 +39,14 @@ double error_floor(int64_t terms);
 // The activation in double precision, with its limits at +-inf; NaN gives NaN.
 double reference_activation(const Activation& activation, double x);
 
-// How many ULP of float32 an activation of a float32 value may be off; 0 where it must be exact.
-double activation_bound(const Activation& activation);
+// How many ULP of float32 the activation of a float32 value may be off; 0 where it must be exact. Infinite
+// where nothing is promised: celu with a negative alpha, a growing exponential, from about its overflow on.
+// Before that it may lose what rounding x / alpha costs.
+double activation_bound(const Activation& activation, double x);
 
-// Distance of `y` from `exact` in units of the last place of a float32 of the size of `exact`; infinity counts
-// as 2^128, two NaNs have no distance. A result below the normal range may be off by a smallest normal float.
+// Distance of `y` from `exact` in units of the last place of a float32 of the size of `exact`; infinity
+// counts as 2^128, two NaNs have no distance. A result below the normal range may be off by a smallest normal
+// float.
 double ulp_error(float y, double exact);
 
 }  // namespace convsmith::cli

@@ -68,7 +68,8 @@ bool gather(const PlacedArray& from, const Pitches& p, std::vector<float>& dense
 // 0, up to two places inside, and the end: no part is empty.
 std::vector<int64_t> cuts(Random& random, int64_t count) {
   std::vector<int64_t> places = {0, count};
-  for (int64_t i = random.between(0, 2); i > 0 && count > 1; --i) places.push_back(random.between(1, count - 1));
+  for (int64_t i = random.between(0, 2); i > 0 && count > 1; --i)
+    places.push_back(random.between(1, count - 1));
   std::sort(places.begin(), places.end());
   places.erase(std::unique(places.begin(), places.end()), places.end());
   return places;
@@ -113,18 +114,20 @@ CallOutput CallRunner::run(const ParallelFor& parallel) {
   CallOutput output;
   output.values.resize(static_cast<size_t>(call_.batch * output_steps_ * kernel_.problem.filters));
   PlacedArray out(output.values.size(), next_place(1));
-  const auto bytes = static_cast<size_t>((kernel_.scratch_bytes + 63) / 64 * 64) * static_cast<size_t>(std::max(parallel.threads, 1));
+  const auto bytes = static_cast<size_t>((kernel_.scratch_bytes + 63) / 64 * 64) *
+                     static_cast<size_t>(std::max(parallel.threads, 1));
   PlacedArray scratch(bytes / sizeof(float), next_place(kScratchUnit));
   std::fill_n(scratch.data(), scratch.size(), std::numeric_limits<float>::quiet_NaN());
-  const RunStatus status = run_kernel(kernel_, weights.data(), input.data(), out.data(), call_.batch, call_.steps,
-                                      {.scratch = scratch.data(), .parallel = parallel});
+  const RunStatus status = run_kernel(kernel_, weights.data(), input.data(), out.data(), call_.batch,
+                                      call_.steps, {.scratch = scratch.data(), .parallel = parallel});
   const bool too_short = output_steps_ == 0 && call_.steps > 0;
   if (status != RunStatus::kOk && !(status == RunStatus::kEmptyOutput && too_short)) {
     output.error = fmt::format("run returned '{}'", describe(status));
   }
   if (!out.is_intact()) output.error = fmt::format(kWroteOutside, "output");
   if (!scratch.is_intact()) output.error = fmt::format(kWroteOutside, "scratch");
-  if (!input.is_intact() || !weights.is_intact()) output.error = fmt::format(kWroteOutside, "output, around an input");
+  if (!input.is_intact() || !weights.is_intact())
+    output.error = fmt::format(kWroteOutside, "output, around an input");
   std::copy_n(out.data(), output.values.size(), output.values.begin());
   return output;
 }

@@ -1,5 +1,5 @@
-// The verify subcommand: random layers and data, or one given layer, on all back ends against the interpreter,
-// and the interpreter against an independent reference.
+// The verify subcommand: random layers and data, or one given layer, on all back ends against the
+// interpreter, and the interpreter against an independent reference.
 #include "cli/verify.hpp"
 
 #include <fmt/format.h>
@@ -57,8 +57,11 @@ VerifyOptions verify_options(const Options& options, int64_t count) {
 nlohmann::json as_json(const VerifyReport& report) {
   nlohmann::json coverage = nlohmann::json::object();
   for (const Coverage::Row& row : report.coverage.rows()) coverage[row.group][row.name] = row.cases;
-  return {{"cases", report.cases},     {"layers", report.layers},     {"seconds", report.seconds},
-          {"failures", report.failures}, {"coverage", std::move(coverage)}};
+  return {{"cases", report.cases},
+          {"layers", report.layers},
+          {"seconds", report.seconds},
+          {"failures", report.failures},
+          {"coverage", std::move(coverage)}};
 }
 
 void print_failures(const std::vector<std::string>& failures) {
@@ -79,8 +82,8 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
   print_failures(report.failures);
   fmt::print("cases that ran each\n{}", report.coverage.print());
   for (const std::string& name : missing) fmt::print("never ran: {}\n", name);
-  fmt::print("{} cases of {} distinct layers in {:.1f} s, {:.0f} cases/s\n", report.cases, report.layers, report.seconds,
-             static_cast<double>(report.cases) / std::max(report.seconds, 1e-9));
+  fmt::print("{} cases of {} distinct layers in {:.1f} s, {:.0f} cases/s\n", report.cases, report.layers,
+             report.seconds, static_cast<double>(report.cases) / std::max(report.seconds, 1e-9));
   fmt::print("{} failures\n", report.failures.size());
   return passed ? kOk : kFailure;
 }
@@ -88,7 +91,8 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
 int verify_random_layers(const Options& options) {
   const VerifyOptions verify = verify_options(options, options.random.value_or(kCompleteFrom));
   const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
-  return print_report(verify_random(verify), options.common.json, verify.count >= kCompleteFrom && !restricted);
+  return print_report(verify_random(verify), options.common.json,
+                      verify.count >= kCompleteFrom && !restricted);
 }
 
 // The calls of one layer: the one that the options name, or as many as asked for.
@@ -143,14 +147,16 @@ int verify_spec(const Options& options, const ParsedLayer& parsed) {
 
 int verify_nest(const Options& options, const ir::LoopNest& nest) {
   if (!options.common.schedule.empty()) {
-    return report({ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
+    return report(
+        {ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
   }
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
   auto layer = make_checked_nest(nest, back_ends);
   const auto parsed = parse_layer(ir::layer_text(nest.problem), Rules::kAny);
   if (!parsed) return report(parsed.error());
   if (layer) layer->spec = parsed->spec;
-  return verify_layer(options, parsed->spec, layer, command_for(options, "convsmith verify " + options.common.spec));
+  return verify_layer(options, parsed->spec, layer,
+                      command_for(options, "convsmith verify " + options.common.spec));
 }
 
 int verify_vir(const Options& options, const vir::Program& program) {
@@ -190,11 +196,14 @@ int run_verify(const Options& options) {
 void add_verify(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
-      "verify", "Check random layers, or one layer, on all back ends: bit for bit against the interpreter, and the "
-                "interpreter against an independent float64 loop");
+      "verify",
+      "Check random layers, or one layer, on all back ends: bit for bit against the interpreter, and the "
+      "interpreter against an independent float64 loop");
   add_spec(command, options->common, false);
   add_common_options(command, options->common);
-  command.add_option("--random", options->random, "Number of cases (default: 1000 of random layers, 100 of one layer)")
+  command
+      .add_option("--random", options->random,
+                  "Number of cases (default: 1000 of random layers, 100 of one layer)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("COUNT");
   command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")

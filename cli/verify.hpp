@@ -35,8 +35,8 @@ struct VerifyReport {
 VerifyReport verify_random(const VerifyOptions& options);
 
 // The given calls of one layer. `command` begins the reproducing line: the command up to the call.
-VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls, const std::string& command,
-                          const VerifyOptions& options);
+VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls,
+                          const std::string& command, const VerifyOptions& options);
 
 // `convsmith verify "..." --rules any`, with what names the call; `guard` and the back end are added by need.
 std::string reproducing_command(const LayerSpec& spec);

@@ -67,7 +67,8 @@ class Worker {
     const auto layer = make_checked_layer(parsed->spec, *problem, options_.back_ends, {"", small_chunks});
     if (!layer) return fail(command, layer.error().message);
     for (int64_t i = 0; i < cases; ++i) {
-      one_case(*layer, random_call(drawn, *problem, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);
+      one_case(*layer, random_call(drawn, *problem, derive_seed(seed, static_cast<uint64_t>(i + 1))),
+               command);
     }
     set_crash_line(slot_, "");
   }
@@ -115,7 +116,9 @@ class Worker {
   int64_t told_ = 0;
 };
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 }  // namespace
 
@@ -124,8 +127,8 @@ std::string reproducing_command(const LayerSpec& spec) {
 }
 
 std::string call_options(const Call& call, bool guard) {
-  return fmt::format(" --batch {} --steps {} --data {} --seed {}{}", call.batch, call.steps, data_name(call.data),
-                     call.seed, guard ? " --guard" : "");
+  return fmt::format(" --batch {} --steps {} --data {} --seed {}{}", call.batch, call.steps,
+                     data_name(call.data), call.seed, guard ? " --guard" : "");
 }
 
 VerifyReport verify_random(const VerifyOptions& options) {
@@ -142,8 +145,8 @@ VerifyReport verify_random(const VerifyOptions& options) {
   return std::move(shared.report);
 }
 
-VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls, const std::string& command,
-                          const VerifyOptions& options) {
+VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls,
+                          const std::string& command, const VerifyOptions& options) {
   const auto begin = Clock::now();
   Shared shared;
   Worker(options, shared, 0).run_calls(layer, calls, command);

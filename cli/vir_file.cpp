@@ -13,7 +13,9 @@ namespace {
 
 constexpr int64_t kMostFloats = int64_t{1} << 28;
 
-tl::unexpected<Error> refuse(std::string what) { return make_error(ErrorCode::kInvalidSpec, std::move(what)); }
+tl::unexpected<Error> refuse(std::string what) {
+  return make_error(ErrorCode::kInvalidSpec, std::move(what));
+}
 
 // The words behind "# run", of the first such line; empty if there is none.
 std::string_view run_line(std::string_view text) {
@@ -52,8 +54,8 @@ std::vector<float> draw(int64_t count, DataKind data, uint64_t seed) {
   return make_data(problem, {1, 1, data, seed}).input;
 }
 
-Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& call, DataKind data, uint64_t seed,
-                                   BackEnd back_end, bool guard) {
+Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& call, DataKind data,
+                                   uint64_t seed, BackEnd back_end, bool guard) {
   CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
   const auto kernel = make_kernel(program, back_end.backend, target_for(back_end.isa), memory);
   if (!kernel) return tl::unexpected(kernel.error());
@@ -85,7 +87,8 @@ bool VirArrays::is_intact() const {
 
 Result<VirCall> parse_vir_call(std::string_view text, const vir::Program& program) {
   std::string_view words = run_line(text);
-  if (words.empty()) return refuse("The .vir file has no line such as '# run in=256 weights=256 out=256 steps=16'.");
+  if (words.empty())
+    return refuse("The .vir file has no line such as '# run in=256 weights=256 out=256 steps=16'.");
   VirCall call;
   while (!words.empty()) {
     const size_t end = std::min(words.find_first_of(" \t\r"), words.size());
@@ -97,20 +100,23 @@ Result<VirCall> parse_vir_call(std::string_view text, const vir::Program& progra
     const char* const last = word.data() + word.size();
     const char* const digits = equals == word.size() ? last : word.data() + equals + 1;
     if (slot == nullptr || digits == last || std::from_chars(digits, last, *slot).ptr != last) {
-      return refuse(fmt::format("'{}' in the '# run' line is not NAME=NUMBER with the name of an argument.", word));
+      return refuse(
+          fmt::format("'{}' in the '# run' line is not NAME=NUMBER with the name of an argument.", word));
     }
   }
   for (const int64_t floats : {call.in, call.weights, call.out, call.scratch}) {
     if (floats < 0 || floats > kMostFloats) {
-      return refuse(fmt::format("A size in the '# run' line is {}; it must be from 0 to {} floats.", floats, kMostFloats));
+      return refuse(fmt::format("A size in the '# run' line is {}; it must be from 0 to {} floats.", floats,
+                                kMostFloats));
     }
   }
   if (call.scratch == 0) call.scratch = (program.scratch_bytes + 3) / 4;
   return call;
 }
 
-Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCall& call, DataKind data, uint64_t seed,
-                                       const std::vector<BackEnd>& back_ends, bool guard, int& ran) {
+Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCall& call, DataKind data,
+                                       uint64_t seed, const std::vector<BackEnd>& back_ends, bool guard,
+                                       int& ran) {
   std::vector<Finding> findings;
   std::vector<float> expected;
   ran = 0;
@@ -127,9 +133,10 @@ Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCal
     if (ran == 1) expected = *output;
     for (size_t i = 0; i < expected.size(); ++i) {
       if (canonical_bits(expected[i]) == canonical_bits((*output)[i])) continue;
-      findings.push_back({back_end, fmt::format("{}: float {} of out is {:08x}, the interpreter leaves {:08x}",
-                                                back_end_name(back_end), i, canonical_bits((*output)[i]),
-                                                canonical_bits(expected[i]))});
+      findings.push_back(
+          {back_end, fmt::format("{}: float {} of out is {:08x}, the interpreter leaves {:08x}",
+                                 back_end_name(back_end), i, canonical_bits((*output)[i]),
+                                 canonical_bits(expected[i]))});
       break;
     }
     return {};

@@ -51,7 +51,8 @@ class VirArrays {
 
 // Runs the program on every one of `back_ends` that has its number of lanes, `guard` as in CheckOptions.
 // Returns what differs, empty if nothing does; `ran` counts the back ends.
-Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCall& call, DataKind data, uint64_t seed,
-                                       const std::vector<BackEnd>& back_ends, bool guard, int& ran);
+Result<std::vector<Finding>> check_vir(const vir::Program& program, const VirCall& call, DataKind data,
+                                       uint64_t seed, const std::vector<BackEnd>& back_ends, bool guard,
+                                       int& ran);
 
 }  // namespace convsmith::cli

@@ -7,6 +7,7 @@
 
 #include "codegen/lowerer.hpp"
 #include "codegen/vir_verify.hpp"
+#include "codegen/vmath.hpp"
 #include "frontend/check.hpp"
 #include "ir/band.hpp"
 #include "ir/nest_verify.hpp"
@@ -62,6 +63,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
+  activates_sums_ = is_cheap(p_.activation);
   in_row_ = channels_last ? 4 * p_.channels : 4;
   out_row_ = channels_last ? 4 * p_.filters : 4;
   if (nest.staged) {
@@ -109,7 +111,8 @@ Result<vir::Program> Lowerer::run() {
   cover.groups = p_.groups;
   cover.filters = p_.group_filters();
   const I pad = b_.arg_int(Arg::kPadLeft);
-  const P in = b_.padd(b_.arg_ptr(Arg::kIn), b_.imulc(pad, -in_row_));
+  const I before = b_.imulc(pad, -in_row_);
+  const P in = b_.padd(b_.arg_ptr(Arg::kIn), before);
   loop(0, {in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)}, cover);
   vir::Program program = b_.take();
   if (auto ok = vir::verify(program); !ok) return tl::unexpected(ok.error());
@@ -229,13 +232,16 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I o_end = b_.arg_int(Arg::kStepEnd);
   b_.while_less(o, o_end, "band", [&] {
     VirInts z{b_};
-    const ir::Band<I> band = ir::band_at(z, p_, o, o_end, b_.arg_int(Arg::kSteps), b_.arg_int(Arg::kPadLeft));
+    const I steps = b_.arg_int(Arg::kSteps);
+    const I pad = b_.arg_int(Arg::kPadLeft);
+    const ir::Band<I> band = ir::band_at(z, p_, o, o_end, steps, pad);
     Cover inner = cover;
     inner.step_begin = o;
     inner.step_end = band.end;
     inner.tap_begin = band.tap_begin;
     inner.tap_count = b_.isub(band.tap_end, band.tap_begin);
-    const I position = b_.iadd(b_.imulc(o, p_.stride), b_.imulc(band.tap_begin, p_.dilation));
+    const I first = b_.imulc(o, p_.stride);
+    const I position = b_.iadd(first, b_.imulc(band.tap_begin, p_.dilation));
     const Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights};
     loop(i + 1, here, inner);
     b_.icopy(o, band.end);
@@ -291,7 +297,8 @@ void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
   b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i) + ".rest", [&] {
     Cover inner = cover;
     inner.steps = lanes();
-    inner.valid = b_.imin(b_.isub(*cover.step_end, o), b_.iconst(lanes()));
+    const I left = b_.isub(*cover.step_end, o);
+    inner.valid = b_.imin(left, b_.iconst(lanes()));
     tile_entry(i, at, inner);
     b_.iaddc(o, o, lanes());
     advance(at.in, {lanes() * p_.stride * in_row_, {}});

@@ -14,8 +14,9 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   t.units = layout_.units_are_groups ? cover.groups : cover.filters;
   t.rows = lanes_over_steps() ? t.units : cover.steps;
   t.vectors = lanes_over_steps() ? cover.steps / lanes() : (t.units + lanes() - 1) / lanes();
-  // Staged vectors are whole; vectors over filters are read from padded weights.
-  if (lanes_over_steps() && !nest_.staged && cover.valid) t.mask = b_.first(*cover.valid);
+  // Vectors over filters are read from padded weights. Of a staged vector what lies beyond the valid
+  // steps is there, but means nothing: it could raise exceptions and be slow.
+  if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
   for (int64_t i = 0; i < t.rows * t.vectors; ++i) t.acc.push_back(b_.constant(0.0F));
   reduce(t);

@@ -13,7 +13,7 @@ void Lowerer::finish(Tile& t) {
 
 V Lowerer::finish_vector(V acc, std::optional<V> bias) {
   const V sum = bias ? b_.add(acc, *bias) : acc;
-  return is_cheap(p_.activation) ? emit_activation(b_, p_.activation, sum) : sum;
+  return activates_sums_ ? emit_activation(b_, p_.activation, sum) : sum;
 }
 
 // Rows of steps, vectors of filters or channels.
@@ -118,7 +118,7 @@ void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> v
 
 // Runs an activation that is not cheap over `count` stored rows. `last_mask` is of the last vector.
 void Lowerer::activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors, std::optional<M> last_mask) {
-  if (is_cheap(p_.activation)) return;
+  if (activates_sums_) return;
   const P row = b_.pcopy(rows);
   b_.loop(b_.iconst(count), "activation", [&] {
     for (int64_t v = 0; v < vectors; ++v) {

@@ -1,6 +1,9 @@
 // The state of one lowering; internal to lower*.cpp. The loops of the nest become vir blocks from
 // the outside in (lower.cpp) down to the register tile: its reduction (lower_reduce.cpp) and its
 // epilogue (lower_store.cpp), with the staging copy for lanes over steps (lower_stage.cpp).
+//
+// No call has two arguments that emit: C++ leaves their order open, and the program must not depend
+// on the compiler that built us.
 #pragma once
 
 #include <optional>
@@ -130,6 +133,7 @@ class Lowerer {
   int64_t slab_pitch_ = 0;    // floats of one staged row
   int64_t slab_bytes_ = 0;    // of the staged input, at the start of scratch
   bool transposes_output_ = false;
+  bool activates_sums_ = true;  // the activation runs on accumulators, not over the stored tile
   // Distances
   int64_t in_row_ = 0;        // bytes from one input position to the next
   int64_t out_row_ = 0;       // bytes from one output step to the next

@@ -25,6 +25,7 @@ struct Band {
 template <class Ints, class Int>
 Band<Int> band_at(Ints& z, const Problem& p, Int o, Int o_end, Int steps, Int pad_left) {
   const Int zero = z.constant(0);
+  const Int one = z.constant(1);
   const Int taps = z.constant(p.taps);
   const Int first = z.sub(z.mulc(o, p.stride), pad_left);  // position of tap 0
   // Taps before `begin` are left of the input: begin = ceil(-first / dilation), clamped.
@@ -33,13 +34,14 @@ Band<Int> band_at(Ints& z, const Problem& p, Int o, Int o_end, Int steps, Int pa
   const Int to_last = z.addc(z.sub(steps, first), -1);
   const Int inside = z.max(zero, z.min(taps, z.addc(z.divc(to_last, p.dilation), 1)));
   // Where tap begin-1 comes in (never, if begin = 0), and where tap inside-1 goes out (never, if 0).
-  const auto never_if_zero = [&](Int n) {
-    return z.mulc(z.sub(z.constant(1), z.min(n, z.constant(1))), kFarAway);
-  };
-  const Int comes_in = z.divc(z.addc(z.sub(pad_left, z.mulc(begin, p.dilation)), p.dilation + p.stride - 1), p.stride);
-  const Int past_last = z.sub(z.add(steps, pad_left), z.mulc(inside, p.dilation));
+  const auto never_if_zero = [&](Int n) { return z.mulc(z.sub(one, z.min(n, one)), kFarAway); };
+  const Int to_first = z.sub(pad_left, z.mulc(begin, p.dilation));
+  const Int comes_in = z.divc(z.addc(to_first, p.dilation + p.stride - 1), p.stride);
+  const Int padded = z.add(steps, pad_left);
+  const Int past_last = z.sub(padded, z.mulc(inside, p.dilation));
   const Int goes_out = z.addc(z.divc(z.addc(past_last, p.dilation - 1), p.stride), 1);
-  const Int end = z.min(z.min(o_end, z.add(comes_in, never_if_zero(begin))), z.add(goes_out, never_if_zero(inside)));
+  const Int end_in = z.min(o_end, z.add(comes_in, never_if_zero(begin)));
+  const Int end = z.min(end_in, z.add(goes_out, never_if_zero(inside)));
   return {end, begin, z.max(begin, inside)};
 }
 

@@ -11,6 +11,8 @@
 #include "codegen/machine_kernel.hpp"
 #include "codegen/vir_text.hpp"
 #include "codegen/x86/assemble.hpp"
+#include "codegen/x86/disassemble.hpp"
+#include "codegen/x86/regalloc_text.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_text.hpp"
 #include "runtime/verbose.hpp"
@@ -37,19 +39,14 @@ int64_t tile_steps_of(const ir::LoopNest& nest) {
   return step;
 }
 
-void dump_bytes(const x86::MachineCode& code) {
-  std::string text;
-  for (size_t i = 0; i < code.bytes.size(); ++i) text += fmt::format("{:02x}{}", code.bytes[i], i % 32 == 31 ? '\n' : ' ');
-  dump("asm", text);
-}
-
 Result<std::unique_ptr<Kernel>> make_xbyak_kernel(const vir::Program& program, const Target& target, CodeMemory& memory) {
+  if (dump_wanted("regalloc")) dump("regalloc", x86::print_allocation(program, target));
   auto code = [&] {
     const PassScope scope("assemble");
     return x86::assemble(program, target);
   }();
   if (!code) return tl::unexpected(code.error());
-  if (dump_wanted("asm")) dump_bytes(*code);
+  if (dump_wanted("asm")) dump("asm", x86::disassemble(program, *code).text);
   const PassScope scope("publish");
   return publish(memory, code->bytes);
 }

@@ -2,6 +2,7 @@
 // layer, without parsing, scheduling or printing anything on a hit.
 #include <fmt/format.h>
 
+#include <deque>
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -38,6 +39,8 @@ struct RequestHash {
 
 // Spec, tables and list nodes of one cached layer, roughly.
 constexpr size_t kEntryBytes = 2048;
+// Requests kept for one kernel: callers that name every input length would pile up thousands.
+constexpr size_t kRequestsOfKernel = 64;
 
 }  // namespace
 
@@ -67,11 +70,19 @@ struct Engine::Impl {
     entries.push_front({request, layer, size});
     index.emplace(request, entries.begin());
     bytes += size;
-    while (bytes > cap_bytes && entries.size() > 1) {
-      bytes -= entries.back().bytes;
-      index.erase(entries.back().request);
-      entries.pop_back();
-    }
+    std::deque<Entries::iterator>& same = by_kernel[layer->kernel.get()];
+    same.push_back(entries.begin());
+    if (same.size() > kRequestsOfKernel) forget(same.front());
+    while (bytes > cap_bytes && entries.size() > 1) forget(std::prev(entries.end()));
+  }
+
+  void forget(Entries::iterator entry) {
+    const auto same = by_kernel.find(entry->layer->kernel.get());
+    std::erase(same->second, entry);
+    if (same->second.empty()) by_kernel.erase(same);
+    bytes -= entry->bytes;
+    index.erase(entry->request);
+    entries.erase(entry);
   }
 
   mutable std::mutex mutex;
@@ -80,6 +91,7 @@ struct Engine::Impl {
   uint64_t hits = 0;
   Entries entries;
   std::unordered_map<Request, Entries::iterator, RequestHash> index;
+  std::unordered_map<const CompiledKernel*, std::deque<Entries::iterator>> by_kernel;  // oldest first
   KernelCache kernels;
 };
 

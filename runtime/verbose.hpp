@@ -1,6 +1,6 @@
 // The verbose channel and the dumps: what was picked, what fell back and why, and the program between
 // any two passes. Controlled by CONVSMITH_VERBOSE (1: decisions, 2: passes with times) and CONVSMITH_DUMP
-// (a comma-separated list of nest, schedule, vir, asm, llvm). Both go to standard error.
+// (a comma-separated list of nest, schedule, vir, regalloc, asm, llvm, or all). Both go to standard error.
 #pragma once
 
 #include <chrono>

@@ -32,31 +32,39 @@ LayerSpec spec_of(const std::string& text) {
 
 CheckedLayer checked(const std::string& text, Backend backend = Backend::kInterp) {
   const LayerSpec spec = spec_of(text);
-  auto layer = make_checked_layer(spec, make_problem(spec, Rules::kAny).value(), available_back_ends(backend, Isa::kAuto));
+  auto layer = make_checked_layer(spec, make_problem(spec, Rules::kAny).value(),
+                                  available_back_ends(backend, Isa::kAuto));
   EXPECT_TRUE(layer) << layer.error().message;
   return std::move(*layer);
 }
 
 // One filter over 1, 2, 3, 4, 5 of one channel.
-std::vector<double> sums_of(const std::string& text, const std::vector<float>& kernel, std::vector<float> bias = {}) {
+std::vector<double> sums_of(const std::string& text, const std::vector<float>& kernel,
+                            std::vector<float> bias = {}) {
   const std::vector<float> input = {1, 2, 3, 4, 5};
   return reference_sums(spec_of(text), {input.data(), kernel.data(), bias.data(), 1, 5, 1}).sum;
 }
 
 TEST(Reference, FollowsKerasPadding) {
   EXPECT_THAT(sums_of("Conv1D(1, 3, use_bias=False)", {1, 10, 100}), ElementsAre(321, 432, 543));
-  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='same', use_bias=False)", {1, 10, 100}), ElementsAre(210, 321, 432, 543, 54));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, padding='same', use_bias=False)", {1, 10}), ElementsAre(21, 32, 43, 54, 5));
-  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='causal', use_bias=False)", {1, 10, 100}), ElementsAre(100, 210, 321, 432, 543));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, padding=(3, 1), use_bias=False)", {1, 10}), ElementsAre(0, 0, 10, 21, 32, 43, 54, 5));
+  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='same', use_bias=False)", {1, 10, 100}),
+              ElementsAre(210, 321, 432, 543, 54));
+  EXPECT_THAT(sums_of("Conv1D(1, 2, padding='same', use_bias=False)", {1, 10}),
+              ElementsAre(21, 32, 43, 54, 5));
+  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='causal', use_bias=False)", {1, 10, 100}),
+              ElementsAre(100, 210, 321, 432, 543));
+  EXPECT_THAT(sums_of("Conv1D(1, 2, padding=(3, 1), use_bias=False)", {1, 10}),
+              ElementsAre(0, 0, 10, 21, 32, 43, 54, 5));
 }
 
 TEST(Reference, FollowsStrideAndDilation) {
   EXPECT_THAT(sums_of("Conv1D(1, 2, strides=2, use_bias=False)", {1, 10}), ElementsAre(21, 43));
   // Three outputs see five steps and no zero; four steps of zeros would be needed for dilation 2.
-  EXPECT_THAT(sums_of("Conv1D(1, 3, strides=2, padding='same', use_bias=False)", {1, 10, 100}), ElementsAre(210, 432, 54));
+  EXPECT_THAT(sums_of("Conv1D(1, 3, strides=2, padding='same', use_bias=False)", {1, 10, 100}),
+              ElementsAre(210, 432, 54));
   EXPECT_THAT(sums_of("Conv1D(1, 2, dilation_rate=3, use_bias=False)", {1, 10}), ElementsAre(41, 52));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, dilation_rate=3, padding='causal')", {1, 10}, {0.5F}), ElementsAre(10.5, 20.5, 30.5, 41.5, 52.5));
+  EXPECT_THAT(sums_of("Conv1D(1, 2, dilation_rate=3, padding='causal')", {1, 10}, {0.5F}),
+              ElementsAre(10.5, 20.5, 30.5, 41.5, 52.5));
   EXPECT_THAT(sums_of("Conv1D(1, 6, use_bias=False)", {1, 1, 1, 1, 1, 1}), IsEmpty());
 }
 
@@ -68,8 +76,9 @@ TEST(Reference, KnowsBothLayoutsAndGroups) {
                                    {steps_outside.data(), kernel.data(), nullptr, 1, 2, 2});
   EXPECT_THAT(last.sum, ElementsAre(1, 10, 200, 2000, 3, 30, 400, 4000));
   const std::vector<float> channels_outside = {1, 3, 2, 4};
-  const auto first = reference_sums(spec_of("Conv1D(4, 1, groups=2, use_bias=False, data_format='channels_first')"),
-                                    {channels_outside.data(), kernel.data(), nullptr, 1, 2, 2});
+  const auto first =
+      reference_sums(spec_of("Conv1D(4, 1, groups=2, use_bias=False, data_format='channels_first')"),
+                     {channels_outside.data(), kernel.data(), nullptr, 1, 2, 2});
   EXPECT_THAT(first.sum, ElementsAre(1, 3, 10, 30, 200, 400, 2000, 4000));
 }
 
@@ -77,7 +86,8 @@ TEST(Reference, KnowsMagnitudesAndBounds) {
   const std::vector<float> input = {1, -2};
   const std::vector<float> kernel = {-3, 4};
   const std::vector<float> bias = {-5};
-  const auto sums = reference_sums(spec_of("Conv1D(1, 2)"), {input.data(), kernel.data(), bias.data(), 1, 2, 1});
+  const auto sums =
+      reference_sums(spec_of("Conv1D(1, 2)"), {input.data(), kernel.data(), bias.data(), 1, 2, 1});
   EXPECT_THAT(sums.sum, ElementsAre(-16));
   EXPECT_THAT(sums.magnitude, ElementsAre(16));
   EXPECT_DOUBLE_EQ(error_factor(1), 2 * 0x1p-24 / (1 - 2 * 0x1p-24));
@@ -189,7 +199,8 @@ TEST(Verify, FindsAnotherActivation) {
 TEST(Verify, FindsAJudgeThatIsWrong) {
   CheckedLayer layer = checked("Conv1D(9, 3, padding='causal', input_shape=(None, 5))");
   Pools pools;
-  for (size_t i = 0; i < layer.variants.size(); ++i) replace_kernel(layer, i, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
+  for (size_t i = 0; i < layer.variants.size(); ++i)
+    replace_kernel(layer, i, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
   const auto finding = check_call(layer, kCall, {}, pools);
   ASSERT_TRUE(finding);
   EXPECT_FALSE(finding->back_end);
@@ -230,28 +241,33 @@ std::optional<Finding> check_changed(const std::string& text, const Change& chan
 TEST(Verify, FindsAChangedInstruction) {
   const std::string text = "Conv1D(17, 3, input_shape=(None, 5))";
   EXPECT_FALSE(check_changed(text, [](vir::Program&) {}));
-  const auto change_last = [](vir::Opcode from, auto&& change) {
+  const auto change_all = [](vir::Opcode from, auto&& change) {
     return [from, change](vir::Program& program) {
-      for (size_t i = program.body.size(); i-- > 0;) {
-        if (program.body[i].op == from) return change(program.body[i]);
+      int changed = 0;
+      for (vir::Inst& inst : program.body) {
+        if (inst.op != from) continue;
+        change(inst);
+        ++changed;
       }
-      FAIL() << "no such instruction";
+      EXPECT_GT(changed, 0);
     };
   };
-  EXPECT_TRUE(check_changed(text, change_last(vir::Opcode::kFma, [](vir::Inst& inst) { inst.op = vir::Opcode::kAdd; })));
-  EXPECT_TRUE(check_changed(text, change_last(vir::Opcode::kBcast, [](vir::Inst& inst) { inst.imm += 4; })));
+  EXPECT_TRUE(check_changed(
+      text, change_all(vir::Opcode::kFma, [](vir::Inst& inst) { inst.op = vir::Opcode::kAdd; })));
+  EXPECT_TRUE(check_changed(text, change_all(vir::Opcode::kBcast, [](vir::Inst& inst) { inst.imm += 4; })));
   // A store that lost its mask writes behind the last filter of a row.
   const auto unmasked = [](vir::Inst& inst) {
     inst.op = vir::Opcode::kStore;
     inst.regs[2] = 0;
   };
-  EXPECT_TRUE(check_changed(text, change_last(vir::Opcode::kStoreMask, unmasked)));
+  EXPECT_TRUE(check_changed(text, change_all(vir::Opcode::kStoreMask, unmasked)));
 }
 
 TEST(Verify, CommandReproducesTheCase) {
   const LayerSpec spec = spec_of("Conv1D(9, 3, padding=(1, 2), input_shape=(None, 5))");
   EXPECT_EQ(reproducing_command(spec) + call_options(kCall, true),
-            "convsmith verify \"Conv1D(9, 3, padding=(1, 2), input_shape=(None, 5))\" --rules any --batch 2 --steps 40 "
+            "convsmith verify \"Conv1D(9, 3, padding=(1, 2), input_shape=(None, 5))\" --rules any --batch 2 "
+            "--steps 40 "
             "--data integers --seed 12 --guard");
 }
 

@@ -1,4 +1,4 @@
-#include "cli/disassemble.hpp"
+#include "codegen/x86/disassemble.hpp"
 
 #include <Zydis/Zydis.h>
 #include <fmt/format.h>
@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string_view>
 
-namespace convsmith::cli {
+namespace convsmith::x86 {
 namespace {
 
 constexpr int32_t kOutside = -1;
@@ -64,7 +64,7 @@ class Blocks {
 
 class Printer {
  public:
-  Printer(const vir::Program& program, const x86::MachineCode& code) : blocks_(program), code_(code) {
+  Printer(const vir::Program& program, const MachineCode& code) : blocks_(program), code_(code) {
     ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisFormatterInit(&formatter_, ZYDIS_FORMATTER_STYLE_INTEL);
     for (const ZydisFormatterProperty padding :
@@ -96,11 +96,11 @@ class Printer {
   // Prints a heading where the instruction at `offset` belongs elsewhere than the one before it.
   void enter(uint32_t offset) {
     while (next_mark_ < code_.marks.size() && code_.marks[next_mark_].offset <= offset) ++next_mark_;
-    const int32_t inst = next_mark_ > 0 ? code_.marks[next_mark_ - 1].inst : x86::CodeMark::kPrologue;
+    const int32_t inst = next_mark_ > 0 ? code_.marks[next_mark_ - 1].inst : CodeMark::kPrologue;
     block_ = inst >= 0 ? blocks_.around(inst) : kOutside;
     std::string place = blocks_.path(block_);
-    if (inst == x86::CodeMark::kPrologue) place = "prologue";
-    if (inst == x86::CodeMark::kEpilogue) place = "epilogue";
+    if (inst == CodeMark::kPrologue) place = "prologue";
+    if (inst == CodeMark::kEpilogue) place = "epilogue";
     if (place.empty()) place = "outside of loops";
     if (place == place_) return;
     place_ = std::move(place);
@@ -139,7 +139,7 @@ class Printer {
   }
 
   Blocks blocks_;
-  const x86::MachineCode& code_;
+  const MachineCode& code_;
   ZydisDecoder decoder_{};
   ZydisFormatter formatter_{};
   Disassembly result_;
@@ -151,8 +151,8 @@ class Printer {
 
 }  // namespace
 
-Disassembly disassemble(const vir::Program& program, const x86::MachineCode& code) {
+Disassembly disassemble(const vir::Program& program, const MachineCode& code) {
   return Printer(program, code).run();
 }
 
-}  // namespace convsmith::cli
+}  // namespace convsmith::x86

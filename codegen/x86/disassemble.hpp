@@ -1,5 +1,6 @@
 // Machine code back into text, with the loop of the vector program that each instruction belongs to.
-// Called by explain.
+// Called by explain and by the dump of machine code. Without Zydis (CONVSMITH_DISASSEMBLER=OFF) the text is the
+// bytes in hexadecimal and no loops are counted.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 #include "codegen/vir.hpp"
 #include "codegen/x86/assemble.hpp"
 
-namespace convsmith::cli {
+namespace convsmith::x86 {
 
 // A loop without loops inside.
 struct InnermostLoop {
@@ -26,6 +27,6 @@ struct Disassembly {
 };
 
 // `code` was assembled from `program`.
-Disassembly disassemble(const vir::Program& program, const x86::MachineCode& code);
+Disassembly disassemble(const vir::Program& program, const MachineCode& code);
 
-}  // namespace convsmith::cli
+}  // namespace convsmith::x86

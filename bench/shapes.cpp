@@ -1,0 +1,81 @@
+#include "bench/shapes.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace convsmith::bench {
+
+namespace {
+
+[[noreturn]] void give_up(const std::string& why) {
+  std::fprintf(stderr, "%s\n", why.c_str());
+  std::exit(2);
+}
+
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> cells;
+  std::istringstream stream(line);
+  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
+  return cells;
+}
+
+// "valid", "same", "causal", "explicit:LEFT:RIGHT"
+void set_padding(LayerSpec& spec, const std::string& text) {
+  long long left = 0;
+  long long right = 0;
+  if (text == "same") {
+    spec.padding = Padding::kSame;
+  } else if (text == "causal") {
+    spec.padding = Padding::kCausal;
+  } else if (std::sscanf(text.c_str(), "explicit:%lld:%lld", &left, &right) == 2) {
+    spec.padding = Padding::kExplicit;
+    spec.pad_left = left;
+    spec.pad_right = right;
+  } else if (text != "valid") {
+    give_up("unknown padding " + text);
+  }
+}
+
+}  // namespace
+
+std::vector<Shape1d> read_shapes(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!std::getline(file, line)) give_up("no table of shapes at " + path);
+  const std::vector<std::string> names = cells_of(line);
+  std::vector<Shape1d> shapes;
+  while (std::getline(file, line)) {
+    const std::vector<std::string> cells = cells_of(line);
+    std::map<std::string, std::string> row;
+    for (size_t i = 0; i < names.size() && i < cells.size(); ++i) row[names[i]] = cells[i];
+    if (row["op"] != "conv1d") continue;
+    const auto number = [&](const char* name) { return std::strtoll(row[name].c_str(), nullptr, 10); };
+    Shape1d shape{row["name"], number("batch"), number("steps"), {}};
+    shape.spec.filters = number("filters");
+    shape.spec.kernel_size = number("kernel_size");
+    shape.spec.strides = number("strides");
+    shape.spec.dilation_rate = number("dilation_rate");
+    shape.spec.groups = number("groups");
+    shape.spec.input_shape = {std::nullopt, number("in_channels")};
+    set_padding(shape.spec, row["padding"]);
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+std::string take_option(int& argc, char** argv, const std::string& name, const std::string& otherwise) {
+  const std::string prefix = "--" + name + "=";
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (!argument.starts_with(prefix)) continue;
+    for (int j = i; j + 1 < argc; ++j) argv[j] = argv[j + 1];
+    --argc;
+    return argument.substr(prefix.size());
+  }
+  return otherwise;
+}
+
+}  // namespace convsmith::bench
