@@ -56,6 +56,41 @@ tl::unexpected<Error> nothing_fits(const CheckedLayer& layer) {
   return make_error(ErrorCode::kInvalidSpec, fmt::format("The schedule fits no instruction set: {}", why));
 }
 
+CodeMemory* code_memory() {
+  return process_code_memory() ? *process_code_memory() : nullptr;
+}
+
+struct Compiled {
+  ir::LoopNest nest;
+  std::shared_ptr<const CompiledKernel> kernel;
+};
+
+// Fills the variants. Where the first back end that fits is no interpreter, one with its instruction set is
+// put before it.
+template <class Compile>
+Result<void> compile_all(CheckedLayer& layer, const std::vector<BackEnd>& back_ends, bool must_fit,
+                         const Compile& compile) {
+  const auto add = [&](BackEnd back_end) -> Result<void> {
+    auto compiled = compile(back_end);
+    if (!compiled) return tl::unexpected(compiled.error());
+    add_isa(layer, back_end.isa, std::move(compiled->nest));
+    layer.variants.push_back({back_end, std::move(compiled->kernel)});
+    return {};
+  };
+  for (const BackEnd back_end : back_ends) {
+    Result<void> added;
+    if (layer.variants.empty() && back_end.backend != Backend::kInterp) {
+      added = add({Backend::kInterp, back_end.isa});
+    }
+    if (added) added = add(back_end);
+    if (added) continue;
+    if (must_fit) return tl::unexpected(added.error());
+    layer.skipped.push_back(back_end_name(back_end) + ": " + added.error().message);
+  }
+  if (layer.variants.empty()) return nothing_fits(layer);
+  return {};
+}
+
 std::string describe_difference(const std::vector<float>& expected, const std::vector<float>& found) {
   size_t count = 0;
   size_t first = 0;
@@ -139,26 +174,23 @@ uint32_t canonical_bits(float x) {
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const Problem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
-  CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
   CheckedLayer layer;
   layer.spec = spec;
   layer.problem = problem;
   layer.naive = ir::build_nest(problem);
-  for (const BackEnd back_end : back_ends) {
+  const auto compile = [&](BackEnd back_end) -> Result<Compiled> {
     const auto schedule = schedule_for(problem, back_end.isa, choice);
     if (!schedule) return tl::unexpected(schedule.error());
-    auto kernel = compile_problem(problem, back_end.backend, back_end.isa, ir::print(*schedule), memory);
-    if (!kernel && choice.text.empty()) return tl::unexpected(kernel.error());
-    if (!kernel) {
-      layer.skipped.push_back(back_end_name(back_end) + ": " + kernel.error().message);
-      continue;
-    }
     auto nest = ir::apply(layer.naive, *schedule);
     if (!nest) return tl::unexpected(nest.error());
-    add_isa(layer, back_end.isa, std::move(*nest));
-    layer.variants.push_back({back_end, std::move(*kernel)});
+    auto kernel =
+        compile_problem(problem, back_end.backend, back_end.isa, ir::print(*schedule), code_memory());
+    if (!kernel) return tl::unexpected(kernel.error());
+    return Compiled{std::move(*nest), std::move(*kernel)};
+  };
+  if (auto done = compile_all(layer, back_ends, choice.text.empty(), compile); !done) {
+    return tl::unexpected(done.error());
   }
-  if (layer.variants.empty()) return nothing_fits(layer);
   return layer;
 }
 
@@ -166,17 +198,12 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
   CheckedLayer layer;
   layer.problem = nest.problem;
   layer.naive = ir::build_nest(nest.problem);
-  CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
-  for (const BackEnd back_end : back_ends) {
-    auto kernel = compile_nest(nest, back_end.backend, back_end.isa, memory);
-    if (!kernel) {
-      layer.skipped.push_back(back_end_name(back_end) + ": " + kernel.error().message);
-      continue;
-    }
-    add_isa(layer, back_end.isa, nest);
-    layer.variants.push_back({back_end, std::move(*kernel)});
-  }
-  if (layer.variants.empty()) return nothing_fits(layer);
+  const auto compile = [&](BackEnd back_end) -> Result<Compiled> {
+    auto kernel = compile_nest(nest, back_end.backend, back_end.isa, code_memory());
+    if (!kernel) return tl::unexpected(kernel.error());
+    return Compiled{nest, std::move(*kernel)};
+  };
+  if (auto done = compile_all(layer, back_ends, false, compile); !done) return tl::unexpected(done.error());
   return layer;
 }
 

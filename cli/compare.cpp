@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -28,16 +29,14 @@ struct Options {
 };
 
 // One row for the interpreter, which leads, and one for each pair that makes machine code.
-std::vector<BackEnd> compared_back_ends(const CommonOptions& common) {
-  std::vector<BackEnd> all = available_back_ends(common.backend, common.isa);
-  std::vector<BackEnd> result = {all.front()};
-  for (const BackEnd back_end : all) {
-    if (back_end.backend != Backend::kInterp) result.push_back(back_end);
-  }
-  return result;
+void keep_one_interpreter(CheckedLayer& layer) {
+  const auto is_interpreter = [](const Variant& v) { return v.back_end.backend == Backend::kInterp; };
+  layer.variants.erase(std::remove_if(layer.variants.begin() + 1, layer.variants.end(), is_interpreter),
+                       layer.variants.end());
+  std::erase_if(layer.skipped, [](const std::string& line) { return line.starts_with("interp"); });
 }
 
-// Compilations that are slow need no many repeats.
+// Slow compilations are repeated less often.
 int compile_repeats(Backend backend) {
   return backend == Backend::kLlvm ? 3 : 11;
 }
@@ -87,9 +86,10 @@ int print_comparison(const Options& options, const Comparison& comparison) {
   return kOk;
 }
 
-int compare_checked(const Options& options, const Result<CheckedLayer>& layer, CompareCall call,
+int compare_checked(const Options& options, Result<CheckedLayer> layer, CompareCall call,
                     const CompileTimer& compile_timer, std::string title) {
   if (!layer) return report(layer.error());
+  keep_one_interpreter(*layer);
   const Problem& p = layer->problem;
   const double floats =
       static_cast<double>(call.batch) * static_cast<double>(call.steps) * static_cast<double>(p.channels) +
@@ -143,7 +143,8 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
   };
   const ScheduleChoice schedule{common.schedule, false};
   return compare_checked(
-      options, make_checked_layer(parsed.spec, *problem, compared_back_ends(common), schedule),
+      options,
+      make_checked_layer(parsed.spec, *problem, available_back_ends(common.backend, common.isa), schedule),
       call_of(options, batch, known_steps.value_or(kUsualSteps)), timer, to_call_text(parsed.spec));
 }
 
@@ -157,8 +158,9 @@ int compare_nest(const Options& options, const ir::LoopNest& nest) {
     return time_uncached(back_end.backend,
                          [&] { return compile_nest(nest, back_end.backend, back_end.isa, memory); });
   };
-  return compare_checked(options, make_checked_nest(nest, compared_back_ends(options.common)),
-                         call_of(options, 1, kUsualSteps), timer, ir::layer_text(nest.problem));
+  return compare_checked(
+      options, make_checked_nest(nest, available_back_ends(options.common.backend, options.common.isa)),
+      call_of(options, 1, kUsualSteps), timer, ir::layer_text(nest.problem));
 }
 
 // A row of a vector program: how many operations it does is not known.
