@@ -89,6 +89,13 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
 }
 
 int verify_random_layers(const Options& options) {
+  const bool names_a_call = options.batch || options.steps || options.data || options.small_chunks;
+  if (names_a_call || !options.common.schedule.empty() || !options.common.input_shape.empty()) {
+    return report(
+        {ErrorCode::kInvalidSpec,
+         "--batch, --steps, --data, --schedule, --small-chunks and --input-shape need a SPEC; without one "
+         "everything is drawn from --seed."});
+  }
   const VerifyOptions verify = verify_options(options, options.random.value_or(kCompleteFrom));
   const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
   return print_report(verify_random(verify), options.common.json,

@@ -134,11 +134,13 @@ void add_unroll(Steps& steps, const char* loop, const char* inner, int64_t facto
 }
 
 // Steps of one chunk, so that the input of all filter blocks' passes comes from the second cache; 0
-// where there is only one pass.
+// where there is only one pass. Far-apart taps read that many separate runs of rows.
 int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes) {
   if (passes == 1) return 0;
-  const int64_t row = 4 * p.stride * p.channels;
-  return std::max<int64_t>(8, target.l2_bytes / 3 / row / tile_steps) * tile_steps;
+  const int64_t rows = target.l2_bytes / 3 / (4 * p.stride * p.channels);
+  const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
+  const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
+  return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
 }
 
 Schedule lanes_over_filters(const Problem& p, const Target& target) {

@@ -131,7 +131,8 @@ std::string print(const LoopNest& nest) {
     }
     fmt::format_to(std::back_inserter(out), "  {} {}", role_word(l.role), loop_name(nest, i));
     const auto extent = loop_extent(nest, i);
-    const bool reduction_in_band = nest.cut() && (l.dim == Dim::kTap || l.dim == Dim::kReduction) && l.role == Role::kSerial;
+    const bool outermost = loop_name(nest, i).size() == 1;
+    const bool reduction_in_band = nest.cut() && outermost && (l.dim == Dim::kTap || l.dim == Dim::kReduction);
     if (reduction_in_band) {
       out += l.dim == Dim::kTap ? " = taps" : fmt::format(" = taps*{}", nest.problem.group_channels());
     } else if (extent) {

@@ -19,7 +19,7 @@
 
 namespace {
 // What this thread did since it last looked. Plain thread_local integers need no allocation themselves.
-constinit thread_local long allocations = 0;
+[[maybe_unused]] constinit thread_local long allocations = 0;
 constinit thread_local long locks = 0;
 }  // namespace
 
