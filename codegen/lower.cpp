@@ -223,7 +223,9 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
     });
   }
   if (rest > 0) {
-    b_.if_less(b_.iconst(whole), end, ir::loop_name(nest_, i) + ".rest", [&] { body(here, rest); });
+    // Not for a call that begins and ends behind it.
+    const I first = b_.imax(begin, b_.iconst(whole));
+    b_.if_less(first, end, ir::loop_name(nest_, i) + ".rest", [&] { body(here, rest); });
   }
 }
 

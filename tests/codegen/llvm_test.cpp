@@ -17,6 +17,7 @@
 #include "tests/codegen/op_programs.hpp"
 #include "tests/codegen/x86_program_fuzz.hpp"
 #include "tests/codegen/x86_tile.hpp"
+#include "tests/support/sanitizers.hpp"
 
 namespace convsmith {
 namespace {
@@ -302,6 +303,7 @@ size_t resident_pages() {
 }
 
 TEST_P(LlvmTest, CompilingLeavesNothingBehind) {
+  if (CONVSMITH_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer keeps freed memory";
   const vir::Program program = fma_program(target_.lanes);
   for (int i = 0; i < 50; ++i) ASSERT_NE(compile(program), nullptr);
   const size_t before = resident_pages();

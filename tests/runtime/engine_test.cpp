@@ -191,6 +191,7 @@ void expect_less_than_a_megabyte_since(size_t resident) {
 }
 
 TEST(Engine, TenThousandLengthsNeedOneKernelAndNoMemory) {
+  if (CONVSMITH_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer maps memory of its own";
   constexpr int64_t kLengths = 10000;
   Engine engine;
   const CompiledLayer layer = *engine.compile(kText);
@@ -242,6 +243,7 @@ TEST(Engine, AChildCompilesAndRuns) {
 }
 
 TEST(Engine, ForkWhileOtherThreadsCompile) {
+  if (CONVSMITH_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer's allocator does not survive a fork between threads";
   std::atomic<bool> stop = false;
   std::thread compiler([&] {
     Engine engine(8 << 10);
