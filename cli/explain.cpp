@@ -11,9 +11,9 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/describe_problem.hpp"
-#include "codegen/x86/disassemble.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/vir_text.hpp"
+#include "codegen/x86/disassemble.hpp"
 #include "ir/nest_text.hpp"
 #include "runtime/compile.hpp"
 

@@ -10,7 +10,9 @@ namespace {
 using ir::Schedule;
 using ir::StepKind;
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // A register tile: `rows` accumulators high, `vectors` wide.
 struct TileShape {
@@ -21,8 +23,12 @@ struct TileShape {
 // Collects steps; splits and roles whose factor is 1 leave the nest as it is.
 class Steps {
  public:
-  void add(StepKind kind, std::vector<std::string> loops) { schedule_.push_back({kind, std::move(loops), 0}); }
-  void split(const std::string& loop, int64_t factor) { schedule_.push_back({StepKind::kSplit, {loop}, factor}); }
+  void add(StepKind kind, std::vector<std::string> loops) {
+    schedule_.push_back({kind, std::move(loops), 0});
+  }
+  void split(const std::string& loop, int64_t factor) {
+    schedule_.push_back({StepKind::kSplit, {loop}, factor});
+  }
   Schedule take() { return std::move(schedule_); }
 
  private:
@@ -33,7 +39,9 @@ class Steps {
 constexpr int64_t kEnoughAccumulators = 10;
 
 // Rows of accumulators that leave four registers for shared vectors and for the epilogue.
-int64_t rows_that_fit(const Target& target, int64_t vectors) { return (target.vector_registers - 4) / vectors; }
+int64_t rows_that_fit(const Target& target, int64_t vectors) {
+  return (target.vector_registers - 4) / vectors;
+}
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
 // vector needs a load for each FMA, hence its price.
@@ -42,12 +50,14 @@ TileShape filter_tile(const Problem& p, const Target& target) {
   TileShape best{1, 1};
   double best_cost = 1e30;
   for (const int64_t vectors : {2, 3, 1, 4}) {
-    const int64_t rows = std::min(rows_that_fit(target, vectors), (target.vector_registers - 1 - vectors) / vectors);
+    const int64_t rows =
+        std::min(rows_that_fit(target, vectors), (target.vector_registers - 1 - vectors) / vectors);
     double cost = 0;
     for (int64_t left = total; left > 0; left -= vectors) {
       const int64_t width = std::min(left, vectors);
       const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
-      const double idle = std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
+      const double idle =
+          std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
       cost += static_cast<double>(width) * loads * idle;
     }
     if (vectors <= total && cost < best_cost - 1e-9) {
@@ -112,7 +122,8 @@ bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
   const int64_t lanes = target.lanes;
   const auto reduction = static_cast<double>(p.taps * p.group_channels());
   const auto groups = static_cast<double>(p.groups);
-  const double over_filters = 0.54 * groups * static_cast<double>(lanes * ceil_div(p.group_filters(), lanes)) * reduction;
+  const double over_filters =
+      0.54 * groups * static_cast<double>(lanes * ceil_div(p.group_filters(), lanes)) * reduction;
   double over_steps = 0.54 * reduction * static_cast<double>(p.filters);
   const double tile_steps = static_cast<double>(step_tile(p, target).vectors * lanes);
   if (!direct_steps(p)) {
@@ -122,7 +133,8 @@ bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
     over_steps += phases * (1.0 + reach / tile_steps) * turning(lanes, lanes, p.channels);
   }
   if (p.filters > 1) over_steps += turning(lanes, lanes, p.filters);
-  const bool fits = 4.0 * scratch_floats(p, step_tile(p, target).vectors * lanes) < static_cast<double>(target.l2_bytes);
+  const bool fits =
+      4.0 * scratch_floats(p, step_tile(p, target).vectors * lanes) < static_cast<double>(target.l2_bytes);
   // Lanes over filters also split better over threads and suit short inputs: ties go to them.
   return fits && over_steps < 0.85 * over_filters;
 }

@@ -82,17 +82,22 @@ Result<void> Lowerer::check() const {
     if (l.role == Role::kLanes && ir::loop_extent(nest_, i) != lanes()) {
       return refuse(fmt::format("the lanes loop must have {} iterations on {}", lanes(), target_.name));
     }
-    if (l.role == Role::kTile && l.dim != lanes_ && l.dim != (lanes_over_steps() ? Dim::kFilter : Dim::kStep)) {
-      return refuse(fmt::format("a tile over {} does not fit these lanes", ir::kDimLetters[static_cast<size_t>(l.dim)]));
+    if (l.role == Role::kTile && l.dim != lanes_ &&
+        l.dim != (lanes_over_steps() ? Dim::kFilter : Dim::kStep)) {
+      return refuse(fmt::format("a tile over {} does not fit these lanes",
+                                ir::kDimLetters[static_cast<size_t>(l.dim)]));
     }
     const bool splits_taps = l.dim == Dim::kTap && l.step != 1;
-    const bool splits_twice = (l.dim == Dim::kChannel || l.dim == Dim::kReduction) && l.role == Role::kSerial && l.step == 1 &&
-                              !first_loop_of(i);
-    if (splits_taps || splits_twice) return refuse("the reduction may only be split once, over channels, to unroll it");
+    const bool splits_twice = (l.dim == Dim::kChannel || l.dim == Dim::kReduction) &&
+                              l.role == Role::kSerial && l.step == 1 && !first_loop_of(i);
+    if (splits_taps || splits_twice)
+      return refuse("the reduction may only be split once, over channels, to unroll it");
   }
   const int64_t reduction = p_.group_channels();
   if (reduction % unroll_ != 0) {
-    return refuse(fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group", unroll_, reduction));
+    return refuse(
+        fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group",
+                    unroll_, reduction));
   }
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
@@ -132,8 +137,10 @@ void Lowerer::prologue() {
   out_item_ = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
-  const int64_t filters = ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
-  b_.set_scratch_bytes(slab_bytes_ + (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0));
+  const int64_t filters =
+      ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
+  b_.set_scratch_bytes(slab_bytes_ +
+                       (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0));
 }
 
 bool Lowerer::first_loop_of(size_t i) const {
@@ -168,11 +175,15 @@ void Lowerer::loop(size_t i, const Cursor& at, const Cover& cover) {
   if (l.role != Role::kSerial && l.role != Role::kBand) return tile(at, cover);
   if (l.role == Role::kBand) return band_loop(i, at, cover);
   switch (l.dim) {
-    case Dim::kSample: return sample_loop(i, at, cover);
+    case Dim::kSample:
+      return sample_loop(i, at, cover);
     case Dim::kGroup:
-    case Dim::kFilter: return block_loop(i, at, cover);
-    case Dim::kStep: return serial_inside(i, Dim::kStep) ? chunk_loop(i, at, cover) : step_loop(i, at, cover);
-    default: return tile(at, cover);
+    case Dim::kFilter:
+      return block_loop(i, at, cover);
+    case Dim::kStep:
+      return serial_inside(i, Dim::kStep) ? chunk_loop(i, at, cover) : step_loop(i, at, cover);
+    default:
+      return tile(at, cover);
   }
 }
 
@@ -198,7 +209,8 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   const int64_t extent = groups ? cover.groups : cover.filters;
   const int64_t whole = extent / l.step;
   const int64_t rest = extent % l.step;
-  const int64_t weights = units ? l.step / layout_.block * layout_.block_floats(layout_.block) : l.step * layout_.outer_floats();
+  const int64_t weights =
+      units ? l.step / layout_.block * layout_.block_floats(layout_.block) : l.step * layout_.outer_floats();
   const bool in_tile = cover.steps > 0;
   const Stride in = groups ? times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels()) : Stride{};
   const Stride out = times(in_tile ? out_item_ : out_channel_, groups ? l.step * p_.group_filters() : l.step);
@@ -212,7 +224,8 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (!parallel && whole == 1 && rest == 0) return body(at, l.step);
   const I begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   const I end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(whole + (rest > 0 ? 1 : 0));
-  const Cursor here{groups ? moved(at.in, begin, in) : at.in, moved(at.out, begin, out), moved(at.weights, begin, packed)};
+  const Cursor here{groups ? moved(at.in, begin, in) : at.in, moved(at.out, begin, out),
+                    moved(at.weights, begin, packed)};
   if (whole > 0) {
     const I count = b_.isub(b_.imin(end, b_.iconst(whole)), begin);
     b_.loop(count, ir::loop_name(nest_, i), [&] {

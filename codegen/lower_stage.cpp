@@ -96,7 +96,8 @@ void Lowerer::transpose_matrix(const Matrix& m, I rows) {
           next();
         });
       }
-      if (m.columns % lanes() > 0) transpose_block(from, m.row_bytes, m.columns % lanes(), to, m.column_bytes);
+      if (m.columns % lanes() > 0)
+        transpose_block(from, m.row_bytes, m.columns % lanes(), to, m.column_bytes);
       b_.iaddc(q, q, lanes());
     });
   });

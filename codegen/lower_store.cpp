@@ -105,7 +105,8 @@ void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> v
     return;
   }
   const P copy = b_.paddc(b_.arg_ptr(Arg::kScratch), b_.scratch_bytes() - 4 * lanes() * lanes());
-  for (size_t j = 0; j < steps.size(); ++j) b_.store(copy, static_cast<int64_t>(j) * b_.vector_bytes(), steps[j]);
+  for (size_t j = 0; j < steps.size(); ++j)
+    b_.store(copy, static_cast<int64_t>(j) * b_.vector_bytes(), steps[j]);
   const P out = b_.pcopy(to);
   const M mask = b_.first(b_.iconst(filters));
   const I count = b_.icopy(*valid);
@@ -117,7 +118,8 @@ void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> v
 }
 
 // Runs an activation that is not cheap over `count` stored rows. `last_mask` is of the last vector.
-void Lowerer::activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors, std::optional<M> last_mask) {
+void Lowerer::activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors,
+                              std::optional<M> last_mask) {
   if (activates_sums_) return;
   const P row = b_.pcopy(rows);
   b_.loop(b_.iconst(count), "activation", [&] {

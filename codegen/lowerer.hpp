@@ -42,9 +42,9 @@ struct Cursor {
 struct Cover {
   int64_t groups = 0;
   int64_t filters = 0;
-  int64_t steps = 0;           // of one tile; 0 outside the step loop
-  std::optional<I> valid;      // where fewer steps of the tile exist: how many, at most one vector
-  std::optional<I> step_begin; // of the current band or chunk
+  int64_t steps = 0;            // of one tile; 0 outside the step loop
+  std::optional<I> valid;       // where fewer steps of the tile exist: how many, at most one vector
+  std::optional<I> step_begin;  // of the current band or chunk
   std::optional<I> step_end;
   std::optional<I> tap_begin;  // of the current band
   std::optional<I> tap_count;
@@ -73,10 +73,10 @@ class Lowerer {
   struct Tile {
     Cursor at;
     Cover cover;
-    int64_t rows = 0;     // accumulator rows: steps, or filters where lanes run over steps
-    int64_t vectors = 0;  // vectors of a row
-    int64_t units = 0;    // filters or groups it covers
-    std::vector<V> acc;   // rows * vectors
+    int64_t rows = 0;       // accumulator rows: steps, or filters where lanes run over steps
+    int64_t vectors = 0;    // vectors of a row
+    int64_t units = 0;      // filters or groups it covers
+    std::vector<V> acc;     // rows * vectors
     std::optional<M> mask;  // of the input vectors, where they are not whole
   };
   void tile(const Cursor& at, const Cover& cover);
@@ -91,7 +91,8 @@ class Lowerer {
   void transpose_sums(P out, const Cover& cover);
   void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
   void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
-  void activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors, std::optional<M> last_mask);
+  void activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors,
+                       std::optional<M> last_mask);
   V finish_vector(V acc, std::optional<V> bias);
   std::optional<M> unit_mask(int64_t units);
 
@@ -100,10 +101,10 @@ class Lowerer {
   void stage_channels_last(P from, P slab, I steps, const Cover& cover);
   void stage_channels_first(P from, P slab, I steps, const Cover& cover);
   struct Matrix {
-    P from;               // row-major, neighbouring columns are neighbouring floats
+    P from;  // row-major, neighbouring columns are neighbouring floats
     int64_t row_bytes;
     int64_t columns;
-    P to;                 // transposed: neighbouring rows become neighbouring floats
+    P to;  // transposed: neighbouring rows become neighbouring floats
     int64_t column_bytes;
   };
   void transpose_matrix(const Matrix& m, I rows);
@@ -114,8 +115,8 @@ class Lowerer {
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
   int64_t lanes() const { return target_.lanes; }
-  P moved(P p, I count, const Stride& stride);        // p + count * stride
-  void advance(P p, const Stride& stride);            // p += stride
+  P moved(P p, I count, const Stride& stride);  // p + count * stride
+  void advance(P p, const Stride& stride);      // p += stride
   Stride times(const Stride& stride, int64_t n);
   bool first_loop_of(size_t i) const;
   bool serial_inside(size_t i, Dim dim) const;
@@ -127,20 +128,20 @@ class Lowerer {
   Dim lanes_;
   ir::PackLayout layout_;
   ir::ParallelBlocks parallel_;
-  int64_t tile_steps_ = 1;    // steps of a whole tile
-  int64_t unroll_ = 1;        // reduction items in the innermost loop's body
+  int64_t tile_steps_ = 1;     // steps of a whole tile
+  int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds
-  int64_t slab_pitch_ = 0;    // floats of one staged row
-  int64_t slab_bytes_ = 0;    // of the staged input, at the start of scratch
+  int64_t slab_pitch_ = 0;     // floats of one staged row
+  int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
   bool transposes_output_ = false;
   bool activates_sums_ = true;  // the activation runs on accumulators, not over the stored tile
   // Distances
-  int64_t in_row_ = 0;        // bytes from one input position to the next
-  int64_t out_row_ = 0;       // bytes from one output step to the next
-  Stride in_channel_;         // from one input channel to the next
+  int64_t in_row_ = 0;   // bytes from one input position to the next
+  int64_t out_row_ = 0;  // bytes from one output step to the next
+  Stride in_channel_;    // from one input channel to the next
   Stride out_channel_;
-  Stride in_item_;            // from one channel to the next as the tile reads it
-  Stride out_item_;           // from one filter to the next as the tile writes it
+  Stride in_item_;   // from one channel to the next as the tile reads it
+  Stride out_item_;  // from one filter to the next as the tile writes it
 };
 
 }  // namespace convsmith::lowering

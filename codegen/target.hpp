@@ -11,12 +11,12 @@ namespace convsmith {
 
 struct Target {
   Isa isa;
-  std::string_view name;   // as --isa spells it
-  int lanes;               // 32-bit lanes of a vector register
-  int vector_registers;    // architectural vector registers
-  bool mask_registers;     // masks live in a file of their own (AVX-512); otherwise in vectors
-  bool fused_multiply_add; // false: back ends expand fma exactly
-  int64_t l1_bytes;        // a size that every such CPU has; schedules need no more than this
+  std::string_view name;    // as --isa spells it
+  int lanes;                // 32-bit lanes of a vector register
+  int vector_registers;     // architectural vector registers
+  bool mask_registers;      // masks live in a file of their own (AVX-512); otherwise in vectors
+  bool fused_multiply_add;  // false: back ends expand fma exactly
+  int64_t l1_bytes;         // a size that every such CPU has; schedules need no more than this
   int64_t l2_bytes;
 };
 

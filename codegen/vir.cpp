@@ -17,17 +17,38 @@ constexpr Uses parse_uses(std::string_view signature) {
   };
   for (const char c : signature) {
     switch (c) {
-      case 'P': add(Kind::kPtr, false, true); break;
-      case 'p': add(Kind::kPtr, true, false); break;
-      case '@': add(Kind::kPtr, true, false); break;
-      case 'I': add(Kind::kInt, false, true); break;
-      case 'i': add(Kind::kInt, true, false); break;
-      case 'X': add(Kind::kInt, true, true); break;
-      case 'V': add(Kind::kVec, false, true); break;
-      case 'v': add(Kind::kVec, true, false); break;
-      case 'M': add(Kind::kMask, false, true); break;
-      case 'm': add(Kind::kMask, true, false); break;
-      default: break;  // n f a s: no register
+      case 'P':
+        add(Kind::kPtr, false, true);
+        break;
+      case 'p':
+        add(Kind::kPtr, true, false);
+        break;
+      case '@':
+        add(Kind::kPtr, true, false);
+        break;
+      case 'I':
+        add(Kind::kInt, false, true);
+        break;
+      case 'i':
+        add(Kind::kInt, true, false);
+        break;
+      case 'X':
+        add(Kind::kInt, true, true);
+        break;
+      case 'V':
+        add(Kind::kVec, false, true);
+        break;
+      case 'v':
+        add(Kind::kVec, true, false);
+        break;
+      case 'M':
+        add(Kind::kMask, false, true);
+        break;
+      case 'm':
+        add(Kind::kMask, true, false);
+        break;
+      default:
+        break;  // n f a s: no register
     }
   }
   return result;
@@ -47,9 +68,13 @@ constexpr std::string_view kArgTexts[] = {
 
 }  // namespace
 
-const OpInfo& info(Opcode op) { return kOps[static_cast<int>(op)]; }
+const OpInfo& info(Opcode op) {
+  return kOps[static_cast<int>(op)];
+}
 
-std::string_view arg_text(Arg arg) { return kArgTexts[static_cast<int>(arg)]; }
+std::string_view arg_text(Arg arg) {
+  return kArgTexts[static_cast<int>(arg)];
+}
 
 Uses uses(const Inst& inst) {
   Uses result = kUses[static_cast<size_t>(inst.op)];

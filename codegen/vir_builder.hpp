@@ -128,7 +128,7 @@ class Builder {
     return d;
   }
   template <class D, class A>
-    requires requires(A a) { a.id; }
+  requires requires(A a) { a.id; }
   D def(D d, Opcode op, A a) {
     emit(op, {d.id, a.id});
     return d;

@@ -19,23 +19,34 @@ constexpr std::string_view kKindLetters = "pivm";
 std::string operand_text(const Program& program, const Inst& inst, char c, uint16_t reg) {
   switch (c) {
     case 'P':
-    case 'p': return fmt::format("p{}", reg);
+    case 'p':
+      return fmt::format("p{}", reg);
     case 'I':
     case 'i':
-    case 'X': return fmt::format("i{}", reg);
+    case 'X':
+      return fmt::format("i{}", reg);
     case 'V':
-    case 'v': return fmt::format("v{}", reg);
+    case 'v':
+      return fmt::format("v{}", reg);
     case 'M':
-    case 'm': return fmt::format("m{}", reg);
-    case '@': return fmt::format("[p{}{:+}]", reg, inst.imm);
-    case 'a': return std::string(arg_text(static_cast<Arg>(inst.imm)));
-    case 's': return program.labels[static_cast<size_t>(inst.imm)];
-    case 'f': return fmt::format("0x{:08x}", inst.imm);
-    default: return fmt::format("{}", inst.imm);
+    case 'm':
+      return fmt::format("m{}", reg);
+    case '@':
+      return fmt::format("[p{}{:+}]", reg, inst.imm);
+    case 'a':
+      return std::string(arg_text(static_cast<Arg>(inst.imm)));
+    case 's':
+      return program.labels[static_cast<size_t>(inst.imm)];
+    case 'f':
+      return fmt::format("0x{:08x}", inst.imm);
+    default:
+      return fmt::format("{}", inst.imm);
   }
 }
 
-constexpr bool has_register(char c) { return std::string_view("PpIiXVvMm@").find(c) != std::string_view::npos; }
+constexpr bool has_register(char c) {
+  return std::string_view("PpIiXVvMm@").find(c) != std::string_view::npos;
+}
 
 class Parser {
  public:
@@ -44,7 +55,8 @@ class Parser {
   Result<Program> run() {
     while (next_line()) {
       if (words_.empty()) continue;
-      auto ok = seen_header_ ? (depth_ > 0 ? instruction() : fail("text after the end of the program")) : header();
+      auto ok =
+          seen_header_ ? (depth_ > 0 ? instruction() : fail("text after the end of the program")) : header();
       if (!ok) return tl::unexpected(ok.error());
     }
     if (!seen_header_) return tl::unexpected(fail("expected 'vir NAME lanes N scratch BYTES {'").error());
@@ -91,12 +103,14 @@ class Parser {
 
   Result<void> header() {
     seen_header_ = true;
-    if (words_.size() != 7 || words_[0] != "vir" || words_[2] != "lanes" || words_[4] != "scratch" || words_[6] != "{") {
+    if (words_.size() != 7 || words_[0] != "vir" || words_[2] != "lanes" || words_[4] != "scratch" ||
+        words_[6] != "{") {
       return fail("expected 'vir NAME lanes N scratch BYTES {'");
     }
     const auto lanes = number(words_[3]);
     const auto scratch = number(words_[5]);
-    if (!lanes || *lanes < 0 || *lanes > 64 || !scratch || *scratch < 0) return fail("lanes and scratch must be numbers");
+    if (!lanes || *lanes < 0 || *lanes > 64 || !scratch || *scratch < 0)
+      return fail("lanes and scratch must be numbers");
     program_.name = words_[1];
     program_.lanes = static_cast<int>(*lanes);
     program_.scratch_bytes = *scratch;
@@ -133,7 +147,8 @@ class Parser {
     }
     const std::string_view signature = info(op).signature;
     if (operands.size() != signature.size()) {
-      return fail(fmt::format("'{}' takes {} operands, found {}", info(op).text, signature.size(), operands.size()));
+      return fail(
+          fmt::format("'{}' takes {} operands, found {}", info(op).text, signature.size(), operands.size()));
     }
     Inst inst{op, {}, 0};
     size_t regs = 0;
@@ -229,6 +244,8 @@ std::string print(const Program& program) {
   return out + "}\n";
 }
 
-Result<Program> parse(std::string_view text) { return Parser(text).run(); }
+Result<Program> parse(std::string_view text) {
+  return Parser(text).run();
+}
 
 }  // namespace convsmith::vir

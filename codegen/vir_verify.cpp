@@ -35,7 +35,8 @@ class Verifier {
   };
 
   Result<void> fail(const std::string& what) const {
-    return make_error(ErrorCode::kInvalidSpec, fmt::format("vir program '{}', instruction {}: {}.", program_.name, at_, what));
+    return make_error(ErrorCode::kInvalidSpec,
+                      fmt::format("vir program '{}', instruction {}: {}.", program_.name, at_, what));
   }
 
   Result<void> check(const Inst& inst) {
@@ -58,7 +59,8 @@ class Verifier {
       std::vector<bool>& written = written_[static_cast<size_t>(use.kind)];
       if (!written[use.id]) {
         written[use.id] = true;
-        if (!open_.empty()) open_.back().new_registers.push_back(static_cast<uint32_t>(use.kind) << 16 | use.id);
+        if (!open_.empty())
+          open_.back().new_registers.push_back(static_cast<uint32_t>(use.kind) << 16 | use.id);
       }
     }
     if (opens_block(inst.op)) {
@@ -78,7 +80,8 @@ class Verifier {
         if (n < 0 || n > static_cast<int64_t>(Arg::kScratch)) return fail("this argument is not a pointer");
         break;
       case Opcode::kArgInt:
-        if (n <= static_cast<int64_t>(Arg::kScratch) || n >= kArgs) return fail("this argument is not an integer");
+        if (n <= static_cast<int64_t>(Arg::kScratch) || n >= kArgs)
+          return fail("this argument is not an integer");
         break;
       case Opcode::kIntDivC:
         if (n < 1) return fail(fmt::format("idivc divides by {}; the divisor must be at least 1", n));
@@ -87,7 +90,8 @@ class Verifier {
       case Opcode::kShr32:
         if (n < 0 || n > 31) return fail(fmt::format("a shift by {}; it must be 0..31", n));
         break;
-      case Opcode::kBlocks: return check_blocks(n);
+      case Opcode::kBlocks:
+        return check_blocks(n);
       case Opcode::kConst:
         if (n < 0 || n > 0xffffffffLL) return fail("a vector constant has 32 bits");
         break;
@@ -97,7 +101,8 @@ class Verifier {
         if (n < 0 || n >= static_cast<int64_t>(program_.labels.size())) return fail("a block has no label");
         break;
       default:
-        if (info(inst.op).signature.find('@') != std::string_view::npos && (n > INT32_MAX - 64 || n < INT32_MIN)) {
+        if (info(inst.op).signature.find('@') != std::string_view::npos &&
+            (n > INT32_MAX - 64 || n < INT32_MIN)) {
           return fail(fmt::format("address offset {} does not fit 32 bits", n));
         }
     }
@@ -125,6 +130,8 @@ class Verifier {
 
 }  // namespace
 
-Result<void> verify(const Program& program) { return Verifier(program).run(); }
+Result<void> verify(const Program& program) {
+  return Verifier(program).run();
+}
 
 }  // namespace convsmith::vir

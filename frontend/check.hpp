@@ -14,7 +14,7 @@ namespace convsmith {
 
 }  // namespace convsmith
 
-#define CONVSMITH_CHECK(condition, what)                                  \
-  do {                                                                    \
+#define CONVSMITH_CHECK(condition, what)                                   \
+  do {                                                                     \
     if (!(condition)) ::convsmith::fail_check(__FILE__, __LINE__, (what)); \
   } while (false)

@@ -14,12 +14,18 @@ bool LoopNest::cut() const {
 
 std::optional<int64_t> dim_extent(const Problem& problem, Dim dim) {
   switch (dim) {
-    case Dim::kGroup: return problem.groups;
-    case Dim::kFilter: return problem.group_filters();
-    case Dim::kTap: return problem.taps;
-    case Dim::kChannel: return problem.group_channels();
-    case Dim::kReduction: return problem.taps * problem.group_channels();
-    default: return std::nullopt;
+    case Dim::kGroup:
+      return problem.groups;
+    case Dim::kFilter:
+      return problem.group_filters();
+    case Dim::kTap:
+      return problem.taps;
+    case Dim::kChannel:
+      return problem.group_channels();
+    case Dim::kReduction:
+      return problem.taps * problem.group_channels();
+    default:
+      return std::nullopt;
   }
 }
 
@@ -76,7 +82,8 @@ int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
 }
 
 bool transposes_output(const LoopNest& nest) {
-  return lanes_dim(nest) == Dim::kStep && nest.problem.layout == Layout::kChannelsLast && nest.problem.filters > 1;
+  return lanes_dim(nest) == Dim::kStep && nest.problem.layout == Layout::kChannelsLast &&
+         nest.problem.filters > 1;
 }
 
 }  // namespace convsmith::ir

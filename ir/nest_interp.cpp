@@ -12,7 +12,11 @@ namespace {
 class Interpreter {
  public:
   Interpreter(const LoopNest& nest, const NestTensors& t)
-      : nest_(nest), p_(nest.problem), t_(t), out_steps_(p_.output_steps(t.steps)), pad_left_(p_.left_padding(t.steps)) {
+      : nest_(nest),
+        p_(nest.problem),
+        t_(t),
+        out_steps_(p_.output_steps(t.steps)),
+        pad_left_(p_.left_padding(t.steps)) {
     for (size_t d = 0; d < kDimLetters.size(); ++d) {
       end_[d] = dim_extent(p_, static_cast<Dim>(d)).value_or(0);
     }
@@ -95,9 +99,9 @@ class Interpreter {
     const int64_t position = o * p_.stride + k * p_.dilation - pad_left_;
     if (position < 0 || position >= t_.steps) return;
     const int64_t channel = g * p_.group_channels() + c;
-    const int64_t in = n * t_.steps * p_.channels + (p_.layout == Layout::kChannelsLast
-                                                         ? position * p_.channels + channel
-                                                         : channel * t_.steps + position);
+    const int64_t in =
+        n * t_.steps * p_.channels + (p_.layout == Layout::kChannelsLast ? position * p_.channels + channel
+                                                                         : channel * t_.steps + position);
     float& y = t_.out[out_index(n, o, f)];
     y = std::fma(t_.in[in], t_.kernel[(k * p_.group_channels() + c) * p_.filters + f], y);
   }
@@ -113,7 +117,8 @@ class Interpreter {
 
 }  // namespace
 
-void interpret(const LoopNest& nest, const NestTensors& tensors, const std::function<float(float)>& activation) {
+void interpret(const LoopNest& nest, const NestTensors& tensors,
+               const std::function<float(float)>& activation) {
   Interpreter(nest, tensors).run(activation);
 }
 

@@ -18,6 +18,7 @@ struct NestTensors {
 };
 
 // The nest is verified. `activation` is applied to each finished sum.
-void interpret(const LoopNest& nest, const NestTensors& tensors, const std::function<float(float)>& activation);
+void interpret(const LoopNest& nest, const NestTensors& tensors,
+               const std::function<float(float)>& activation);
 
 }  // namespace convsmith::ir

@@ -16,11 +16,16 @@ namespace {
 
 std::string_view role_word(Role role) {
   switch (role) {
-    case Role::kBand: return "band";
-    case Role::kTile: return "tile";
-    case Role::kLanes: return "lanes";
-    case Role::kUnroll: return "unroll";
-    default: return "for";
+    case Role::kBand:
+      return "band";
+    case Role::kTile:
+      return "tile";
+    case Role::kLanes:
+      return "lanes";
+    case Role::kUnroll:
+      return "unroll";
+    default:
+      return "for";
   }
 }
 
@@ -49,7 +54,8 @@ std::string_view take_word(std::string_view& line) {
 
 Result<Problem> parse_header(std::string_view line, int number) {
   const size_t end = line.rfind('{');
-  if (!line.starts_with("nest ") || end == std::string_view::npos) return fail(number, "expected 'nest LAYER {'");
+  if (!line.starts_with("nest ") || end == std::string_view::npos)
+    return fail(number, "expected 'nest LAYER {'");
   auto layer = parse_layer(line.substr(5, end - 5), Rules::kAny);
   if (!layer) return fail(number, layer.error().message);
   auto problem = make_problem(layer->spec, Rules::kAny);
@@ -78,17 +84,20 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
   }
   const std::string_view name = take_word(line);
   const size_t dim = name.empty() ? std::string_view::npos : kDimLetters.find(name[0]);
-  if (!known || dim == std::string_view::npos) return fail(number, fmt::format("'{} {}' is no loop", word, name));
+  if (!known || dim == std::string_view::npos)
+    return fail(number, fmt::format("'{} {}' is no loop", word, name));
   loop.dim = static_cast<Dim>(dim);
   for (std::string_view next = take_word(line); !next.empty(); next = take_word(line)) {
     if (next != "step") continue;
     const std::string_view step = take_word(line);
     const auto [end, code] = std::from_chars(step.data(), step.data() + step.size(), loop.step);
-    if (code != std::errc() || end != step.data() + step.size()) return fail(number, fmt::format("'{}' is no step", step));
+    if (code != std::errc() || end != step.data() + step.size())
+      return fail(number, fmt::format("'{}' is no step", step));
   }
   nest.loops.push_back(loop);
   if (loop_name(nest, nest.loops.size() - 1) != name) {
-    return fail(number, fmt::format("this loop is called {}, not {}", loop_name(nest, nest.loops.size() - 1), name));
+    return fail(number,
+                fmt::format("this loop is called {}, not {}", loop_name(nest, nest.loops.size() - 1), name));
   }
   return {};
 }
@@ -102,7 +111,8 @@ std::string layer_text(const Problem& p) {
   spec.strides = p.stride;
   spec.dilation_rate = p.dilation;
   spec.groups = p.groups;
-  spec.data_format = p.layout == Layout::kChannelsLast ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst;
+  spec.data_format =
+      p.layout == Layout::kChannelsLast ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst;
   spec.use_bias = p.has_bias;
   spec.activation = p.activation;
   spec.padding = p.pad_same ? Padding::kSame : Padding::kExplicit;
@@ -132,7 +142,8 @@ std::string print(const LoopNest& nest) {
     fmt::format_to(std::back_inserter(out), "  {} {}", role_word(l.role), loop_name(nest, i));
     const auto extent = loop_extent(nest, i);
     const bool outermost = loop_name(nest, i).size() == 1;
-    const bool reduction_in_band = nest.cut() && outermost && (l.dim == Dim::kTap || l.dim == Dim::kReduction);
+    const bool reduction_in_band =
+        nest.cut() && outermost && (l.dim == Dim::kTap || l.dim == Dim::kReduction);
     if (reduction_in_band) {
       out += l.dim == Dim::kTap ? " = taps" : fmt::format(" = taps*{}", nest.problem.group_channels());
     } else if (extent) {

@@ -10,7 +10,9 @@ tl::unexpected<Error> fail(std::string what) {
   return make_error(ErrorCode::kInvalidSpec, fmt::format("Loop nest: {}.", what));
 }
 
-bool is_reduction(Dim dim) { return dim == Dim::kTap || dim == Dim::kChannel || dim == Dim::kReduction; }
+bool is_reduction(Dim dim) {
+  return dim == Dim::kTap || dim == Dim::kChannel || dim == Dim::kReduction;
+}
 
 Result<void> verify_dim(const LoopNest& nest, Dim dim) {
   const char letter = kDimLetters[static_cast<size_t>(dim)];
@@ -21,13 +23,16 @@ Result<void> verify_dim(const LoopNest& nest, Dim dim) {
   for (const Loop& loop : nest.loops) {
     if (loop.dim != dim) continue;
     if (loop.role == Role::kBand) {
-      if (dim != Dim::kStep || count > 0) return fail("a band loop runs over o and stands outside the other loops over o");
+      if (dim != Dim::kStep || count > 0)
+        return fail("a band loop runs over o and stands outside the other loops over o");
       continue;
     }
-    if (loop.step < 1) return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
+    if (loop.step < 1)
+      return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
     if (count > 0 && (outer % loop.step != 0 || outer == loop.step)) {
-      return fail(fmt::format("a loop over {} with step {} stands inside one with step {}, which is no larger multiple",
-                              letter, loop.step, outer));
+      return fail(fmt::format(
+          "a loop over {} with step {} stands inside one with step {}, which is no larger multiple", letter,
+          loop.step, outer));
     }
     if (outer_role == Role::kLanes || outer_role == Role::kUnroll) {
       return fail(fmt::format("a loop over {} stands inside its lanes or unroll loop", letter));
@@ -36,9 +41,11 @@ Result<void> verify_dim(const LoopNest& nest, Dim dim) {
     outer_role = loop.role;
     ++count;
   }
-  if (absent_is_right) return count == 0 ? Result<void>{} : fail(fmt::format("{} runs beside the fused reduction", letter));
+  if (absent_is_right)
+    return count == 0 ? Result<void>{} : fail(fmt::format("{} runs beside the fused reduction", letter));
   if (count == 0) return fail(fmt::format("no loop runs over {}", letter));
-  if (outer != 1) return fail(fmt::format("the innermost loop over {} has step {}; it must be 1", letter, outer));
+  if (outer != 1)
+    return fail(fmt::format("the innermost loop over {} has step {}; it must be 1", letter, outer));
   return {};
 }
 
@@ -65,7 +72,8 @@ Result<void> verify(const LoopNest& nest) {
   for (size_t d = 0; d < kDimLetters.size(); ++d) {
     if (auto ok = verify_dim(nest, static_cast<Dim>(d)); !ok) return ok;
   }
-  if (nest.fused() && !nest.cut()) return fail("a fused reduction needs a band loop, since it can't skip single taps");
+  if (nest.fused() && !nest.cut())
+    return fail("a fused reduction needs a band loop, since it can't skip single taps");
   return verify_strict_order(nest);
 }
 
@@ -74,13 +82,15 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (!nest.cut()) return fail("compiling needs a band loop ('cut o')");
   const auto lanes = lanes_dim(nest);
   if (!lanes) return fail("compiling needs a lanes loop ('lanes f', 'lanes o' or 'lanes g')");
-  if (*lanes != Dim::kFilter && *lanes != Dim::kStep && *lanes != Dim::kGroup) return fail("lanes run over f, o or g");
+  if (*lanes != Dim::kFilter && *lanes != Dim::kStep && *lanes != Dim::kGroup)
+    return fail("lanes run over f, o or g");
   const Problem& p = nest.problem;
   const bool depthwise = p.groups > 1 && p.group_channels() == 1 && p.group_filters() == 1;
   if (*lanes == Dim::kGroup && (!depthwise || p.layout != Layout::kChannelsLast)) {
     return fail("lanes over g need a depthwise, channels-last layer");
   }
-  if (*lanes == Dim::kFilter && p.layout != Layout::kChannelsLast) return fail("lanes over f need channels-last");
+  if (*lanes == Dim::kFilter && p.layout != Layout::kChannelsLast)
+    return fail("lanes over f need channels-last");
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
   const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.channels == 1);
   if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
@@ -90,8 +100,11 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   }
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
   for (const Loop& loop : nest.loops) {
-    const int next = is_reduction(loop.dim) ? 2 : loop.role == Role::kTile || loop.role == Role::kLanes ? 1 : 0;
-    if (next < phase) return fail("the order must be output loops, then tile and lanes loops, then the reduction");
+    const int next = is_reduction(loop.dim)                                  ? 2
+                     : loop.role == Role::kTile || loop.role == Role::kLanes ? 1
+                                                                             : 0;
+    if (next < phase)
+      return fail("the order must be output loops, then tile and lanes loops, then the reduction");
     phase = next;
   }
   return {};

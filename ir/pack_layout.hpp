@@ -11,11 +11,11 @@ namespace convsmith::ir {
 // `block`, the last one perhaps smaller and rounded up to whole vectors (`pad`). A block holds its
 // bias, then one row of units for each (tap, channel).
 struct PackLayout {
-  int64_t outer;    // groups packed one after the other; 1 where units are groups
-  int64_t units;    // in one of them
-  int64_t block;    // units in a block
-  int64_t pad;      // a block's width is a multiple of this
-  int64_t rows;     // taps * channels of a group
+  int64_t outer;  // groups packed one after the other; 1 where units are groups
+  int64_t units;  // in one of them
+  int64_t block;  // units in a block
+  int64_t pad;    // a block's width is a multiple of this
+  int64_t rows;   // taps * channels of a group
   bool has_bias;
   bool units_are_groups;
 

@@ -16,11 +16,14 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},   {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},   {StepKind::kReorder, "reorder"},
-    {StepKind::kTile, "tile"}, {StepKind::kLanes, "lanes"}, {StepKind::kUnroll, "unroll"}, {StepKind::kStage, "stage"},
+    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
+    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},
 };
 
-tl::unexpected<Error> fail(std::string what) { return make_error(ErrorCode::kInvalidSpec, std::move(what)); }
+tl::unexpected<Error> fail(std::string what) {
+  return make_error(ErrorCode::kInvalidSpec, std::move(what));
+}
 
 Result<size_t> named(const LoopNest& nest, const std::string& name) {
   if (const auto index = find_loop(nest, name)) return *index;
@@ -31,7 +34,8 @@ Result<size_t> named(const LoopNest& nest, const std::string& name) {
 
 Result<size_t> named_serial(const LoopNest& nest, const std::string& name) {
   auto index = named(nest, name);
-  if (index && nest.loops[*index].role != Role::kSerial) return fail(fmt::format("expected loop '{}' to be serial", name));
+  if (index && nest.loops[*index].role != Role::kSerial)
+    return fail(fmt::format("expected loop '{}' to be serial", name));
   return index;
 }
 
@@ -54,7 +58,8 @@ Result<LoopNest> fuse(LoopNest nest, const Step& step) {
   const Problem& p = nest.problem;
   const auto k = named_serial(nest, "k");
   if (!k) return tl::unexpected(k.error());
-  if (*k + 1 >= nest.loops.size() || loop_name(nest, *k + 1) != "c" || nest.loops[*k].step != 1 || nest.loops[*k + 1].step != 1) {
+  if (*k + 1 >= nest.loops.size() || loop_name(nest, *k + 1) != "c" || nest.loops[*k].step != 1 ||
+      nest.loops[*k + 1].step != 1) {
     return fail("expected loops 'k' and 'c' to be neighbours and not split");
   }
   if (!nest.cut()) return fail("expected 'cut o' before 'fuse k c'");
@@ -78,7 +83,8 @@ Result<LoopNest> split(LoopNest nest, const Step& step) {
     return fail(fmt::format("expected a factor of at least 2, found {}", step.factor));
   }
   nest.loops[*i].step = step.factor;
-  nest.loops.insert(nest.loops.begin() + static_cast<std::ptrdiff_t>(*i) + 1, Loop{nest.loops[*i].dim, 1, Role::kSerial});
+  nest.loops.insert(nest.loops.begin() + static_cast<std::ptrdiff_t>(*i) + 1,
+                    Loop{nest.loops[*i].dim, 1, Role::kSerial});
   return nest;
 }
 
@@ -104,12 +110,14 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
   const auto i = named_serial(nest, step.loops[0]);
   if (!i) return tl::unexpected(i.error());
   if (loop_with(nest, nest.loops[*i].dim, role) != nullptr) {
-    return fail(fmt::format("expected loop '{}' to be the first of its dimension with this role", step.loops[0]));
+    return fail(
+        fmt::format("expected loop '{}' to be the first of its dimension with this role", step.loops[0]));
   }
   const auto extent = loop_extent(nest, *i);
   if (!extent) return fail(fmt::format("expected loop '{}' to have constant extent", step.loops[0]));
   if (*extent > 64 * nest.loops[*i].step) {
-    return fail(fmt::format("expected loop '{}' to have at most 64 iterations, found {}", step.loops[0], *extent));
+    return fail(
+        fmt::format("expected loop '{}' to have at most 64 iterations, found {}", step.loops[0], *extent));
   }
   nest.loops[*i].role = role;
   return nest;
@@ -117,14 +125,22 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
 
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
   switch (step.kind) {
-    case StepKind::kCut: return cut(std::move(nest), step);
-    case StepKind::kFuse: return fuse(std::move(nest), step);
-    case StepKind::kSplit: return split(std::move(nest), step);
-    case StepKind::kReorder: return reorder(std::move(nest), step);
-    case StepKind::kTile: return set_role(std::move(nest), step, Role::kTile);
-    case StepKind::kLanes: return set_role(std::move(nest), step, Role::kLanes);
-    case StepKind::kUnroll: return set_role(std::move(nest), step, Role::kUnroll);
-    case StepKind::kStage: break;
+    case StepKind::kCut:
+      return cut(std::move(nest), step);
+    case StepKind::kFuse:
+      return fuse(std::move(nest), step);
+    case StepKind::kSplit:
+      return split(std::move(nest), step);
+    case StepKind::kReorder:
+      return reorder(std::move(nest), step);
+    case StepKind::kTile:
+      return set_role(std::move(nest), step, Role::kTile);
+    case StepKind::kLanes:
+      return set_role(std::move(nest), step, Role::kLanes);
+    case StepKind::kUnroll:
+      return set_role(std::move(nest), step, Role::kUnroll);
+    case StepKind::kStage:
+      break;
   }
   if (!step.loops.empty()) return fail("'stage' takes no loop");
   if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
@@ -169,8 +185,10 @@ Result<Step> parse_step(std::string_view text) {
     step.loops.assign(words.begin() + 1, words.end());
     return step;
   }
-  return fail(fmt::format(
-      "Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, unroll and stage.", text));
+  return fail(
+      fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
+                  "unroll and stage.",
+                  text));
 }
 
 }  // namespace
@@ -198,7 +216,8 @@ Result<Schedule> parse_schedule(std::string_view text) {
 Result<LoopNest> apply(LoopNest nest, const Step& step) {
   auto rewritten = rewrite(std::move(nest), step);
   if (!rewritten) return fail(fmt::format("Schedule step '{}': {}.", print(step), rewritten.error().message));
-  if (auto ok = verify(*rewritten); !ok) return fail(fmt::format("Schedule step '{}': {}", print(step), ok.error().message));
+  if (auto ok = verify(*rewritten); !ok)
+    return fail(fmt::format("Schedule step '{}': {}", print(step), ok.error().message));
   return rewritten;
 }
 

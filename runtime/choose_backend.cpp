@@ -12,8 +12,10 @@ namespace convsmith {
 
 namespace {
 
-constexpr std::pair<Backend, std::string_view> kBackends[] = {
-    {Backend::kAuto, "auto"}, {Backend::kXbyak, "xbyak"}, {Backend::kLlvm, "llvm"}, {Backend::kInterp, "interp"}};
+constexpr std::pair<Backend, std::string_view> kBackends[] = {{Backend::kAuto, "auto"},
+                                                              {Backend::kXbyak, "xbyak"},
+                                                              {Backend::kLlvm, "llvm"},
+                                                              {Backend::kInterp, "interp"}};
 constexpr std::pair<Isa, std::string_view> kIsas[] = {
     {Isa::kAuto, "auto"}, {Isa::kBaseline, "baseline"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}};
 
@@ -29,15 +31,17 @@ Result<Isa> best_isa() {
                     fmt::format("CONVSMITH_MAX_ISA is '{}'; it must be baseline, avx2 or avx512.", cap));
 }
 
-tl::unexpected<Error> unavailable(std::string what) { return make_error(ErrorCode::kUnavailable, std::move(what)); }
+tl::unexpected<Error> unavailable(std::string what) {
+  return make_error(ErrorCode::kUnavailable, std::move(what));
+}
 
 Result<Choice> check_isa(Backend backend, Isa isa) {
   if (backend == Backend::kXbyak && isa == Isa::kBaseline) {
     return unavailable("Back end xbyak makes AVX2 or AVX-512 code; isa 'baseline' is for llvm and interp.");
   }
   if (backend != Backend::kInterp && isa > detect_isa()) {
-    return unavailable(fmt::format("isa is '{}', which this CPU does not run; its best is '{}'.", isa_name(isa),
-                                   isa_name(detect_isa())));
+    return unavailable(fmt::format("isa is '{}', which this CPU does not run; its best is '{}'.",
+                                   isa_name(isa), isa_name(detect_isa())));
   }
   return Choice{backend, isa};
 }
@@ -48,12 +52,14 @@ Result<Choice> pick(Backend backend, Isa isa) {
   const Isa wanted = isa == Isa::kAuto ? *best : isa;
   if (backend != Backend::kAuto) {
     // Xbyak needs AVX2 whatever the cap says; then the sentence of check_isa tells.
-    if (backend != Backend::kInterp && !process_code_memory()) return tl::unexpected(process_code_memory().error());
+    if (backend != Backend::kInterp && !process_code_memory())
+      return tl::unexpected(process_code_memory().error());
     return check_isa(backend, wanted);
   }
   if (!process_code_memory()) {
     // Said once: it holds for every layer of the process.
-    static const bool said = (say(1, process_code_memory().error().message + " The interpreter answers instead."), true);
+    static const bool said =
+        (say(1, process_code_memory().error().message + " The interpreter answers instead."), true);
     (void)said;
     return Choice{Backend::kInterp, wanted};
   }
@@ -90,8 +96,9 @@ Result<Choice> choose_backend(Backend backend, Isa isa) {
 const Result<CodeMemory*>& process_code_memory() {
   // Never destroyed: kernels may outlive static destruction.
   static const auto* memory = new Result<CodeMemory>(CodeMemory::create());
-  static const auto* answer = new Result<CodeMemory*>(
-      memory->has_value() ? Result<CodeMemory*>(const_cast<CodeMemory*>(&**memory)) : tl::unexpected(memory->error()));
+  static const auto* answer =
+      new Result<CodeMemory*>(memory->has_value() ? Result<CodeMemory*>(const_cast<CodeMemory*>(&**memory))
+                                                  : tl::unexpected(memory->error()));
   return *answer;
 }
 

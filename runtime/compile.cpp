@@ -23,8 +23,8 @@ namespace {
 
 // "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
 std::string kernel_name(const Problem& p) {
-  std::string name = fmt::format("conv1d.{}.{}x{}.k{}", p.layout == Layout::kChannelsLast ? "nwc" : "ncw", p.channels,
-                                 p.filters, p.taps);
+  std::string name = fmt::format("conv1d.{}.{}x{}.k{}", p.layout == Layout::kChannelsLast ? "nwc" : "ncw",
+                                 p.channels, p.filters, p.taps);
   if (p.stride != 1) name += fmt::format(".s{}", p.stride);
   if (p.dilation != 1) name += fmt::format(".d{}", p.dilation);
   if (p.groups != 1) name += fmt::format(".g{}", p.groups);
@@ -39,7 +39,8 @@ int64_t tile_steps_of(const ir::LoopNest& nest) {
   return step;
 }
 
-Result<std::unique_ptr<Kernel>> make_xbyak_kernel(const vir::Program& program, const Target& target, CodeMemory& memory) {
+Result<std::unique_ptr<Kernel>> make_xbyak_kernel(const vir::Program& program, const Target& target,
+                                                  CodeMemory& memory) {
   if (dump_wanted("regalloc")) dump("regalloc", x86::print_allocation(program, target));
   auto code = [&] {
     const PassScope scope("assemble");
@@ -51,7 +52,8 @@ Result<std::unique_ptr<Kernel>> make_xbyak_kernel(const vir::Program& program, c
   return publish(memory, code->bytes);
 }
 
-Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, const Target& target, CodeMemory& memory) {
+Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, const Target& target,
+                                                 CodeMemory& memory) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
   if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir(program, target));
@@ -59,8 +61,9 @@ Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, co
   return (*module)->compile(program, target, memory);
 }
 
-Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, const vir::Program& program, Backend backend,
-                                                     const Target& target, CodeMemory* memory) {
+Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, const vir::Program& program,
+                                                     Backend backend, const Target& target,
+                                                     CodeMemory* memory) {
   auto kernel = make_kernel(program, backend, target, memory);
   if (!kernel) return tl::unexpected(kernel.error());
   auto compiled = std::make_shared<CompiledKernel>();
@@ -77,12 +80,14 @@ Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, c
 
 }  // namespace
 
-Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text) {
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target,
+                                 std::string_view schedule_text) {
   LoweredLayer layer;
   layer.naive = ir::build_nest(problem);
   {
     const PassScope scope("choose_schedule");
-    auto schedule = schedule_text.empty() ? choose_schedule(problem, target) : ir::parse_schedule(schedule_text);
+    auto schedule =
+        schedule_text.empty() ? choose_schedule(problem, target) : ir::parse_schedule(schedule_text);
     if (!schedule) return tl::unexpected(schedule.error());
     layer.schedule = std::move(*schedule);
   }
@@ -109,16 +114,18 @@ Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target) 
   return program;
 }
 
-Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend, const Target& target,
-                                            CodeMemory* memory) {
+Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend,
+                                            const Target& target, CodeMemory* memory) {
   if (backend == Backend::kInterp) return interp::make_kernel(program);
-  if (memory == nullptr) return make_error(ErrorCode::kUnavailable, "This host allows no memory for machine code.");
+  if (memory == nullptr)
+    return make_error(ErrorCode::kUnavailable, "This host allows no memory for machine code.");
   if (backend == Backend::kXbyak) return make_xbyak_kernel(program, target, *memory);
   return make_llvm_kernel(program, target, *memory);
 }
 
-Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend, Isa isa,
-                                                              std::string_view schedule_text, CodeMemory* memory) {
+Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend,
+                                                              Isa isa, std::string_view schedule_text,
+                                                              CodeMemory* memory) {
   const Target& target = target_for(isa);
   auto layer = lower_layer(problem, target, schedule_text);
   if (!layer) return tl::unexpected(layer.error());

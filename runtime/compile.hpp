@@ -26,8 +26,8 @@ struct CompiledKernel {
   Isa isa = Isa::kBaseline;            // never kAuto
   ir::PackLayout weights{};
   ir::ParallelBlocks blocks{};
-  int64_t tile_steps = 1;              // output steps of a whole tile: the grain for splitting steps
-  int64_t scratch_bytes = 0;           // for one thread
+  int64_t tile_steps = 1;     // output steps of a whole tile: the grain for splitting steps
+  int64_t scratch_bytes = 0;  // for one thread
   std::unique_ptr<Kernel> kernel;
 };
 
@@ -40,17 +40,19 @@ struct LoweredLayer {
 };
 
 // The passes up to vir. An empty schedule text means the chosen one.
-Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text);
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target,
+                                 std::string_view schedule_text);
 // The same from a nest that is scheduled already (a .nest file).
 Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target);
 
 // The last pass. kAuto is not allowed here. `memory` is not used for the interpreter.
-Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend, const Target& target,
-                                            CodeMemory* memory);
+Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend,
+                                            const Target& target, CodeMemory* memory);
 
 // All passes.
-Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend, Isa isa,
-                                                              std::string_view schedule_text, CodeMemory* memory);
+Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend,
+                                                              Isa isa, std::string_view schedule_text,
+                                                              CodeMemory* memory);
 // From a scheduled nest.
 Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& nest, Backend backend, Isa isa,
                                                            CodeMemory* memory);

@@ -102,7 +102,8 @@ Result<Problem> problem_of(const LayerSpec& spec, const CompileOptions& options)
   return make_problem(spec, options.input_shape, options.rules);
 }
 
-Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const CompileOptions& options, KernelCache& kernels) {
+Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const CompileOptions& options,
+                                                    KernelCache& kernels) {
   auto problem = problem_of(spec, options);
   if (!problem) return tl::unexpected(problem.error());
   auto choice = choose_backend(options.backend, options.isa);
@@ -111,7 +112,8 @@ Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const
                                       ir::layer_text(*problem), options.schedule);
   const auto& memory = process_code_memory();
   auto kernel = kernels.get(key, [&] {
-    return compile_problem(*problem, choice->backend, choice->isa, options.schedule, memory ? *memory : nullptr);
+    return compile_problem(*problem, choice->backend, choice->isa, options.schedule,
+                           memory ? *memory : nullptr);
   });
   if (!kernel) return tl::unexpected(kernel.error());
   return std::make_shared<const LayerData>(LayerData{spec, std::move(*kernel)});

@@ -17,16 +17,18 @@ void draw_uniform(std::mt19937_64& generator, double limit, std::vector<float>& 
   }
 }
 
-Result<void> draw(const Initializer& initializer, std::string_view argument, double limit, std::mt19937_64& generator,
-                  std::vector<float>& out) {
+Result<void> draw(const Initializer& initializer, std::string_view argument, double limit,
+                  std::mt19937_64& generator, std::vector<float>& out) {
   if (initializer.class_name == "Zeros") return {};
   if (initializer.class_name == "GlorotUniform") {
     draw_uniform(generator, limit, out);
     return {};
   }
-  return make_error(ErrorCode::kUnsupported,
-                    fmt::format("{} is '{}'; drawing weights is supported for GlorotUniform and Zeros, others need weights.",
-                                argument, initializer.class_name));
+  return make_error(
+      ErrorCode::kUnsupported,
+      fmt::format(
+          "{} is '{}'; drawing weights is supported for GlorotUniform and Zeros, others need weights.",
+          argument, initializer.class_name));
 }
 
 }  // namespace
@@ -37,10 +39,12 @@ Result<Weights> initialize_weights(const LayerSpec& spec, const Problem& p, uint
   Weights weights;
   weights.kernel.resize(static_cast<size_t>(p.taps * p.group_channels() * p.filters));
   const auto fans = static_cast<double>(p.taps) * static_cast<double>(p.group_channels() + p.filters);
-  auto ok = draw(spec.kernel_initializer, "kernel_initializer", std::sqrt(6.0 / fans), generator, weights.kernel);
+  auto ok =
+      draw(spec.kernel_initializer, "kernel_initializer", std::sqrt(6.0 / fans), generator, weights.kernel);
   if (ok && p.has_bias) {
     weights.bias.resize(static_cast<size_t>(p.filters));
-    ok = draw(spec.bias_initializer, "bias_initializer", std::sqrt(3.0 / static_cast<double>(p.filters)), generator, weights.bias);
+    ok = draw(spec.bias_initializer, "bias_initializer", std::sqrt(3.0 / static_cast<double>(p.filters)),
+              generator, weights.bias);
   }
   if (!ok) return tl::unexpected(ok.error());
   return weights;

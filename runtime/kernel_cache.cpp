@@ -44,7 +44,9 @@ uint64_t KernelCache::compiles() const {
 // Keys of kernels that nobody holds any more would pile up: swept whenever the table has doubled.
 void KernelCache::forget_dead() {
   if (entries_.size() < sweep_at_) return;
-  std::erase_if(entries_, [](const auto& item) { return item.second.alive.expired() && !item.second.on_its_way.valid(); });
+  std::erase_if(entries_, [](const auto& item) {
+    return item.second.alive.expired() && !item.second.on_its_way.valid();
+  });
   sweep_at_ = std::max<size_t>(64, 2 * entries_.size());
 }
 

@@ -23,7 +23,8 @@ std::shared_ptr<const PackedData> pack_weights(std::shared_ptr<const CompiledKer
       const int64_t width = l.unit_width(begin);
       if (l.has_bias) std::memcpy(block, &bias[static_cast<size_t>(filter)], bytes);
       for (int64_t r = 0; r < l.rows; ++r) {
-        std::memcpy(block + (r + bias_rows) * width, &kernel[static_cast<size_t>(r * filters + filter)], bytes);
+        std::memcpy(block + (r + bias_rows) * width, &kernel[static_cast<size_t>(r * filters + filter)],
+                    bytes);
       }
     }
   }

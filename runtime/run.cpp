@@ -79,13 +79,15 @@ void run_part(void* context, size_t index) {
   KernelArgs args = split.args;
   const auto i = static_cast<int64_t>(index);
   begin_end(split.args.kSampleEnd, split.parts[0], i % split.parts[0], 1, args.kSampleBegin, args.kSampleEnd);
-  begin_end(split.args.kStepEnd, split.parts[1], i / split.parts[0] % split.parts[1], split.step_grain, args.kStepBegin,
-            args.kStepEnd);
-  begin_end(split.args.kBlockEnd, split.parts[2], i / split.parts[0] / split.parts[1], 1, args.kBlockBegin, args.kBlockEnd);
+  begin_end(split.args.kStepEnd, split.parts[1], i / split.parts[0] % split.parts[1], split.step_grain,
+            args.kStepBegin, args.kStepEnd);
+  begin_end(split.args.kBlockEnd, split.parts[2], i / split.parts[0] / split.parts[1], 1, args.kBlockBegin,
+            args.kBlockEnd);
   const auto bytes = static_cast<size_t>(split.compiled->scratch_bytes);
   // One slice of the caller's scratch for each part.
-  args.kScratch = static_cast<float*>(split.scratch != nullptr ? static_cast<void*>(split.scratch + index * ((bytes + 63) / 64 * 64))
-                                                               : thread_scratch(bytes));
+  args.kScratch = static_cast<float*>(
+      split.scratch != nullptr ? static_cast<void*>(split.scratch + index * ((bytes + 63) / 64 * 64))
+                               : thread_scratch(bytes));
   if (bytes > 0 && args.kScratch == nullptr) std::abort();  // no memory for a few kilobytes of scratch
 #if defined(__x86_64__)
   // The caller's rounding and denormal modes hold in every worker.
@@ -99,10 +101,11 @@ void run_part(void* context, size_t index) {
 }
 
 // As many parts as threads, cut first where cutting is cheapest.
-void choose_parts(const CompiledKernel& compiled, int64_t batch, int64_t out_steps, int threads, int64_t* parts) {
+void choose_parts(const CompiledKernel& compiled, int64_t batch, int64_t out_steps, int threads,
+                  int64_t* parts) {
   const Problem& p = compiled.problem;
-  const double work = static_cast<double>(batch) * static_cast<double>(out_steps) * static_cast<double>(p.filters) *
-                      static_cast<double>(p.group_channels() * p.taps);
+  const double work = static_cast<double>(batch) * static_cast<double>(out_steps) *
+                      static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * p.taps);
   auto want = static_cast<int64_t>(std::min(static_cast<double>(threads), work / kMinTaskWork + 1.0));
   const auto take = [&](int64_t available) {
     const int64_t taken = std::clamp<int64_t>(want, 1, std::max<int64_t>(1, available));
@@ -118,11 +121,16 @@ void choose_parts(const CompiledKernel& compiled, int64_t batch, int64_t out_ste
 
 const char* describe(RunStatus status) {
   switch (status) {
-    case RunStatus::kOk: return "ok";
-    case RunStatus::kNullPointer: return "An array is null or the weights are empty.";
-    case RunStatus::kBadSize: return "batch and steps must be at least 0 and at most 2^40.";
-    case RunStatus::kEmptyOutput: return "The input has too few steps for one output step.";
-    case RunStatus::kWrongWeights: return "The weights were packed for another layer or schedule.";
+    case RunStatus::kOk:
+      return "ok";
+    case RunStatus::kNullPointer:
+      return "An array is null or the weights are empty.";
+    case RunStatus::kBadSize:
+      return "batch and steps must be at least 0 and at most 2^40.";
+    case RunStatus::kEmptyOutput:
+      return "The input has too few steps for one output step.";
+    case RunStatus::kWrongWeights:
+      return "The weights were packed for another layer or schedule.";
   }
   return "unknown status";
 }
@@ -133,19 +141,27 @@ RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const 
   const int64_t out_steps = compiled.problem.output_steps(steps);
   if (out_steps == 0 && steps > 0 && batch > 0) return RunStatus::kEmptyOutput;
   if (batch == 0 || out_steps == 0) return RunStatus::kOk;
-  if (packed == nullptr || output == nullptr || (input == nullptr && steps > 0)) return RunStatus::kNullPointer;
+  if (packed == nullptr || output == nullptr || (input == nullptr && steps > 0))
+    return RunStatus::kNullPointer;
   KernelArgs args = whole_call(compiled, packed, input, output, batch, steps, out_steps);
   int64_t parts[3] = {1, 1, 1};
-  if (options.parallel.run != nullptr) choose_parts(compiled, batch, out_steps, options.parallel.threads, parts);
+  if (options.parallel.run != nullptr)
+    choose_parts(compiled, batch, out_steps, options.parallel.threads, parts);
   const int64_t count = parts[0] * parts[1] * parts[2];
   if (count == 1) {
-    args.kScratch = static_cast<float*>(options.scratch != nullptr ? options.scratch
-                                                                   : thread_scratch(static_cast<size_t>(compiled.scratch_bytes)));
+    args.kScratch = static_cast<float*>(options.scratch != nullptr
+                                            ? options.scratch
+                                            : thread_scratch(static_cast<size_t>(compiled.scratch_bytes)));
     if (compiled.scratch_bytes > 0 && args.kScratch == nullptr) return RunStatus::kNullPointer;
     compiled.kernel->run(args);
     return RunStatus::kOk;
   }
-  Split split{&compiled, args, {parts[0], parts[1], parts[2]}, compiled.tile_steps, static_cast<std::byte*>(options.scratch), 0};
+  Split split{&compiled,
+              args,
+              {parts[0], parts[1], parts[2]},
+              compiled.tile_steps,
+              static_cast<std::byte*>(options.scratch),
+              0};
 #if defined(__x86_64__)
   split.control_word = __builtin_ia32_stmxcsr();
 #endif

@@ -38,8 +38,12 @@ ThreadPool::~ThreadPool() = default;
 ThreadPool::ThreadPool(ThreadPool&&) noexcept = default;
 ThreadPool& ThreadPool::operator=(ThreadPool&&) noexcept = default;
 
-int ThreadPool::threads() const { return static_cast<int>(pthreadpool_get_threads_count(impl_->pool)); }
+int ThreadPool::threads() const {
+  return static_cast<int>(pthreadpool_get_threads_count(impl_->pool));
+}
 
-ParallelFor ThreadPool::parallel_for() const { return {run_on_pool, impl_->pool, threads()}; }
+ParallelFor ThreadPool::parallel_for() const {
+  return {run_on_pool, impl_->pool, threads()};
+}
 
 }  // namespace convsmith

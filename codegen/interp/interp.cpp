@@ -18,15 +18,27 @@ using vir::Opcode;
 constexpr size_t kMaxLanes = 16;
 using Lanes = std::array<uint32_t, kMaxLanes>;
 
-float f(uint32_t bits) { return std::bit_cast<float>(bits); }
-uint32_t b(float x) { return std::bit_cast<uint32_t>(x); }
+float f(uint32_t bits) {
+  return std::bit_cast<float>(bits);
+}
+uint32_t b(float x) {
+  return std::bit_cast<uint32_t>(x);
+}
 
 // Two's complement: wraps where signed arithmetic would be undefined.
-int64_t wrap_add(int64_t a, int64_t c) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(c)); }
-int64_t wrap_sub(int64_t a, int64_t c) { return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(c)); }
-int64_t wrap_mul(int64_t a, int64_t c) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(c)); }
+int64_t wrap_add(int64_t a, int64_t c) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(c));
+}
+int64_t wrap_sub(int64_t a, int64_t c) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(c));
+}
+int64_t wrap_mul(int64_t a, int64_t c) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(c));
+}
 
-int64_t floor_div(int64_t a, int64_t n) { return a / n - (a % n < 0 ? 1 : 0); }
+int64_t floor_div(int64_t a, int64_t n) {
+  return a / n - (a % n < 0 ? 1 : 0);
+}
 
 // Registers of one call. They live in memory that the kernel hands out, one slot a register.
 struct State {
@@ -91,22 +103,53 @@ class InterpKernel final : public Kernel {
     const auto& r = inst.regs;
     const auto slot = [&] { return reinterpret_cast<const std::byte*>(&args) + 8 * inst.imm; };
     switch (inst.op) {
-      case Opcode::kArgPtr: std::memcpy(&s.p[r[0]], slot(), 8); return true;
-      case Opcode::kArgInt: std::memcpy(&s.i[r[0]], slot(), 8); return true;
-      case Opcode::kIntConst: s.i[r[0]] = inst.imm; return true;
-      case Opcode::kIntCopy: s.i[r[0]] = s.i[r[1]]; return true;
-      case Opcode::kIntAdd: s.i[r[0]] = wrap_add(s.i[r[1]], s.i[r[2]]); return true;
-      case Opcode::kIntAddC: s.i[r[0]] = wrap_add(s.i[r[1]], inst.imm); return true;
-      case Opcode::kIntSub: s.i[r[0]] = wrap_sub(s.i[r[1]], s.i[r[2]]); return true;
-      case Opcode::kIntMul: s.i[r[0]] = wrap_mul(s.i[r[1]], s.i[r[2]]); return true;
-      case Opcode::kIntMulC: s.i[r[0]] = wrap_mul(s.i[r[1]], inst.imm); return true;
-      case Opcode::kIntMin: s.i[r[0]] = std::min(s.i[r[1]], s.i[r[2]]); return true;
-      case Opcode::kIntMax: s.i[r[0]] = std::max(s.i[r[1]], s.i[r[2]]); return true;
-      case Opcode::kIntDivC: s.i[r[0]] = floor_div(s.i[r[1]], inst.imm); return true;
-      case Opcode::kPtrCopy: s.p[r[0]] = s.p[r[1]]; return true;
-      case Opcode::kPtrAdd: s.p[r[0]] = offset(s.p[r[1]], s.i[r[2]]); return true;
-      case Opcode::kPtrAddC: s.p[r[0]] = offset(s.p[r[1]], inst.imm); return true;
-      default: return false;
+      case Opcode::kArgPtr:
+        std::memcpy(&s.p[r[0]], slot(), 8);
+        return true;
+      case Opcode::kArgInt:
+        std::memcpy(&s.i[r[0]], slot(), 8);
+        return true;
+      case Opcode::kIntConst:
+        s.i[r[0]] = inst.imm;
+        return true;
+      case Opcode::kIntCopy:
+        s.i[r[0]] = s.i[r[1]];
+        return true;
+      case Opcode::kIntAdd:
+        s.i[r[0]] = wrap_add(s.i[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kIntAddC:
+        s.i[r[0]] = wrap_add(s.i[r[1]], inst.imm);
+        return true;
+      case Opcode::kIntSub:
+        s.i[r[0]] = wrap_sub(s.i[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kIntMul:
+        s.i[r[0]] = wrap_mul(s.i[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kIntMulC:
+        s.i[r[0]] = wrap_mul(s.i[r[1]], inst.imm);
+        return true;
+      case Opcode::kIntMin:
+        s.i[r[0]] = std::min(s.i[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kIntMax:
+        s.i[r[0]] = std::max(s.i[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kIntDivC:
+        s.i[r[0]] = floor_div(s.i[r[1]], inst.imm);
+        return true;
+      case Opcode::kPtrCopy:
+        s.p[r[0]] = s.p[r[1]];
+        return true;
+      case Opcode::kPtrAdd:
+        s.p[r[0]] = offset(s.p[r[1]], s.i[r[2]]);
+        return true;
+      case Opcode::kPtrAddC:
+        s.p[r[0]] = offset(s.p[r[1]], inst.imm);
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -141,29 +184,44 @@ class InterpKernel final : public Kernel {
   void vectors(const Inst& inst, const State& s) const {
     const auto& r = inst.regs;
     switch (inst.op) {
-      case Opcode::kConst: each(s.v[r[0]], [&](size_t) { return static_cast<uint32_t>(inst.imm); }); return;
-      case Opcode::kCopy: s.v[r[0]] = s.v[r[1]]; return;
+      case Opcode::kConst:
+        each(s.v[r[0]], [&](size_t) { return static_cast<uint32_t>(inst.imm); });
+        return;
+      case Opcode::kCopy:
+        s.v[r[0]] = s.v[r[1]];
+        return;
       case Opcode::kFma: {
         const Lanes &x = s.v[r[1]], &y = s.v[r[2]], &z = s.v[r[3]];
         each(s.v[r[0]], [&](size_t j) { return b(std::fma(f(x[j]), f(y[j]), f(z[j]))); });
         return;
       }
-      case Opcode::kAdd: return floats(inst, s, [](float x, float y) { return x + y; });
-      case Opcode::kSub: return floats(inst, s, [](float x, float y) { return x - y; });
-      case Opcode::kMul: return floats(inst, s, [](float x, float y) { return x * y; });
-      case Opcode::kDiv: return floats(inst, s, [](float x, float y) { return x / y; });
-      case Opcode::kMax: return floats(inst, s, [](float x, float y) { return x > y ? x : y; });
-      case Opcode::kMin: return floats(inst, s, [](float x, float y) { return x < y ? x : y; });
+      case Opcode::kAdd:
+        return floats(inst, s, [](float x, float y) { return x + y; });
+      case Opcode::kSub:
+        return floats(inst, s, [](float x, float y) { return x - y; });
+      case Opcode::kMul:
+        return floats(inst, s, [](float x, float y) { return x * y; });
+      case Opcode::kDiv:
+        return floats(inst, s, [](float x, float y) { return x / y; });
+      case Opcode::kMax:
+        return floats(inst, s, [](float x, float y) { return x > y ? x : y; });
+      case Opcode::kMin:
+        return floats(inst, s, [](float x, float y) { return x < y ? x : y; });
       case Opcode::kSqrt: {
         const Lanes& x = s.v[r[1]];
         each(s.v[r[0]], [&](size_t j) { return b(std::sqrt(f(x[j]))); });
         return;
       }
-      case Opcode::kAnd: return bits(inst, s, [](uint32_t x, uint32_t y) { return x & y; });
-      case Opcode::kOr: return bits(inst, s, [](uint32_t x, uint32_t y) { return x | y; });
-      case Opcode::kXor: return bits(inst, s, [](uint32_t x, uint32_t y) { return x ^ y; });
-      case Opcode::kAdd32: return bits(inst, s, [](uint32_t x, uint32_t y) { return x + y; });
-      case Opcode::kSub32: return bits(inst, s, [](uint32_t x, uint32_t y) { return x - y; });
+      case Opcode::kAnd:
+        return bits(inst, s, [](uint32_t x, uint32_t y) { return x & y; });
+      case Opcode::kOr:
+        return bits(inst, s, [](uint32_t x, uint32_t y) { return x | y; });
+      case Opcode::kXor:
+        return bits(inst, s, [](uint32_t x, uint32_t y) { return x ^ y; });
+      case Opcode::kAdd32:
+        return bits(inst, s, [](uint32_t x, uint32_t y) { return x + y; });
+      case Opcode::kSub32:
+        return bits(inst, s, [](uint32_t x, uint32_t y) { return x - y; });
       case Opcode::kShl32: {
         const Lanes& x = s.v[r[1]];
         each(s.v[r[0]], [&](size_t j) { return x[j] << inst.imm; });
@@ -174,10 +232,14 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t j) { return x[j] >> inst.imm; });
         return;
       }
-      case Opcode::kLess: return compare(inst, s, [](float x, float y) { return x < y; });
-      case Opcode::kLessEqual: return compare(inst, s, [](float x, float y) { return x <= y; });
-      case Opcode::kEqual: return compare(inst, s, [](float x, float y) { return x == y; });
-      case Opcode::kUnordered: return compare(inst, s, [](float x, float y) { return x != x || y != y; });
+      case Opcode::kLess:
+        return compare(inst, s, [](float x, float y) { return x < y; });
+      case Opcode::kLessEqual:
+        return compare(inst, s, [](float x, float y) { return x <= y; });
+      case Opcode::kEqual:
+        return compare(inst, s, [](float x, float y) { return x == y; });
+      case Opcode::kUnordered:
+        return compare(inst, s, [](float x, float y) { return x != x || y != y; });
       case Opcode::kFirst: {
         const int64_t n = s.i[r[1]];
         CONVSMITH_CHECK(n >= 0 && n <= static_cast<int64_t>(lanes_), "'first' takes 0..lanes");
@@ -197,7 +259,9 @@ class InterpKernel final : public Kernel {
   bool memory(const Inst& inst, const State& s) const {
     const auto& r = inst.regs;
     switch (inst.op) {
-      case Opcode::kLoad: std::memcpy(s.v[r[0]].data(), offset(s.p[r[1]], inst.imm), 4 * lanes_); return true;
+      case Opcode::kLoad:
+        std::memcpy(s.v[r[0]].data(), offset(s.p[r[1]], inst.imm), 4 * lanes_);
+        return true;
       case Opcode::kLoadMask: {
         const Lanes& m = s.m[r[2]];
         each(s.v[r[0]], [&](size_t j) { return m[j] != 0 ? word(s.p[r[1]], inst.imm, j) : 0U; });
@@ -208,7 +272,9 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t) { return x; });
         return true;
       }
-      case Opcode::kStore: std::memcpy(offset(s.p[r[0]], inst.imm), s.v[r[1]].data(), 4 * lanes_); return true;
+      case Opcode::kStore:
+        std::memcpy(offset(s.p[r[0]], inst.imm), s.v[r[1]].data(), 4 * lanes_);
+        return true;
       case Opcode::kStoreMask: {
         const Lanes &x = s.v[r[1]], &m = s.m[r[2]];
         for (size_t j = 0; j < lanes_; ++j) {
@@ -216,7 +282,8 @@ class InterpKernel final : public Kernel {
         }
         return true;
       }
-      default: return false;
+      default:
+        return false;
     }
   }
 
@@ -239,10 +306,14 @@ class InterpKernel final : public Kernel {
       });
     };
     switch (inst.op) {
-      case Opcode::kZip32Lo: return zip(0, false);
-      case Opcode::kZip32Hi: return zip(2, false);
-      case Opcode::kZip64Lo: return zip(0, true);
-      case Opcode::kZip64Hi: return zip(2, true);
+      case Opcode::kZip32Lo:
+        return zip(0, false);
+      case Opcode::kZip32Hi:
+        return zip(2, false);
+      case Opcode::kZip64Lo:
+        return zip(0, true);
+      case Opcode::kZip64Hi:
+        return zip(2, true);
       case Opcode::kBlocks: {
         const size_t blocks = lanes_ / 4;
         each(s.v[inst.regs[0]], [&](size_t j) {
@@ -251,7 +322,8 @@ class InterpKernel final : public Kernel {
         });
         return;
       }
-      default: fail_check(__FILE__, __LINE__, "the interpreter lacks an operation");
+      default:
+        fail_check(__FILE__, __LINE__, "the interpreter lacks an operation");
     }
   }
 

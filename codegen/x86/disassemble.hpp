@@ -1,6 +1,6 @@
 // Machine code back into text, with the loop of the vector program that each instruction belongs to.
-// Called by explain and by the dump of machine code. Without Zydis (CONVSMITH_DISASSEMBLER=OFF) the text is the
-// bytes in hexadecimal and no loops are counted.
+// Called by explain and by the dump of machine code. Without Zydis (CONVSMITH_DISASSEMBLER=OFF) the text is
+// the bytes in hexadecimal and no loops are counted.
 #pragma once
 
 #include <cstddef>

@@ -14,8 +14,9 @@ namespace convsmith::x86 {
 
 namespace {
 
-constexpr std::array<std::string_view, 16> kGeneral = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                                       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+constexpr std::array<std::string_view, 16> kGeneral = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+                                                       "rsi", "rdi", "r8",  "r9",  "r10", "r11",
+                                                       "r12", "r13", "r14", "r15"};
 
 std::string location_text(vir::Kind kind, Location where, const Target& target) {
   if (where.spilled()) return fmt::format("slot{}", where.slot());

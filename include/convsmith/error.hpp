@@ -8,11 +8,11 @@
 namespace convsmith {
 
 enum class ErrorCode {
-  kInvalidSpec,     // the layer text, its arguments or its schedule are wrong
-  kUnsupported,     // legal in Keras, not computed by convsmith
-  kInvalidData,     // an array or file does not fit
-  kUnavailable,     // the CPU, the host or this build lacks a back end
-  kIo,              // a file could not be read or written
+  kInvalidSpec,  // the layer text, its arguments or its schedule are wrong
+  kUnsupported,  // legal in Keras, not computed by convsmith
+  kInvalidData,  // an array or file does not fit
+  kUnavailable,  // the CPU, the host or this build lacks a back end
+  kIo,           // a file could not be read or written
 };
 
 struct Error {

@@ -27,18 +27,21 @@ std::vector<float> run_lowered(const ir::LoopNest& nest, Isa isa, const test::Te
   if (!compiled) return {};
   std::vector<float> out(t.out.size(), 9.0F);
   const auto packed = pack_weights(*compiled, t.kernel, t.bias);
-  const RunStatus status = run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {});
+  const RunStatus status =
+      run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {});
   EXPECT_TRUE(status == RunStatus::kOk || status == RunStatus::kEmptyOutput) << describe(status);
   return out;
 }
 
 std::vector<float> run_naive(const Problem& p, test::Tensors t) {
-  ir::interpret(ir::build_nest(p), {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps},
+  ir::interpret(ir::build_nest(p),
+                {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps},
                 [](float x) { return x; });
   return t.out;
 }
 
-void expect_same(const std::vector<float>& expected, const std::vector<float>& actual, const std::string& what) {
+void expect_same(const std::vector<float>& expected, const std::vector<float>& actual,
+                 const std::string& what) {
   ASSERT_EQ(expected.size(), actual.size());
   for (size_t i = 0; i < expected.size(); ++i) {
     ASSERT_EQ(std::memcmp(&expected[i], &actual[i], sizeof(float)), 0)
@@ -66,7 +69,8 @@ TEST(Lower, GroupsOutsideAndInsideTheStagedTileAgree) {
   };
   test::Random r(8);
   for (const char* order : orders) {
-    const auto schedule = ir::parse_schedule(std::string("cut o; split o 8; lanes o1; split f 2; tile f1; ") + order);
+    const auto schedule =
+        ir::parse_schedule(std::string("cut o; split o 8; lanes o1; split f 2; tile f1; ") + order);
     ASSERT_TRUE(schedule);
     for (int round = 0; round < 30; ++round) {
       Problem p;
@@ -94,13 +98,16 @@ TEST(Lower, OtherSchedulesGiveTheNaiveBits) {
       // filters outside everything
       "cut o; split f 32; split f1 16; tile f1; lanes f2; split o 5; tile o1; reorder n g f b o o1 f1 f2 k c",
       // two levels of filter blocks and of step chunks
-      "cut o; fuse k c; split f 64; split f1 32; split f2 16; tile f2; lanes f3; split o 12; split o1 4; tile o2;"
+      "cut o; fuse k c; split f 64; split f1 32; split f2 16; tile f2; lanes f3; split o 12; split o1 4; "
+      "tile o2;"
       " reorder n g b f o f1 o1 o2 f2 f3 r",
       // steps in lanes although filters are many
-      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 5; tile f1; reorder n g b o f f1 o1 o2 k c; stage",
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 5; tile f1; reorder n g b o f f1 o1 o2 k "
+      "c; stage",
       "cut o; split o 16; lanes o1; reorder n g b o f o1 k c; stage",
       // filter loops outside the staged tile: each stages anew
-      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 20; tile f1; reorder n g b f o f1 o1 o2 k c; stage",
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 20; tile f1; reorder n g b f o f1 o1 o2 k "
+      "c; stage",
       // chunks of steps around staged tiles
       "cut o; split o 64; split o1 16; lanes o2; split f 3; tile f1; reorder n g b o o1 f f1 o2 k c; stage",
   };
@@ -144,7 +151,8 @@ TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
     const auto nest = ir::apply(ir::build_nest(p), *ir::parse_schedule(text));
     const auto program = nest ? lower(*nest, target_for(Isa::kAvx512), "x") : tl::unexpected(nest.error());
     ASSERT_FALSE(program) << text;
-    EXPECT_NE(program.error().message.find(message), std::string::npos) << text << " -> " << program.error().message;
+    EXPECT_NE(program.error().message.find(message), std::string::npos)
+        << text << " -> " << program.error().message;
   }
 }
 
@@ -200,9 +208,10 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       for (size_t i = 0; i < layer->nest.loops.size(); ++i) {
         const ir::Loop& loop = layer->nest.loops[i];
         if (loop.role != ir::Role::kTile && loop.role != ir::Role::kUnroll) continue;
-        const int64_t extent = std::min(ir::loop_extent(layer->nest, i).value(),
-                                        loop.dim == ir::Dim::kFilter ? p.group_filters()
-                                        : loop.dim == ir::Dim::kGroup ? p.groups : INT64_MAX);
+        const int64_t extent =
+            std::min(ir::loop_extent(layer->nest, i).value(), loop.dim == ir::Dim::kFilter ? p.group_filters()
+                                                              : loop.dim == ir::Dim::kGroup ? p.groups
+                                                                                            : INT64_MAX);
         tile *= (extent + loop.step - 1) / loop.step;
       }
       EXPECT_EQ(most, tile) << form.name << " on " << target.name << "\n" << ir::print(layer->nest);

@@ -47,8 +47,10 @@ TEST(VirText, RefusesWithTheLineOrTheInstruction) {
       {"vir x lanes 8 scratch 0 {\n v0 = add v1 v2\n}", "reads v1 before it is written"},
       {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n", "not closed"},
       {"vir x lanes 8 scratch 0 {\n}\n}", "after the end"},
-      {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n i0 = int 4\n }\n}", "counts a loop and is written inside"},
-      {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n v0 = const 0x0\n }\n v1 = copy v0\n}", "before it is written"},
+      {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n i0 = int 4\n }\n}",
+       "counts a loop and is written inside"},
+      {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n v0 = const 0x0\n }\n v1 = copy v0\n}",
+       "before it is written"},
       {"vir x lanes 8 scratch 0 {\n i0 = int 3\n i1 = idivc i0 0\n}", "at least 1"},
       {"vir x lanes 8 scratch 0 {\n p0 = arg.ptr steps\n}", "not a pointer"},
       {"vir x lanes 8 scratch 0 {\n i0 = arg.int in\n}", "not an integer"},
@@ -61,7 +63,8 @@ TEST(VirText, RefusesWithTheLineOrTheInstruction) {
   for (const auto& [text, message] : cases) {
     const auto parsed = parse(text);
     ASSERT_FALSE(parsed) << text;
-    EXPECT_NE(parsed.error().message.find(message), std::string::npos) << text << " -> " << parsed.error().message;
+    EXPECT_NE(parsed.error().message.find(message), std::string::npos)
+        << text << " -> " << parsed.error().message;
   }
 }
 

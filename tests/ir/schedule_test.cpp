@@ -16,12 +16,14 @@ namespace convsmith::ir {
 namespace {
 
 std::vector<float> run(const LoopNest& nest, test::Tensors t) {
-  interpret(nest, {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps}, [](float x) { return x; });
+  interpret(nest, {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps},
+            [](float x) { return x; });
   return t.out;
 }
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
 TEST(Schedule, EveryStepOfTheChosenSchedulesPreservesTheNest) {
@@ -131,7 +133,8 @@ TEST(NestText, NamesTheLineOfAnError) {
   for (const char* text : texts) {
     const auto nest = parse_nest(text);
     ASSERT_FALSE(nest) << text;
-    EXPECT_TRUE(nest.error().message.find("line") != std::string::npos || nest.error().message.find("no loop runs over") != std::string::npos)
+    EXPECT_TRUE(nest.error().message.find("line") != std::string::npos ||
+                nest.error().message.find("no loop runs over") != std::string::npos)
         << nest.error().message;
   }
 }

@@ -243,7 +243,8 @@ TEST(Engine, AChildCompilesAndRuns) {
 }
 
 TEST(Engine, ForkWhileOtherThreadsCompile) {
-  if (CONVSMITH_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer's allocator does not survive a fork between threads";
+  if (CONVSMITH_TEST_SANITIZED)
+    GTEST_SKIP() << "a sanitizer's allocator does not survive a fork between threads";
   std::atomic<bool> stop = false;
   std::thread compiler([&] {
     Engine engine(8 << 10);

@@ -46,13 +46,18 @@ inline Problem random_problem(Random& r) {
   p.layout = r.once_in(3) ? Layout::kChannelsFirst : Layout::kChannelsLast;
   p.has_bias = r.once_in(2);
   switch (r.between(0, 3)) {
-    case 0: p.pad_same = true; break;
-    case 1: p.pad_left = p.dilation * (p.taps - 1); break;
+    case 0:
+      p.pad_same = true;
+      break;
+    case 1:
+      p.pad_left = p.dilation * (p.taps - 1);
+      break;
     case 2:
       p.pad_left = r.between(0, 9);
       p.pad_right = r.between(0, 9);
       break;
-    default: break;
+    default:
+      break;
   }
   return p;
 }
