@@ -13,15 +13,12 @@
 
 #include "cli/files.hpp"
 #include "convsmith/error.hpp"
+#include "convsmith/tensor.hpp"
 #include "frontend/problem.hpp"
 
 namespace convsmith::cli {
 
-struct Tensor {
-  std::vector<int64_t> shape;
-  std::vector<float> data;
-  bool operator==(const Tensor&) const = default;
-};
+using convsmith::Tensor;
 
 // "(4, 10, 128)"
 std::string shape_text(const std::vector<int64_t>& shape);

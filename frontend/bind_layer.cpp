@@ -8,6 +8,7 @@
 #include "frontend/activations.hpp"
 #include "frontend/check_spec.hpp"
 #include "frontend/keras_objects.hpp"
+#include "frontend/layer_class.hpp"
 
 namespace convsmith {
 namespace {
@@ -462,6 +463,13 @@ Result<LayerSpec> bind_conv1d(const BindContext& context, const Value& at,
   Result<LayerSpec> spec = LayerBinder(context).bind(at, arguments);
   if (spec) spec->dialect = context.dialect;
   return spec;
+}
+
+Result<LayerSpec> bind_layer(const BindContext& context, std::string_view class_name, const Value& at,
+                             const std::vector<Argument>& arguments) {
+  if (Result<void> known = check_layer_class(context, at, class_name); !known)
+    return tl::unexpected(known.error());
+  return bind_conv1d(context, at, arguments);
 }
 
 Result<void> bind_batch_input_shape(const BindContext& context, std::string_view argument, const Value& value,

@@ -3,6 +3,7 @@
 // several arguments is checked by check_spec.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "convsmith/error.hpp"
@@ -11,6 +12,11 @@
 #include "frontend/value.hpp"
 
 namespace convsmith {
+
+// Binds the arguments of a layer of the convolution family or of Dense, by its class name or an alias of it.
+// kUnsupported for other layers; `at` is where a missing argument is reported.
+Result<LayerSpec> bind_layer(const BindContext& context, std::string_view class_name, const Value& at,
+                             const std::vector<Argument>& arguments);
 
 // Binds the arguments of Conv1D; `at` is where a missing argument is reported.
 Result<LayerSpec> bind_conv1d(const BindContext& context, const Value& at,

@@ -5,6 +5,9 @@
 namespace convsmith {
 
 int64_t Problem::output_steps(int64_t steps) const {
+  if (transposed) {
+    return std::max<int64_t>((steps - 1) * stride + span() - pad_left - pad_right, 0);
+  }
   if (pad_same) return steps / stride + (steps % stride != 0 ? 1 : 0);
   const int64_t room = steps - span() + pad_left + pad_right;
   return room < 0 ? 0 : room / stride + 1;

@@ -1,4 +1,4 @@
-// The elementwise activations and their parameters. Names, defaults and formulas are Keras's.
+// The activations and their parameters. Names, defaults and formulas are Keras's.
 #pragma once
 
 #include <array>
@@ -34,7 +34,16 @@ enum class ActivationKind {
   kSoftShrink,         // p0 = threshold
   kHardShrink,         // p0 = threshold
   kThreshold,          // p0 = threshold, p1 = default_value
+  // Not elementwise: each value depends on all along one axis, p0 (-1: the last one).
+  kSoftmax,     //
+  kLogSoftmax,  //
+  kSparsemax,   // Keras's own formula (docs/activations.md)
+  kGlu,         // halves the axis
 };
+
+constexpr bool is_elementwise(ActivationKind kind) {
+  return kind < ActivationKind::kSoftmax;
+}
 
 struct Activation {
   ActivationKind kind = ActivationKind::kLinear;

@@ -1,4 +1,5 @@
-// What the user said: the arguments of one Conv1D layer under Keras's names, with Keras's defaults.
+// What the user said: the arguments of one layer of the convolution family under Keras's names, with
+// Keras's defaults.
 //
 // A LayerSpec is a plain value. It is made by parse_layer from call text or JSON, or by hand:
 //   LayerSpec spec{.filters = 32, .kernel_size = 3, .activation = make_relu(), .input_shape = {10, 128}};
@@ -24,6 +25,7 @@ using Shape = std::vector<std::optional<int64_t>>;
 
 // kExplicit (pad_left and pad_right zeros) is no Keras padding: only Rules::kAny allows it.
 enum class Padding { kValid, kSame, kCausal, kExplicit };
+enum class LayerKind { kConv1D, kConv1DTranspose, kDepthwiseConv1D, kSeparableConv1D, kDense };
 enum class DataFormat { kChannelsLast, kChannelsFirst };
 
 // What is accepted: kCommon = what at least one generation of Keras accepts (without sizes below 1,
@@ -48,17 +50,22 @@ using Regularizer = KerasObject;
 using Constraint = KerasObject;
 
 struct LayerSpec {
-  int64_t filters = 0;
-  int64_t kernel_size = 0;
+  LayerKind kind = LayerKind::kConv1D;
+  int64_t filters = 0;      // units of Dense; unused by DepthwiseConv1D
+  int64_t kernel_size = 0;  // unused by Dense
   int64_t strides = 1;
   Padding padding = Padding::kValid;
-  int64_t pad_left = 0;   // only for Padding::kExplicit
-  int64_t pad_right = 0;  // only for Padding::kExplicit
+  // Only for Padding::kExplicit: zero steps, or for Conv1DTranspose cropped output steps.
+  int64_t pad_left = 0;
+  int64_t pad_right = 0;
   DataFormat data_format = DataFormat::kChannelsLast;
   int64_t dilation_rate = 1;
-  int64_t groups = 1;
+  int64_t groups = 1;                          // Conv1D only
+  std::optional<int64_t> output_padding = {};  // Conv1DTranspose only
+  int64_t depth_multiplier = 1;                // DepthwiseConv1D and SeparableConv1D only
   Activation activation = {};
   bool use_bias = true;
+  // Of SeparableConv1D and DepthwiseConv1D, kernel_* are what Keras calls depthwise_*.
   Initializer kernel_initializer = {"GlorotUniform"};
   Initializer bias_initializer = {"Zeros"};
   std::optional<Regularizer> kernel_regularizer = {};
@@ -66,6 +73,10 @@ struct LayerSpec {
   std::optional<Regularizer> activity_regularizer = {};
   std::optional<Constraint> kernel_constraint = {};
   std::optional<Constraint> bias_constraint = {};
+  // SeparableConv1D only.
+  Initializer pointwise_initializer = {"GlorotUniform"};
+  std::optional<Regularizer> pointwise_regularizer = {};
+  std::optional<Constraint> pointwise_constraint = {};
   // Without the batch axis, as in Keras; empty: not given. batch_input_shape=(4, 10, 128) is input_shape
   // (10, 128) and batch_size 4.
   Shape input_shape = {};
