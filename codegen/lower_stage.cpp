@@ -20,7 +20,7 @@ Cursor Lowerer::stage(const Cursor& at, const Cover& cover) {
       stage_channels_first(at.in, slab, steps, cover);
     }
   });
-  return {slab, at.out, at.weights};
+  return {slab, at.out, at.weights, at.operand};
 }
 
 // Phase by phase, a matrix [steps][channels] whose rows lie stride positions apart. Only positions up

@@ -10,7 +10,7 @@
 #include "convsmith/convsmith.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
-#include "ir/nest_text.hpp"
+#include "ir/problem_text.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/layer.hpp"
 #include "runtime/verbose.hpp"
@@ -109,7 +109,7 @@ Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const
   auto choice = choose_backend(options.backend, options.isa);
   if (!choice) return tl::unexpected(choice.error());
   const std::string key = fmt::format("{} {} {} {}", backend_name(choice->backend), isa_name(choice->isa),
-                                      ir::layer_text(*problem), options.schedule);
+                                      ir::problem_text(*problem), options.schedule);
   const auto& memory = process_code_memory();
   auto kernel = kernels.get(key, [&] {
     return compile_problem(*problem, choice->backend, choice->isa, options.schedule,

@@ -61,7 +61,7 @@ class ThreadPool {
 
 struct RunOptions {
   // scratch_bytes(threads) bytes aligned as malloc does; null: memory kept per thread from its first call.
-  void* scratch = nullptr;
+  void* workspace = nullptr;
   ParallelFor parallel = {};
 };
 
@@ -71,6 +71,8 @@ enum class RunStatus {
   kBadSize,       // batch or steps is negative or beyond 2^40
   kEmptyOutput,   // there are input steps, but too few for one output step
   kWrongWeights,  // packed for another layer or schedule
+  kWrongSteps,    // a layer of a model fixes the number of steps, or inputs do not match each other
+  kNoMemory,      // no workspace was given, and there is no memory for one
 };
 const char* describe(RunStatus status);
 

@@ -224,7 +224,7 @@ void expect_exact_scratch(const CompiledLayer& layer, int64_t batch, int64_t ste
   std::vector<unsigned char> memory(bytes + 2 * kGap, 0xA5);
   const auto misplaced = reinterpret_cast<uintptr_t>(memory.data() + kGap) % 64;
   unsigned char* const scratch = memory.data() + kGap - misplaced + 16;
-  EXPECT_EQ(run(layer, weights, in, batch, steps, {.scratch = scratch, .parallel = parallel}), expected);
+  EXPECT_EQ(run(layer, weights, in, batch, steps, {.workspace = scratch, .parallel = parallel}), expected);
   const auto live = [](unsigned char byte) { return byte == 0xA5; };
   EXPECT_TRUE(std::all_of(memory.data(), scratch, live));
   EXPECT_TRUE(std::all_of(scratch + bytes, memory.data() + memory.size(), live));

@@ -97,7 +97,7 @@ struct Runner {
   static constexpr int64_t kSteps = 50;
 
   bool run(bool own_scratch) {
-    const RunOptions options{.scratch = own_scratch && !scratch.empty() ? scratch.data() : nullptr};
+    const RunOptions options{.workspace = own_scratch && !scratch.empty() ? scratch.data() : nullptr};
     return layer.run(weights, input.data(), output.data(), 1, kSteps, options) == RunStatus::kOk;
   }
 };

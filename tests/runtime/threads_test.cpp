@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "convsmith/convsmith.hpp"
-#include "ir/nest_text.hpp"
+#include "ir/problem_text.hpp"
 #include "runtime/layer.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/random_problem.hpp"
@@ -79,7 +79,7 @@ std::vector<uint32_t> run(const Shaped& shaped, const Prepared& p, const Paralle
                           void* scratch = nullptr) {
   const int64_t floats = shaped.batch * p.layer.output_steps(shaped.steps) * p.layer.filters();
   std::vector<float> output(static_cast<size_t>(floats), -7.0F);
-  const RunOptions options{.scratch = scratch, .parallel = parallel};
+  const RunOptions options{.workspace = scratch, .parallel = parallel};
   EXPECT_EQ(p.layer.run(p.weights, p.input.data(), output.data(), shaped.batch, shaped.steps, options),
             RunStatus::kOk);
   return bits_of(output);
@@ -126,7 +126,7 @@ TEST_P(ThreadsTest, AnyCutGivesTheSameBits) {
   ASSERT_TRUE(memory.has_value());
   for (int i = 0; i < layers; ++i) {
     const Problem problem = random_problem(r);
-    SCOPED_TRACE(ir::layer_text(problem));
+    SCOPED_TRACE(ir::problem_text(problem));
     Tensors t(problem, 1, steps_worth_cutting(problem, r), r);
     const auto compiled = compile_problem(problem, GetParam().backend, GetParam().isa, "", *memory);
     ASSERT_TRUE(compiled.has_value()) << compiled.error().message;
