@@ -2,6 +2,7 @@
 // accumulators; the others, which need more registers than a full tile leaves, run over the stored
 // tile while it is still in the first cache.
 #include "codegen/lowerer.hpp"
+#include "codegen/transpose.hpp"
 #include "codegen/vmath.hpp"
 
 namespace convsmith::lowering {
@@ -175,7 +176,7 @@ void Lowerer::transpose_filters(P from, P to, int64_t filters, const Cover& cove
 void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> valid) {
   std::vector<V> rows;
   for (int64_t a = 0; a < filters; ++a) rows.push_back(b_.load(from, out_item_.bytes * a));
-  const std::vector<V> steps = transpose(rows, lanes());
+  const std::vector<V> steps = transpose(b_, rows, lanes());
   if (!valid) {
     const std::optional<M> mask = unit_mask(filters);
     for (size_t j = 0; j < steps.size(); ++j) {

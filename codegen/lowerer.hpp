@@ -137,7 +137,6 @@ class Lowerer {
   void transpose_matrix(const Matrix& m, I rows);
   void transpose_block(P from, int64_t row_bytes, int64_t columns, P to, int64_t column_bytes);
   void copy_short(const Matrix& m, I rows);
-  std::vector<V> transpose(const std::vector<V>& rows, int64_t columns);
 
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
