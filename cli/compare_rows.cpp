@@ -10,7 +10,7 @@
 
 #include "cli/compare.hpp"
 #include "codegen/target.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 

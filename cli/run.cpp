@@ -18,7 +18,7 @@
 #include "ir/problem_text.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/initialize_weights.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 namespace {

@@ -63,11 +63,13 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
-  epilogue_waits_ = transposes_output_ && p_.combine != Combine::kNone;
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
   out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
   operand_row_ = channels_last ? 4 * p_.operand_pitch() : p_.operand_has_steps ? 4 : 0;
+  const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
+  epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
+                    (transposes_output_ || !operand_in_lanes);
   if (nest.staged) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
@@ -354,12 +356,11 @@ void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   Cursor inner = nest_.staged ? stage(at, cover) : at;
-  if (!transposes_output_) return loop(i + 1, inner, cover);
-  inner.operand.reset();
-  inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
+  if (epilogue_waits_) inner.operand.reset();
+  if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);
-  transpose_sums(at.out, cover);
-  if (at.operand) combine_rows(at, cover);
+  if (transposes_output_) transpose_sums(at.out, cover);
+  if (epilogue_waits_) combine_rows(at, cover);
 }
 
 }  // namespace lowering

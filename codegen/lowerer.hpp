@@ -164,7 +164,8 @@ class Lowerer {
   int64_t slab_pitch_ = 0;     // floats of one staged row
   int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
   bool transposes_output_ = false;
-  bool epilogue_waits_ = false;  // for the sums to be transposed: its operand lies as the output does
+  // Until the sums are in the output, because their lanes are not those of the operand.
+  bool epilogue_waits_ = false;
   bool finishes_sums_ = true;    // all of the epilogue runs on accumulators, not over the stored tile
   // Distances
   int64_t in_row_ = 0;   // bytes from one input position to the next

@@ -24,7 +24,7 @@ struct RowRange {
 };
 
 struct Part {
-  Problem problem;  // not transposed; one output step is one row
+  Problem problem = {};  // not transposed; one output step is one row
   // Row u makes output steps u*row_steps + first - crop and the `phases` - 1 behind it.
   int64_t row_steps = 1;
   int64_t first = 0;

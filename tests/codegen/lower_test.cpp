@@ -14,7 +14,7 @@
 #include "ir/build_nest.hpp"
 #include "ir/nest_interp.hpp"
 #include "ir/nest_text.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 #include "tests/codegen/hot_loop.hpp"
 #include "tests/support/random_problem.hpp"
 

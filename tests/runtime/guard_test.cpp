@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ir/problem_text.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 #include "tests/support/guarded_buffer.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"

@@ -18,11 +18,6 @@ struct PackedData {
   const float* data = nullptr;
 };
 
-struct LayerData {
-  LayerSpec spec;
-  std::shared_ptr<const CompiledKernel> kernel;
-};
-
 // `kernel` and `bias` have the sizes of the problem.
 std::shared_ptr<const PackedData> pack_weights(std::shared_ptr<const CompiledKernel> compiled,
                                                std::span<const float> kernel, std::span<const float> bias);

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "frontend/check_spec.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 #include "runtime/thread_memory.hpp"
 
 namespace convsmith {
