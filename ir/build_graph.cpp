@@ -1,6 +1,7 @@
 #include "ir/build_graph.hpp"
 
 #include "frontend/check.hpp"
+#include "frontend/layer_class.hpp"
 #include "ir/build_graph_layers.hpp"
 
 namespace convsmith::ir {
@@ -106,6 +107,18 @@ Result<Graph> build_graph(const ModelSpec& model, Rules rules) {
   std::vector<Value> outputs;
   for (const int output : model.outputs) outputs.push_back(values[static_cast<size_t>(output)]);
   return builder.finish(std::move(outputs));
+}
+
+Result<Graph> build_graph(const LayerSpec& layer, const Shape& shape, Rules rules) {
+  ModelSpec model;
+  const std::string class_name(class_name_of(layer.kind));
+  const std::string name = layer.name.empty() ? class_name : layer.name;
+  model.name = name;
+  model.layers = {{"input", "InputLayer", InputOp{shape}, {}}, {name, class_name, layer, {}}};
+  model.nodes = {{0, {}}, {1, {0}}};
+  model.inputs = {0};
+  model.outputs = {1};
+  return build_graph(model, rules);
 }
 
 }  // namespace convsmith::ir

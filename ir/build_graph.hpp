@@ -13,4 +13,7 @@ namespace convsmith::ir {
 // `rules` as in make_problem. An error names the layer.
 Result<Graph> build_graph(const ModelSpec& model, Rules rules = Rules::kCommon);
 
+// A layer alone, for inputs of `shape` (without batch axis); its arrays have no data.
+Result<Graph> build_graph(const LayerSpec& layer, const Shape& shape, Rules rules = Rules::kCommon);
+
 }  // namespace convsmith::ir

@@ -7,7 +7,8 @@
 #include "frontend/activations.hpp"
 #include "frontend/check.hpp"
 #include "frontend/check_spec.hpp"
-#include "ir/layer_chain.hpp"
+#include "frontend/make_problem.hpp"
+#include "frontend/weight_shapes.hpp"
 
 namespace convsmith::ir {
 namespace {
@@ -22,7 +23,7 @@ Result<void> check_rank(const LayerCall& call, size_t rank) {
                              call.builder.text(call.in()));
 }
 
-Result<void> check_shape(const LayerCall& call, size_t weight, const char* name,
+Result<void> check_shape(const LayerCall& call, size_t weight, const std::string& name,
                          const std::vector<int64_t>& expected) {
   CONVSMITH_CHECK(weight < call.layer.weights.size(), "a layer has the weights that its arguments ask for");
   const std::vector<int64_t>& found = call.layer.weights[weight].shape;
@@ -34,23 +35,16 @@ Result<void> check_shape(const LayerCall& call, size_t weight, const char* name,
                   name, fmt::join(expected, ", "), call.builder.text(call.in()), fmt::join(found, ", ")));
 }
 
-// The array of weight number `weight`, in the problem's order of axes.
-int add_weight(const LayerCall& call, size_t weight, const char* name, std::vector<int64_t> shape) {
+// The array of weight number `weight`, in the problem's order of axes. Without data if the layer has no
+// weights.
+int add_weight(const LayerCall& call, size_t weight, const std::string& name, std::vector<int64_t> shape) {
   if (call.arrays.arrays.size() <= weight) {
-    call.arrays.arrays.push_back(call.builder.add_array(
-        {call.layer.name + "/" + name, std::move(shape), call.layer.weights[weight].data}));
+    const std::vector<Tensor>& weights = call.layer.weights;
+    call.arrays.arrays.push_back(
+        call.builder.add_array({call.layer.name + "/" + name, std::move(shape),
+                                weights.empty() ? std::vector<float>{} : weights[weight].data}));
   }
   return call.arrays.arrays[weight];
-}
-
-// The shape that Keras gives the kernel of a problem of this layer.
-std::vector<int64_t> keras_kernel_shape(const LayerSpec& spec, const Problem& p, bool is_pointwise) {
-  if (p.transposed) return {p.taps, p.filters, p.channels};
-  if (spec.kind == LayerKind::kDense) return {p.channels, p.filters};
-  const bool is_depthwise =
-      spec.kind == LayerKind::kDepthwiseConv1D || spec.kind == LayerKind::kSeparableConv1D;
-  if (is_depthwise && !is_pointwise) return {p.taps, p.channels, p.filters / p.channels};
-  return {p.taps, p.group_channels(), p.filters};
 }
 
 // The axes of a value of the problem's result. Dense keeps any leading axes.
@@ -184,28 +178,27 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
   if (!in) return tl::unexpected(in.error());
   Result<LayerProblem> made = make_layer_problem(spec, builder.shape_of(call.in()), call.rules);
   if (!made) return builder.error(made.error().code, made.error().message);
+  const std::vector<WeightShape> weights = weight_shapes(spec, builder.tensor(*in).channels);
+  for (size_t i = 0; i < weights.size() && !call.layer.weights.empty(); ++i) {
+    Result<void> done = check_shape(call, i, weights[i].name, weights[i].shape);
+    if (!done) return tl::unexpected(done.error());
+  }
   Value value{*in, call.in().shape};
   size_t weight = 0;
-  for (size_t i = 0; i < made->chain.size(); ++i) {
-    const Problem& p = made->chain[i];
-    const char* kernel = made->chain.size() == 1 ? "kernel"
-                         : i == 0                ? "depthwise_kernel"
-                                                 : "pointwise_kernel";
-    Result<void> done = check_shape(call, weight, kernel, keras_kernel_shape(spec, p, i > 0));
-    if (!done) return tl::unexpected(done.error());
+  for (const Problem& p : made->chain) {
     std::vector<int64_t> shape{p.taps, p.group_channels(), p.filters};
-    if (p.transposed) shape = {p.taps, p.filters, p.group_channels()};
-    Extras extras{.kernel = add_weight(call, weight++, kernel, shape)};
+    if (p.transposed) std::swap(shape[1], shape[2]);
+    Extras extras{.kernel = add_weight(call, weight, weights[weight].name, shape)};
+    ++weight;
     if (p.has_bias) {
-      done = check_shape(call, weight, "bias", {p.filters});
-      if (!done) return tl::unexpected(done.error());
-      extras.bias = add_weight(call, weight++, "bias", {p.filters});
+      extras.bias = add_weight(call, weight, weights[weight].name, {p.filters});
+      ++weight;
     }
     Result<int> out = builder.add_problem(p, value.tensor, extras);
     if (!out) return tl::unexpected(out.error());
     value = result_of(builder, value, *out);
   }
-  if (made->row) return add_activation(call, *made->row, value);
+  if (made->row) return add_last_axis(call, *made->row, value);
   return value;
 }
 

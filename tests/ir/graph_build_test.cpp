@@ -224,6 +224,21 @@ TEST(BuildGraph, ErrorsNameLayerExpectedAndFound) {
                         "(None, 8, 3) and (None, 8, 4)."));
 }
 
+TEST(BuildGraph, ALayerAloneHasArraysWithoutData) {
+  LayerSpec spec = conv_spec(4, 3);
+  spec.kind = LayerKind::kSeparableConv1D;
+  spec.depth_multiplier = 2;
+  spec.data_format = DataFormat::kChannelsFirst;
+  spec.activation = {ActivationKind::kSoftmax, {-1, 0, 0}};
+  Result<Graph> graph = build_graph(spec, {3, 20}, Rules::kCommon);
+  ASSERT_TRUE(graph) << graph.error().message;
+  EXPECT_TRUE(verify_graph(*graph));
+  EXPECT_EQ(graph->ops.size(), 3U);
+  EXPECT_EQ(graph->arrays[0].shape, (std::vector<int64_t>{3, 1, 6}));
+  EXPECT_TRUE(graph->arrays[0].data.empty());
+  EXPECT_THAT(print(*graph), HasSubstr("softmax(t2[4, steps - 2])"));
+}
+
 // Sizes from files are no numbers to trust.
 TEST(BuildGraph, HugeSizesAreErrors) {
   ModelMaker m(integers(1));
