@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <limits>
 
-#include "frontend/make_problem.hpp"
+#include "frontend/weight_shapes.hpp"
 
 namespace convsmith::cli {
 namespace {

@@ -32,7 +32,7 @@ struct Entry {
   std::string_view name;
   Form form;
   Generations generations;
-  std::optional<ActivationKind> kind;  // empty: not elementwise, not supported
+  std::optional<ActivationKind> kind;  // empty: a layer with weights of its own
   std::array<float, 3> defaults = {};
   std::array<Parameter, 4> parameters = {};
   Generations nonnegative = 0;  // the generations that refuse negative parameters
@@ -40,6 +40,7 @@ struct Entry {
 
 constexpr Parameter kAlpha{"alpha", 0}, kTheta{"theta", 0}, kThresholdOnly{"threshold", 0};
 constexpr Parameter kSlope3{"negative_slope", 0, kKeras3Only}, kSlope2{"alpha", 0, kKeras2Only};
+constexpr Parameter kAxis{"axis", 0};
 constexpr Parameter kSlope{"negative_slope", 0}, kMaxValue{"max_value", 1}, kThreshold{"threshold", 2};
 
 using Act = ActivationKind;
@@ -82,15 +83,15 @@ constexpr Entry kEntries[] = {
      Act::kThreshold,
      {kRequired, kRequired},
      {{{"threshold", 0}, {"default_value", 1}}}},
-    {"softmax", Form::kFunction, kBothKeras, std::nullopt},
-    {"log_softmax", Form::kFunction, kBothKeras, std::nullopt},
-    {"sparsemax", Form::kFunction, kKeras3Only, std::nullopt},
-    {"glu", Form::kFunction, kKeras3Only, std::nullopt},
+    {"softmax", Form::kFunction, kBothKeras, Act::kSoftmax, {-1}, {kAxis}},
+    {"log_softmax", Form::kFunction, kBothKeras, Act::kLogSoftmax, {-1}, {kAxis}},
+    {"sparsemax", Form::kFunction, kKeras3Only, Act::kSparsemax, {-1}, {kAxis}},
+    {"glu", Form::kFunction, kKeras3Only, Act::kGlu, {-1}, {kAxis}},
     {"ReLU", Form::kLayer, kBothKeras, Act::kRelu, {0, kInf, 0}, {kMaxValue, kSlope, kThreshold}, kBothKeras},
     {"LeakyReLU", Form::kLayer, kBothKeras, Act::kRelu, {0.3F, kInf, 0}, {kSlope3, kAlpha}, kKeras3Only},
     {"ELU", Form::kLayer, kBothKeras, Act::kElu, {1}, {kAlpha}},
     {"ThresholdedReLU", Form::kLayer, kKeras2Only, Act::kThreshold, {1, 0}, {kTheta}, kKeras2Only},
-    {"Softmax", Form::kLayer, kBothKeras, std::nullopt},
+    {"Softmax", Form::kLayer, kBothKeras, Act::kSoftmax, {-1}, {kAxis}},
     {"PReLU", Form::kLayer, kBothKeras, std::nullopt},
 };
 
@@ -135,9 +136,29 @@ std::string float32_text(float number) {
   return float_text(static_cast<float>(shortest) == number ? shortest : double{number});
 }
 
+constexpr float kMaxAxisNumber = 64;
+
+// An axis, or a sequence of one as layers have it in files.
+Result<float> bind_axis(const BindContext& context, const Entry& entry, const Value& value) {
+  const Value& axis = value.is_sequence() && value.items.size() == 1 ? value.items.front().value : value;
+  if (axis.is_sequence()) {
+    return context.fail(
+        value,
+        fmt::format("`axis` of {} with several axes is not supported, got {}", entry.name, describe(value)),
+        ErrorCode::kUnsupported);
+  }
+  const auto number = static_cast<float>(axis.integer);
+  if (axis.kind != Value::Kind::kInt || std::fabs(number) > kMaxAxisNumber) {
+    return context.fail(value, fmt::format("`axis` of {} must be an integer from {} to {}, got {}",
+                                           entry.name, -kMaxAxisNumber, kMaxAxisNumber, describe(value)));
+  }
+  return number;
+}
+
 Result<float> bind_parameter(const BindContext& context, const Entry& entry, const Parameter& parameter,
                              const Value& value) {
   using Kind = Value::Kind;
+  if (parameter.name == kAxis.name) return bind_axis(context, entry, value);
   const bool is_limit = parameter.name == "max_value";
   if (is_limit && value.kind == Kind::kNone) return kInf;
   double number = value.number;
@@ -188,7 +209,10 @@ Result<void> bind_parameters(const BindContext& context, const Entry& entry, con
 Result<Activation> finish(const BindContext& context, const Entry& entry, const Value& at,
                           const Value* arguments) {
   if (!entry.kind) {
-    return context.fail(at, fmt::format("Activation {} is not supported yet", quote(entry.name)),
+    return context.fail(at,
+                        fmt::format("Activation {} is not supported here, because it has weights; it must be "
+                                    "a layer of its own",
+                                    quote(entry.name)),
                         ErrorCode::kUnsupported);
   }
   Activation out{*entry.kind, entry.defaults};
@@ -320,6 +344,12 @@ Result<void> check_activation(const Activation& activation, Rules rules) {
                                     quote(entry.name), used.params[slot]));
     }
   }
+  const float axis = used.params[0];
+  if (!is_elementwise(used.kind) && (axis != std::floor(axis) || std::fabs(axis) > kMaxAxisNumber)) {
+    return make_error(ErrorCode::kInvalidSpec,
+                      fmt::format("`activation` {} has the axis {}, which must be an integer from {} to {}.",
+                                  quote(entry.name), axis, -kMaxAxisNumber, kMaxAxisNumber));
+  }
   return {};
 }
 
@@ -333,6 +363,10 @@ Activation canonical_activation(Activation activation) {
     activation.params[slot] = used[slot] ? activation.params[slot] + 0.0F : 0.0F;  // no -0 either
   }
   return activation;
+}
+
+std::string_view keras_name_of(ActivationKind kind) {
+  return entry_of(kind).name;
 }
 
 std::string activation_text(const Activation& activation, Dialect dialect) {
@@ -356,7 +390,8 @@ std::string activation_text(const Activation& activation, Dialect dialect) {
     const float number = wanted.params[parameter.slot];
     const bool is_default = number == entry.defaults[parameter.slot];
     if (parameter.name.empty() || is_default || (parameter.generations & known) == 0) continue;
-    out += fmt::format(", {}={}", parameter.name, float32_text(number));
+    const bool is_axis = parameter.name == kAxis.name;
+    out += fmt::format(", {}={}", parameter.name, is_axis ? fmt::format("{}", number) : float32_text(number));
   }
   return out + ")";
 }

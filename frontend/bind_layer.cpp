@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
+#include <utility>
 
 #include "frontend/activations.hpp"
+#include "frontend/check.hpp"
 #include "frontend/check_spec.hpp"
 #include "frontend/keras_objects.hpp"
+#include "frontend/layer_arguments.hpp"
 #include "frontend/layer_class.hpp"
 
 namespace convsmith {
@@ -15,91 +18,28 @@ namespace {
 
 using Kind = Value::Kind;
 
-enum class Target : uint8_t {
-  kFilters,
-  kKernelSize,
-  kStrides,
-  kPadding,
-  kDataFormat,
-  kDilationRate,
-  kGroups,
-  kActivation,
-  kUseBias,
-  kKernelInitializer,
-  kBiasInitializer,
-  kKernelRegularizer,
-  kBiasRegularizer,
-  kActivityRegularizer,
-  kKernelConstraint,
-  kBiasConstraint,
-  kName,
-  kDtype,
-  kTrainable,
-  kInputShape,
-  kBatchInputShape,
-  kBatchSize,
-  kInputDim,
-  kWeights,
-  kIgnored
-};
-
-struct ArgumentInfo {
-  std::string_view name;
-  Target target;
-  Generations generations = kBothKeras;
-};
-
-// The first ones may be given by position.
-constexpr std::size_t kPositional = 16;
-constexpr ArgumentInfo kArguments[] = {
-    {"filters", Target::kFilters},
-    {"kernel_size", Target::kKernelSize},
-    {"strides", Target::kStrides},
-    {"padding", Target::kPadding},
-    {"data_format", Target::kDataFormat},
-    {"dilation_rate", Target::kDilationRate},
-    {"groups", Target::kGroups},
-    {"activation", Target::kActivation},
-    {"use_bias", Target::kUseBias},
-    {"kernel_initializer", Target::kKernelInitializer},
-    {"bias_initializer", Target::kBiasInitializer},
-    {"kernel_regularizer", Target::kKernelRegularizer},
-    {"bias_regularizer", Target::kBiasRegularizer},
-    {"activity_regularizer", Target::kActivityRegularizer},
-    {"kernel_constraint", Target::kKernelConstraint},
-    {"bias_constraint", Target::kBiasConstraint},
-    {"name", Target::kName},
-    {"dtype", Target::kDtype},
-    {"trainable", Target::kTrainable},
-    {"input_shape", Target::kInputShape},
-    {"batch_input_shape", Target::kBatchInputShape, kKeras2Only},
-    {"batch_size", Target::kBatchSize, kKeras2Only},
-    {"input_dim", Target::kInputDim},
-    {"weights", Target::kWeights, kKeras2Only},
-    {"autocast", Target::kIgnored},
-    {"dynamic", Target::kIgnored, kKeras2Only},
-    {"implementation", Target::kIgnored, kKeras2Only},
-    {"lora_rank", Target::kIgnored, kKeras3Only},
-    {"lora_alpha", Target::kIgnored, kKeras3Only},
-};
-
 class LayerBinder {
  public:
-  explicit LayerBinder(const BindContext& context) : context_(context) {}
+  LayerBinder(const BindContext& context, LayerKind kind)
+      : context_(context), table_(argument_table(kind)), class_name_(class_name_of(kind)) {
+    spec_.kind = kind;
+    spec_.dialect = context.dialect;
+  }
 
   Result<LayerSpec> bind(const Value& at, const std::vector<Argument>& arguments) {
-    std::array<const Argument*, std::size(kArguments)> given{};
+    std::vector<const Argument*> given(table_.arguments.size());
     if (Result<void> done = sort(arguments, given); !done) return tl::unexpected(done.error());
-    for (std::size_t i = 0; i < 2; ++i) {
+    for (std::size_t i = 0; i < table_.required; ++i) {
       if (given[i] == nullptr) {
-        return context_.fail(at, fmt::format("The argument `{}` of Conv1D is missing", kArguments[i].name));
+        return context_.fail(
+            at, fmt::format("The argument `{}` of {} is missing", table_.arguments[i].name, class_name_));
       }
     }
-    // In the order of the table, whatever the order of the text: shapes come last.
+    // In the order of the table, whatever the order of the text: shapes come behind the data format.
     for (std::size_t i = 0; i < given.size(); ++i) {
       if (given[i] == nullptr) continue;
-      name_ = kArguments[i].name;
-      if (Result<void> done = bind_one(kArguments[i].target, given[i]->value); !done) {
+      name_ = table_.arguments[i].name;
+      if (Result<void> done = bind_one(table_.arguments[i].target, given[i]->value); !done) {
         return tl::unexpected(done.error());
       }
     }
@@ -107,34 +47,33 @@ class LayerBinder {
   }
 
  private:
-  Result<void> sort(const std::vector<Argument>& arguments,
-                    std::array<const Argument*, std::size(kArguments)>& given) const {
+  Result<void> sort(const std::vector<Argument>& arguments, std::vector<const Argument*>& given) const {
     std::size_t position = 0;
     for (const Argument& argument : arguments) {
       std::size_t index = position++;
       if (!argument.name.empty()) {
-        const auto* found =
-            std::find_if(std::begin(kArguments), std::end(kArguments),
-                         [&](const ArgumentInfo& info) { return info.name == argument.name; });
-        index = static_cast<std::size_t>(found - std::begin(kArguments));
-      } else if (index >= kPositional) {
-        return context_.fail(
-            argument.value,
-            fmt::format("Conv1D takes {} positional arguments; there is one more", kPositional));
+        const auto found = std::find_if(table_.arguments.begin(), table_.arguments.end(),
+                                        [&](const ArgumentInfo& info) { return info.name == argument.name; });
+        index = static_cast<std::size_t>(found - table_.arguments.begin());
+      } else if (index >= table_.positional) {
+        return context_.fail(argument.value,
+                             fmt::format("{} takes {} positional arguments; there is one more", class_name_,
+                                         table_.positional));
       }
-      const bool known =
-          index < given.size() && (context_.from_json || context_.accepts(kArguments[index].generations));
+      const bool known = index < given.size() &&
+                         (context_.from_json || context_.accepts(table_.arguments[index].generations));
       if (!known && context_.from_json) {
         context_.note(fmt::format("The key {} is not known and was ignored.", quote(argument.name)));
         continue;
       }
       if (!known) {
-        return context_.fail(argument.value, fmt::format("Conv1D{} has no argument `{}`, which is given",
-                                                         generation_text(context_.rules), argument.name));
+        return context_.fail(argument.value,
+                             fmt::format("{}{} has no argument `{}`, which is given", class_name_,
+                                         generation_text(context_.rules), argument.name));
       }
       if (given[index] != nullptr && !context_.from_json) {
         return context_.fail(argument.value, fmt::format("The argument `{}` is given twice, the second time",
-                                                         kArguments[index].name));
+                                                         table_.arguments[index].name));
       }
       given[index] = &argument;
     }
@@ -153,28 +92,18 @@ class LayerBinder {
         return bind_single(value, spec_.dilation_rate);
       case Target::kPadding:
         return bind_padding(value);
+      case Target::kOutputPadding:
+        return bind_output_padding(value);
       case Target::kDataFormat:
         return bind_data_format(value);
       case Target::kGroups:
         return bind_groups(value);
+      case Target::kDepthMultiplier:
+        return read_size(value, value, spec_.depth_multiplier);
       case Target::kActivation:
         return bind_activation_argument(value);
       case Target::kUseBias:
         return bind_use_bias(value);
-      case Target::kKernelInitializer:
-        return bind_initializer(value, spec_.kernel_initializer);
-      case Target::kBiasInitializer:
-        return bind_initializer(value, spec_.bias_initializer);
-      case Target::kKernelRegularizer:
-        return bind_object(ObjectRole::kRegularizer, value, spec_.kernel_regularizer);
-      case Target::kBiasRegularizer:
-        return bind_object(ObjectRole::kRegularizer, value, spec_.bias_regularizer);
-      case Target::kActivityRegularizer:
-        return bind_object(ObjectRole::kRegularizer, value, spec_.activity_regularizer);
-      case Target::kKernelConstraint:
-        return bind_object(ObjectRole::kConstraint, value, spec_.kernel_constraint);
-      case Target::kBiasConstraint:
-        return bind_object(ObjectRole::kConstraint, value, spec_.bias_constraint);
       case Target::kName:
         return bind_name(value);
       case Target::kDtype:
@@ -192,11 +121,17 @@ class LayerBinder {
         return bind_input_dim(value);
       case Target::kWeights:
         return bind_weights(value);
+      case Target::kIgnoredGroups:
+        return bind_ignored_groups(value);
+      case Target::kUnused:
+        if (!context_.from_json) context_.note(fmt::format("`{}` is not used by {}.", name_, class_name_));
+        return {};
       case Target::kIgnored:
         if (value.kind != Kind::kNone) context_.note(fmt::format("`{}` was ignored.", name_));
         return {};
+      default:
+        return bind_object(target, value);
     }
-    return {};
   }
 
   tl::unexpected<Error> refuse(const Value& value, std::string_view wanted) const {
@@ -209,7 +144,8 @@ class LayerBinder {
     if (value.kind == Kind::kBigInt) {
       return refuse(value, fmt::format("must be at most {}", kMaxSize));
     }
-    const bool in_shape = name_ == "filters" || name_ == "kernel_size";
+    const bool in_shape =
+        name_ == "filters" || name_ == "units" || name_ == "kernel_size" || name_ == "depth_multiplier";
     if (value.kind != Kind::kBool || (in_shape && context_.rules == Rules::kKeras2)) {
       return refuse(value, "must be an integer");
     }
@@ -230,20 +166,23 @@ class LayerBinder {
       if (!(value.number >= 1 && value.number <= kMaxSize)) return refuse(value, size_limits_text());
       spec_.filters = static_cast<int64_t>(value.number);
       context_.note(
-          fmt::format("`filters` is {}, which Keras 2 truncates to {}.", describe(value), spec_.filters));
+          fmt::format("`{}` is {}, which Keras 2 truncates to {}.", name_, describe(value), spec_.filters));
       return {};
     }
     return read_size(value, value, spec_.filters);
   }
 
-  // kernel_size, strides and dilation_rate: an integer or a sequence of one.
-  Result<void> bind_single(const Value& value, int64_t& out) {
-    const Value* single = &value;
-    if (value.is_sequence()) {
-      if (value.items.size() != 1) return refuse(value, "must be one integer or a tuple of one integer");
-      single = &value.items.front().value;
-    }
-    return read_size(*single, value, out);
+  // kernel_size, strides, dilation_rate and output_padding: an integer or a sequence of one.
+  Result<const Value*> read_single(const Value& value) const {
+    if (!value.is_sequence()) return &value;
+    if (value.items.size() == 1) return &value.items.front().value;
+    return refuse(value, "must be one integer or a tuple of one integer");
+  }
+
+  Result<void> bind_single(const Value& value, int64_t& out) const {
+    Result<const Value*> single = read_single(value);
+    if (!single) return tl::unexpected(single.error());
+    return read_size(**single, value, out);
   }
 
   Result<void> bind_groups(const Value& value) {
@@ -261,12 +200,33 @@ class LayerBinder {
     return read_size(value, value, spec_.groups);
   }
 
+  Result<void> bind_ignored_groups(const Value& value) {
+    if (value.kind == Kind::kNone) return {};
+    int64_t groups = 1;
+    if (Result<void> done = read_size(value, value, groups); !done) return done;
+    if (groups == 1) return {};
+    if (!context_.accepts(kKeras2Only)) return refuse(value, fmt::format("must be 1 in {}", class_name_));
+    if (spec_.filters % groups != 0)
+      return refuse(value, fmt::format("must divide filters={}", spec_.filters));
+    context_.note(fmt::format("`groups` is {}, which {} of Keras 2 ignores.", groups, class_name_));
+    return {};
+  }
+
+  Result<void> bind_output_padding(const Value& value) {
+    if (value.kind == Kind::kNone) return {};
+    Result<const Value*> single = read_single(value);
+    if (!single) return tl::unexpected(single.error());
+    Result<int64_t> number = read_integer(**single);
+    if (!number) return tl::unexpected(number.error());
+    spec_.output_padding = *number;  // check_spec knows its limits
+    return {};
+  }
+
   Result<void> bind_padding(const Value& value) {
     if (value.is_sequence()) return bind_explicit_padding(value);
-    if (value.kind != Kind::kString) return refuse(value, "must be 'valid', 'same' or 'causal'");
-    const std::string lower = to_lower(value.text);
+    const std::string lower = value.kind == Kind::kString ? to_lower(value.text) : std::string();
     if (lower != "valid" && lower != "same" && lower != "causal") {
-      return refuse(value, "must be 'valid', 'same' or 'causal'");
+      return refuse(value, fmt::format("must be {}", padding_names(spec_.kind, context_.rules)));
     }
     spec_.padding = lower == "valid" ? Padding::kValid : lower == "same" ? Padding::kSame : Padding::kCausal;
     return {};
@@ -274,8 +234,8 @@ class LayerBinder {
 
   Result<void> bind_explicit_padding(const Value& value) {
     if (context_.rules != Rules::kAny) {
-      return refuse(value,
-                    "must be 'valid', 'same' or 'causal'; a tuple is accepted under the rules 'any' only");
+      return refuse(value, fmt::format("must be {}; a tuple is accepted under the rules 'any' only",
+                                       padding_names(spec_.kind, context_.rules)));
     }
     if (value.items.size() != 2) return refuse(value, "must be (left, right)");
     int64_t* const sides[] = {&spec_.pad_left, &spec_.pad_right};
@@ -333,22 +293,20 @@ class LayerBinder {
     return {};
   }
 
-  Result<void> bind_object(ObjectRole role, const Value& value, std::optional<KerasObject>& out) {
-    Result<std::optional<KerasObject>> object = bind_keras_object(context_, role, name_, value);
+  Result<void> bind_object(Target target, const Value& value) {
+    const ObjectMember* member =
+        std::find_if(std::begin(kObjectMembers), std::end(kObjectMembers),
+                     [target](const ObjectMember& row) { return row.target == target; });
+    CONVSMITH_CHECK(member != std::end(kObjectMembers), "every argument has a way to bind it");
+    Result<std::optional<KerasObject>> object = bind_keras_object(context_, member->role, name_, value);
     if (!object) return tl::unexpected(object.error());
-    out = std::move(*object);
-    return {};
-  }
-
-  Result<void> bind_initializer(const Value& value, Initializer& out) {
-    Result<std::optional<KerasObject>> object =
-        bind_keras_object(context_, ObjectRole::kInitializer, name_, value);
-    if (!object) return tl::unexpected(object.error());
-    if (!object->has_value()) {
-      context_.note(fmt::format("`{}` is None, which means glorot_uniform in Keras.", name_));
-      out = {"GlorotUniform"};
+    if (member->initializer == nullptr) {
+      spec_.*member->optional = std::move(*object);
+    } else if (object->has_value()) {
+      spec_.*member->initializer = std::move(**object);
     } else {
-      out = std::move(**object);
+      context_.note(fmt::format("`{}` is None, which means glorot_uniform in Keras.", name_));
+      spec_.*member->initializer = {"GlorotUniform"};
     }
     return {};
   }
@@ -396,7 +354,7 @@ class LayerBinder {
     if (value.kind == Kind::kNone) return {};
     Result<Shape> shape = read_shape(context_, name_, value);
     if (!shape) return tl::unexpected(shape.error());
-    if (shape->empty()) return refuse(value, "must have an axis for steps and one for channels");
+    if (shape->empty()) return refuse(value, "must have at least one axis");
     spec_.input_shape = std::move(*shape);
     return {};
   }
@@ -417,6 +375,10 @@ class LayerBinder {
     int64_t channels = 0;
     if (Result<void> done = read_size(value, value, channels); !done) return done;
     if (!spec_.input_shape.empty()) return {};
+    if (spec_.kind == LayerKind::kDense) {
+      spec_.input_shape = {channels};
+      return {};
+    }
     context_.note(
         fmt::format("`input_dim`={} is read as {} channels with any number of steps.", channels, channels));
     spec_.input_shape = {std::nullopt, channels};
@@ -430,60 +392,20 @@ class LayerBinder {
     return text;
   }
 
- public:
-  static Result<Shape> read_shape(const BindContext& context, std::string_view name, const Value& value) {
-    if (!value.is_sequence()) {
-      return context.fail(
-          value, fmt::format("`{}` must be a tuple of integers and None, got {}", name, describe(value)));
-    }
-    Shape shape;
-    for (const Argument& item : value.items) {
-      if (item.value.kind == Kind::kNone) {
-        shape.push_back(std::nullopt);
-      } else if (item.value.kind == Kind::kInt && item.value.integer >= 0 && item.value.integer <= kMaxAxis) {
-        shape.push_back(item.value.integer);
-      } else {
-        return context.fail(value, fmt::format("`{}` must hold integers from 0 to {} or None, got {}", name,
-                                               kMaxAxis, describe(value)));
-      }
-    }
-    return shape;
-  }
-
- private:
   const BindContext& context_;
+  const ArgumentTable& table_;
+  std::string_view class_name_;
   std::string_view name_;  // of the argument that is being bound
   LayerSpec spec_;
 };
 
 }  // namespace
 
-Result<LayerSpec> bind_conv1d(const BindContext& context, const Value& at,
-                              const std::vector<Argument>& arguments) {
-  Result<LayerSpec> spec = LayerBinder(context).bind(at, arguments);
-  if (spec) spec->dialect = context.dialect;
-  return spec;
-}
-
 Result<LayerSpec> bind_layer(const BindContext& context, std::string_view class_name, const Value& at,
                              const std::vector<Argument>& arguments) {
-  if (Result<void> known = check_layer_class(context, at, class_name); !known)
-    return tl::unexpected(known.error());
-  return bind_conv1d(context, at, arguments);
-}
-
-Result<void> bind_batch_input_shape(const BindContext& context, std::string_view argument, const Value& value,
-                                    LayerSpec& spec) {
-  Result<Shape> shape = LayerBinder::read_shape(context, argument, value);
-  if (!shape) return tl::unexpected(shape.error());
-  if (shape->size() < 2) {
-    return context.fail(value,
-                        fmt::format("`{}` must have a batch axis and one for steps and channels each, got {}",
-                                    argument, describe(value)));
-  }
-  spec.batch_size = shape->front();
-  spec.input_shape.assign(shape->begin() + 1, shape->end());
-  return {};
+  Result<LayerKind> kind = find_layer_kind(context, at, class_name);
+  if (!kind) return tl::unexpected(kind.error());
+  return LayerBinder(context, *kind).bind(at, arguments);
 }
 
 }  // namespace convsmith

@@ -1,6 +1,6 @@
 // Gives the arguments of a layer their meaning: a list of named values becomes a LayerSpec. Shared by call
-// text and JSON. Conversions and names are checked here, where the position is known; what concerns
-// several arguments is checked by check_spec.
+// text, JSON and the readers of models. Conversions and names are checked here, where the position is known;
+// what concerns several arguments is checked by check_spec.
 #pragma once
 
 #include <string_view>
@@ -9,21 +9,14 @@
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/bind_context.hpp"
+#include "frontend/bind_shape.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith {
 
 // Binds the arguments of a layer of the convolution family or of Dense, by its class name or an alias of it.
-// kUnsupported for other layers; `at` is where a missing argument is reported.
+// kUnsupported for other layers; `at` is where an unknown class or a missing argument is reported.
 Result<LayerSpec> bind_layer(const BindContext& context, std::string_view class_name, const Value& at,
                              const std::vector<Argument>& arguments);
-
-// Binds the arguments of Conv1D; `at` is where a missing argument is reported.
-Result<LayerSpec> bind_conv1d(const BindContext& context, const Value& at,
-                              const std::vector<Argument>& arguments);
-
-// Sets input_shape and batch_size from a shape that begins with the batch axis.
-Result<void> bind_batch_input_shape(const BindContext& context, std::string_view argument, const Value& value,
-                                    LayerSpec& spec);
 
 }  // namespace convsmith

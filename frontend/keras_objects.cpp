@@ -390,8 +390,6 @@ Result<void> check_keras_object(const KerasObject& object, ObjectRole role, std:
   if ((info->generations & accepted_generations(rules)) == 0) {
     return refuse(fmt::format("{} is no {}{}", info->name, role_text(role), generation_text(rules)));
   }
-  if (info->name == "Identity")
-    return refuse("the initializer Identity is for matrices, not for a layer's weights");
   for (const auto& [name, value] : object.params) {
     const ParamInfo* param = find_param(*info, name);
     if (param == nullptr) return refuse(fmt::format("{} has no parameter `{}`", info->name, name));

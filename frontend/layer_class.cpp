@@ -5,22 +5,37 @@
 #include <algorithm>
 #include <iterator>
 
+#include "frontend/check.hpp"
+
 namespace convsmith {
 namespace {
 
+struct ClassName {
+  std::string_view name;
+  LayerKind kind;
+};
+
+// The first name of a kind is its own, others are aliases. DepthwiseConv1D has none in Keras.
+constexpr ClassName kFamily[] = {
+    {"Conv1D", LayerKind::kConv1D},
+    {"Convolution1D", LayerKind::kConv1D},
+    {"Conv1DTranspose", LayerKind::kConv1DTranspose},
+    {"Convolution1DTranspose", LayerKind::kConv1DTranspose},
+    {"DepthwiseConv1D", LayerKind::kDepthwiseConv1D},
+    {"SeparableConv1D", LayerKind::kSeparableConv1D},
+    {"SeparableConvolution1D", LayerKind::kSeparableConv1D},
+    {"Dense", LayerKind::kDense},
+};
+constexpr std::string_view kExpected =
+    "expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or Dense";
+
 constexpr std::string_view kOtherLayers[] = {
-    "Conv1DTranspose",
-    "Convolution1DTranspose",
-    "DepthwiseConv1D",
-    "SeparableConv1D",
-    "SeparableConvolution1D",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
     "DepthwiseConv2D",
     "SeparableConv2D",
-    "Dense",
     "Activation",
     "ReLU",
     "LeakyReLU",
@@ -63,13 +78,38 @@ constexpr std::string_view kOtherLayers[] = {
 
 }  // namespace
 
-Result<void> check_layer_class(const BindContext& context, const Value& at, std::string_view class_name) {
-  if (class_name == "Conv1D" || class_name == "Convolution1D") return {};
+Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name) {
+  for (const ClassName& row : kFamily) {
+    if (row.name == class_name) return row.kind;
+  }
   if (std::find(std::begin(kOtherLayers), std::end(kOtherLayers), class_name) != std::end(kOtherLayers)) {
-    return context.fail(at, fmt::format("Layer {} is not supported yet; only Conv1D is", class_name),
+    return context.fail(at, fmt::format("Layer {} is not supported; {}", class_name, kExpected),
                         ErrorCode::kUnsupported);
   }
-  return context.fail(at, fmt::format("Unknown layer {}; expected Conv1D", quote(class_name)));
+  return context.fail(at, fmt::format("Unknown layer {}; {}", quote(class_name), kExpected));
+}
+
+std::string_view class_name_of(LayerKind kind) {
+  for (const ClassName& row : kFamily) {
+    if (row.kind == kind) return row.name;
+  }
+  fail_check(__FILE__, __LINE__, "every kind of layer has a class name");
+}
+
+std::string_view default_name_of(LayerKind kind) {
+  switch (kind) {
+    case LayerKind::kConv1D:
+      return "conv1d";
+    case LayerKind::kConv1DTranspose:
+      return "conv1d_transpose";
+    case LayerKind::kDepthwiseConv1D:
+      return "depthwise_conv1d";
+    case LayerKind::kSeparableConv1D:
+      return "separable_conv1d";
+    case LayerKind::kDense:
+      return "dense";
+  }
+  fail_check(__FILE__, __LINE__, "every kind of layer has a default name");
 }
 
 }  // namespace convsmith

@@ -1,4 +1,5 @@
-// Which layer classes there are. Called by parse_call and parse_config before arguments are bound.
+// The layer classes by name: those of the family, with their aliases, and Keras's others, so that an error
+// can tell what is not supported from what no layer is called.
 #pragma once
 
 #include <string_view>
@@ -9,8 +10,14 @@
 
 namespace convsmith {
 
-// Accepts Conv1D and its alias Convolution1D. Other names give an error that tells Keras's other layers
-// (kUnsupported) from names that no layer has; `at` is where the name stands.
-Result<void> check_layer_class(const BindContext& context, const Value& at, std::string_view class_name);
+// The kind that a class name or an alias (Convolution1D) stands for. Keras's other layers are kUnsupported;
+// `at` is where the name stands.
+Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name);
+
+// "Conv1DTranspose"
+std::string_view class_name_of(LayerKind kind);
+
+// The name that Keras gives to the first layer of a kind in a model: "conv1d_transpose".
+std::string_view default_name_of(LayerKind kind);
 
 }  // namespace convsmith

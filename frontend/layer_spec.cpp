@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <optional>
 #include <string_view>
 
 #include "frontend/activations.hpp"
 #include "frontend/keras_objects.hpp"
+#include "frontend/layer_arguments.hpp"
+#include "frontend/layer_class.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/value.hpp"
 
@@ -38,7 +41,6 @@ class Hasher {
 
  private:
   void add_one(int64_t number) { add(static_cast<uint64_t>(number)); }
-  void add_one(const KerasObject& object) { add(object); }
   void add_param(int64_t number) { add(static_cast<uint64_t>(number)); }
   void add_param(double number) { add(number); }
   void add_param(const std::string& text) { add(std::string_view(text)); }
@@ -49,89 +51,120 @@ class Hasher {
   uint64_t state_ = 0xCBF29CE484222325ULL;
 };
 
-// Collects "name=value" behind the two positional arguments.
-class CallWriter {
- public:
-  explicit CallWriter(const LayerSpec& spec) {
-    const std::string_view package = spec.dialect == Dialect::kKeras2   ? "tf_keras.layers."
-                                     : spec.dialect == Dialect::kKeras3 ? "keras3.layers."
-                                                                        : "";
-    text_ = fmt::format("{}Conv1D({}, {}", package, spec.filters, spec.kernel_size);
-  }
-  void size(std::string_view name, int64_t value) {
-    if (value != 1) put(name, fmt::format("{}", value));
-  }
-  void object(std::string_view name, ObjectRole role, const std::optional<KerasObject>& value) {
-    if (value) put(name, keras_object_text(*value, role));
-  }
-  void initializer(std::string_view name, const Initializer& value, const Initializer& otherwise) {
-    if (value != otherwise) put(name, keras_object_text(value, ObjectRole::kInitializer));
-  }
-  void put(std::string_view name, std::string_view value) { text_ += fmt::format(", {}={}", name, value); }
-  std::string finish() { return std::move(text_) + ")"; }
-
- private:
-  std::string text_;
-};
-
 std::string padding_text(const LayerSpec& spec) {
   if (spec.padding == Padding::kExplicit) return fmt::format("({}, {})", spec.pad_left, spec.pad_right);
   return spec.padding == Padding::kSame ? "'same'" : "'causal'";
 }
 
-void put_shape(CallWriter& call, const LayerSpec& spec) {
-  if (spec.input_shape.empty()) {
-    if (spec.batch_size) call.put("batch_size", fmt::format("{}", *spec.batch_size));
-  } else if (spec.batch_size) {
+using Text = std::optional<std::string>;
+
+Text size_text(int64_t value, int64_t otherwise) {
+  if (value == otherwise) return std::nullopt;
+  return fmt::format("{}", value);
+}
+
+Text object_text(const LayerSpec& spec, Target target) {
+  static const LayerSpec defaults;
+  for (const ObjectMember& member : kObjectMembers) {
+    if (member.target != target) continue;
+    const KerasObject* object = object_of(spec, member);
+    const KerasObject* otherwise = object_of(defaults, member);
+    if (object == nullptr || (otherwise != nullptr && *object == *otherwise)) return std::nullopt;
+    return keras_object_text(*object, member.role);
+  }
+  return std::nullopt;
+}
+
+// input_shape and batch_size, if they are said by the argument `target`.
+Text shape_text_as(Target target, const LayerSpec& spec) {
+  const bool together = !spec.input_shape.empty() && spec.batch_size;
+  if (target == Target::kBatchInputShape && together) {
     Shape shape{spec.batch_size};
     shape.insert(shape.end(), spec.input_shape.begin(), spec.input_shape.end());
-    call.put("batch_input_shape", shape_text(shape));
-  } else {
-    call.put("input_shape", shape_text(spec.input_shape));
+    return shape_text(shape);
+  }
+  if (together) return std::nullopt;
+  if (target == Target::kInputShape && !spec.input_shape.empty()) return shape_text(spec.input_shape);
+  if (target == Target::kBatchSize && spec.batch_size) return fmt::format("{}", *spec.batch_size);
+  return std::nullopt;
+}
+
+// The value of an argument as Python text; empty if it is the default. Sizes that must be given have none.
+Text argument_text(const LayerSpec& spec, Target target) {
+  switch (target) {
+    case Target::kFilters:
+      return fmt::format("{}", spec.filters);
+    case Target::kKernelSize:
+      return fmt::format("{}", spec.kernel_size);
+    case Target::kStrides:
+      return size_text(spec.strides, 1);
+    case Target::kPadding:
+      if (spec.padding == Padding::kValid) return std::nullopt;
+      return padding_text(spec);
+    case Target::kOutputPadding:
+      if (!spec.output_padding) return std::nullopt;
+      return fmt::format("{}", *spec.output_padding);
+    case Target::kDataFormat:
+      if (spec.data_format == DataFormat::kChannelsLast) return std::nullopt;
+      return "'channels_first'";
+    case Target::kDilationRate:
+      return size_text(spec.dilation_rate, 1);
+    case Target::kGroups:
+      return size_text(spec.groups, 1);
+    case Target::kDepthMultiplier:
+      return size_text(spec.depth_multiplier, 1);
+    case Target::kActivation:
+      if (spec.activation.kind == ActivationKind::kLinear) return std::nullopt;
+      return activation_text(spec.activation, spec.dialect);
+    case Target::kUseBias:
+      if (spec.use_bias) return std::nullopt;
+      return "False";
+    case Target::kName:
+      if (spec.name.empty()) return std::nullopt;
+      return quote(spec.name);
+    case Target::kInputShape:
+    case Target::kBatchInputShape:
+    case Target::kBatchSize:
+      return shape_text_as(target, spec);
+    default:
+      return object_text(spec, target);
   }
 }
 
 }  // namespace
 
 std::string to_call_text(const LayerSpec& spec) {
-  const LayerSpec defaults;
-  CallWriter call(spec);
-  call.size("strides", spec.strides);
-  if (spec.padding != Padding::kValid) call.put("padding", padding_text(spec));
-  if (spec.data_format == DataFormat::kChannelsFirst) call.put("data_format", "'channels_first'");
-  call.size("dilation_rate", spec.dilation_rate);
-  call.size("groups", spec.groups);
-  if (spec.activation.kind != ActivationKind::kLinear) {
-    call.put("activation", activation_text(spec.activation, spec.dialect));
+  const std::string_view package = spec.dialect == Dialect::kKeras2   ? "tf_keras.layers."
+                                   : spec.dialect == Dialect::kKeras3 ? "keras3.layers."
+                                                                      : "";
+  const ArgumentTable& table = argument_table(spec.kind);
+  std::string out = fmt::format("{}{}(", package, class_name_of(spec.kind));
+  for (std::size_t i = 0; i < table.arguments.size(); ++i) {
+    const Text value = argument_text(spec, table.arguments[i].target);
+    if (!value) continue;
+    if (i > 0) out += ", ";
+    if (i >= table.required) out.append(table.arguments[i].name).append("=");
+    out += *value;
   }
-  if (!spec.use_bias) call.put("use_bias", "False");
-  call.initializer("kernel_initializer", spec.kernel_initializer, defaults.kernel_initializer);
-  call.initializer("bias_initializer", spec.bias_initializer, defaults.bias_initializer);
-  call.object("kernel_regularizer", ObjectRole::kRegularizer, spec.kernel_regularizer);
-  call.object("bias_regularizer", ObjectRole::kRegularizer, spec.bias_regularizer);
-  call.object("activity_regularizer", ObjectRole::kRegularizer, spec.activity_regularizer);
-  call.object("kernel_constraint", ObjectRole::kConstraint, spec.kernel_constraint);
-  call.object("bias_constraint", ObjectRole::kConstraint, spec.bias_constraint);
-  put_shape(call, spec);
-  if (!spec.name.empty()) call.put("name", quote(spec.name));
-  return call.finish();
+  return out + ")";
 }
 
 std::size_t hash_layer_spec(const LayerSpec& spec) {
   Hasher hash;
   for (const int64_t size : {spec.filters, spec.kernel_size, spec.strides, spec.pad_left, spec.pad_right,
-                             spec.dilation_rate, spec.groups}) {
+                             spec.dilation_rate, spec.groups, spec.depth_multiplier}) {
     hash.add(static_cast<uint64_t>(size));
   }
-  hash.add(static_cast<uint64_t>(spec.padding) << 16 | static_cast<uint64_t>(spec.data_format) << 8 |
-           static_cast<uint64_t>(spec.dialect) << 1 | uint64_t{spec.use_bias});
+  hash.add(spec.output_padding);
+  hash.add(static_cast<uint64_t>(spec.kind) << 24 | static_cast<uint64_t>(spec.padding) << 16 |
+           static_cast<uint64_t>(spec.data_format) << 8 | static_cast<uint64_t>(spec.dialect) << 1 |
+           uint64_t{spec.use_bias});
   hash.add(static_cast<uint64_t>(spec.activation.kind));
   for (const float param : spec.activation.params) hash.add(double{param});
-  hash.add(spec.kernel_initializer);
-  hash.add(spec.bias_initializer);
-  for (const auto* object : {&spec.kernel_regularizer, &spec.bias_regularizer, &spec.activity_regularizer,
-                             &spec.kernel_constraint, &spec.bias_constraint}) {
-    hash.add(*object);
+  for (const ObjectMember& member : kObjectMembers) {
+    const KerasObject* object = object_of(spec, member);
+    hash.add(uint64_t{object != nullptr});
+    if (object != nullptr) hash.add(*object);
   }
   hash.add(uint64_t{spec.input_shape.size()});
   for (const std::optional<int64_t>& axis : spec.input_shape) hash.add(axis);

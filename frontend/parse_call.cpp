@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "frontend/bind_layer.hpp"
-#include "frontend/layer_class.hpp"
 #include "frontend/parse_value.hpp"
 
 namespace convsmith {
@@ -26,10 +25,7 @@ Result<ParsedLayer> parse_call(std::string_view text, Rules rules) {
   }
   context.dialect =
       dialect_of_package(layer.text, rules == Rules::kKeras3 ? Dialect::kKeras3 : Dialect::kCall);
-  if (Result<void> known = check_layer_class(context, layer, last_component(layer.text)); !known) {
-    return tl::unexpected(known.error());
-  }
-  Result<LayerSpec> spec = bind_conv1d(context, layer, layer.items);
+  Result<LayerSpec> spec = bind_layer(context, last_component(layer.text), layer, layer.items);
   if (!spec) return tl::unexpected(spec.error());
   out.spec = std::move(*spec);
   return out;

@@ -7,8 +7,8 @@
 
 namespace convsmith {
 
-// Packages before Conv1D are ignored, but tf_keras means Keras 2 and keras3 means Keras 3. An assignment
-// before the call, model.add(...) around it and a call (x) behind it are accepted.
+// Packages before the class name are ignored, but tf_keras means Keras 2 and keras3 means Keras 3. An
+// assignment before the call, model.add(...) around it and a call (x) behind it are accepted.
 Result<ParsedLayer> parse_call(std::string_view text, Rules rules);
 
 }  // namespace convsmith

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "frontend/bind_layer.hpp"
-#include "frontend/layer_class.hpp"
 #include "frontend/parse_value.hpp"
 
 namespace convsmith {
@@ -128,7 +127,8 @@ Dialect decide_dialect(const Value& config) {
     const Value* class_name = dtype->find("class_name");
     if (class_name != nullptr && class_name->text == "DTypePolicy") return Dialect::kKeras3;
   }
-  for (const std::string_view key : {"kernel_initializer", "bias_initializer"}) {
+  for (const std::string_view key :
+       {"kernel_initializer", "depthwise_initializer", "pointwise_initializer", "bias_initializer"}) {
     const Value* initializer = config.find(key);
     const Value* params = initializer != nullptr ? initializer->find("config") : nullptr;
     if (params != nullptr && params->find("input_axes") != nullptr) return Dialect::kKeras3;
@@ -137,6 +137,19 @@ Dialect decide_dialect(const Value& config) {
     if (config.find(key) != nullptr) return Dialect::kKeras3;
   }
   return Dialect::kKeras2;
+}
+
+// The class of a bare config, by the keys that only it has. Keras 3 before 3.15 leaves output_padding out, so
+// a name that Keras gave counts as well.
+std::string_view guess_class(const Value& config) {
+  if (config.find("units") != nullptr) return "Dense";
+  const bool has_filters = config.find("filters") != nullptr;
+  for (const std::string_view key : {"depth_multiplier", "depthwise_initializer", "pointwise_initializer"}) {
+    if (config.find(key) != nullptr) return has_filters ? "SeparableConv1D" : "DepthwiseConv1D";
+  }
+  const Value* name = config.find("name");
+  const bool is_named = name != nullptr && name_of(*name).starts_with("conv1d_transpose");
+  return is_named || config.find("output_padding") != nullptr ? "Conv1DTranspose" : "Conv1D";
 }
 
 }  // namespace
@@ -148,17 +161,17 @@ Result<ParsedLayer> parse_config(std::string_view text, Rules rules) {
   BindContext context{.rules = rules, .from_json = true, .notes = &out.notes};
   const Value* class_name = layer->find("class_name");
   const Value* config = layer->find("config");
-  if (class_name == nullptr && config == nullptr) {
-    config = &*layer;  // a bare get_config()
+  const bool is_bare = class_name == nullptr && config == nullptr;  // what get_config() returns
+  if (is_bare) {
+    config = &*layer;
   } else if (class_name == nullptr || class_name->kind != Kind::kString || config == nullptr ||
              config->kind != Kind::kDict) {
     return make_error(ErrorCode::kInvalidSpec,
                       "A layer object must have the string `class_name` and the object `config`.");
-  } else if (Result<void> known = check_layer_class(context, *class_name, class_name->text); !known) {
-    return tl::unexpected(known.error());
   }
   context.dialect = decide_dialect(*config);
-  Result<LayerSpec> spec = bind_conv1d(context, *config, config->items);
+  Result<LayerSpec> spec = bind_layer(
+      context, is_bare ? guess_class(*config) : std::string_view(class_name->text), *config, config->items);
   if (!spec) return tl::unexpected(spec.error());
   out.spec = std::move(*spec);
   const Value* build = layer->find("build_config");

@@ -1,5 +1,6 @@
 // A layer's JSON: what get_config() returns, {"class_name": ..., "config": ...}, or Keras 3's layer object
-// with module, registered_name and build_config. Printed Python dictionaries are read as well.
+// with module, registered_name and build_config. A bare config says by its keys which layer it is. Printed
+// Python dictionaries are read as well.
 //
 // Which generation wrote it: Keras 3 if the dtype is a DTypePolicy, if an initializer has the key input_axes,
 // or if the config has a key that only Keras 3 writes (lora_rank, lora_alpha, quantization_config). "module",

@@ -106,6 +106,10 @@ Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const
                                                     KernelCache& kernels) {
   auto problem = problem_of(spec, options);
   if (!problem) return tl::unexpected(problem.error());
+  // The text that is the kernels' key does not tell a transposed problem from another.
+  if (problem->transposed) {
+    return make_error(ErrorCode::kUnsupported, "Conv1DTranspose is not supported by the compiler yet.");
+  }
   auto choice = choose_backend(options.backend, options.isa);
   if (!choice) return tl::unexpected(choice.error());
   const std::string key = fmt::format("{} {} {} {}", backend_name(choice->backend), isa_name(choice->isa),

@@ -34,8 +34,8 @@ inline std::string python_text(const Json& json) {
   return out;
 }
 
-inline std::string call_text(const Json& kwargs) {
-  std::string out = "Conv1D(";
+inline std::string call_text(const Json& class_name, const Json& kwargs) {
+  std::string out = class_name.get<std::string>() + "(";
   for (const auto& [key, value] : kwargs.items())
     out.append(key).append("=").append(python_text(value)).append(", ");
   return out + ")";

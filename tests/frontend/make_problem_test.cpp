@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "frontend/check_spec.hpp"
+#include "frontend/parse_layer.hpp"
+#include "frontend/weight_shapes.hpp"
 
 namespace convsmith {
 namespace {
@@ -33,8 +35,12 @@ TEST(Problem, PaddingSplits) {
                          {5, 3, 1, 2, 5, 2},
                          {5, 2, 1, 3, 5, 1},
                          {7, 1, 2, 1, 4, 0}}) {
-    const Problem same{
-        .taps = row.taps, .stride = row.stride, .dilation = row.dilation, .activation = {}, .pad_same = true};
+    const Problem same{.taps = row.taps,
+                       .stride = row.stride,
+                       .dilation = row.dilation,
+                       .activation = {},
+                       .after = {},
+                       .pad_same = true};
     EXPECT_EQ(same.output_steps(row.steps), row.outputs);
     EXPECT_EQ(same.left_padding(row.steps), row.left);
   }
@@ -58,6 +64,165 @@ RC_GTEST_PROP(ProblemProperty, LengthsFollowTheFormulas, ()) {
     const int64_t total = std::max<int64_t>((rounded - 1) * stride + span - steps, 0);
     RC_ASSERT(made(Padding::kSame).left_padding(steps) == total / 2);
   }
+}
+
+// The table of lengths and alignments, written down once more in its own words.
+RC_GTEST_PROP(ProblemProperty, TransposedLengthsFollowTheTables, ()) {
+  const auto taps = *rc::gen::inRange<int64_t>(1, 9), stride = *rc::gen::inRange<int64_t>(1, 9);
+  const auto dilation = *rc::gen::inRange<int64_t>(1, 9), steps = *rc::gen::inRange<int64_t>(0, 60);
+  const auto more = *rc::gen::inRange<int64_t>(-1, 9);
+  const bool same = *rc::gen::arbitrary<bool>();
+  LayerSpec spec{.kind = LayerKind::kConv1DTranspose,
+                 .filters = 2,
+                 .kernel_size = taps,
+                 .strides = stride,
+                 .padding = same ? Padding::kSame : Padding::kValid,
+                 .dilation_rate = dilation};
+  if (more >= 0) spec.output_padding = more;
+  const Problem problem = make_problem(spec, {1, std::nullopt, 3}, Rules::kAny).value();
+  const int64_t ke = (taps - 1) * dilation + 1;
+  int64_t length = 0, left = 0;
+  if (same && more < 0) {
+    length = steps * stride;
+    left = std::max<int64_t>(ke - stride, 0) / 2;
+  } else if (same) {
+    length = (steps - 1) * stride + ke % 2 + more;
+    left = std::max<int64_t>(2 * (ke / 2) - more, 0) / 2;
+  } else {
+    length = more < 0 ? steps * stride + std::max<int64_t>(ke - stride, 0) : (steps - 1) * stride + ke + more;
+  }
+  RC_ASSERT(problem.transposed);
+  RC_ASSERT(problem.output_steps(steps) == std::max<int64_t>(length, 0));
+  RC_ASSERT(problem.left_padding(steps) == left);
+}
+
+TEST(MakeProblem, ExplicitCroppingUnderAny) {
+  LayerSpec spec{.kind = LayerKind::kConv1DTranspose,
+                 .filters = 2,
+                 .kernel_size = 4,
+                 .strides = 2,
+                 .padding = Padding::kExplicit,
+                 .pad_left = 1,
+                 .pad_right = 1};
+  EXPECT_EQ(make_problem(spec, {1, 10, 3}, Rules::kAny)->output_steps(10), 20);
+  EXPECT_EQ(make_problem(spec, {1, 10, 3}, Rules::kAny)->left_padding(10), 1);
+  spec.output_padding = 1;  // as in PyTorch: one step more on the right
+  EXPECT_EQ(make_problem(spec, {1, 10, 3}, Rules::kAny)->output_steps(10), 21);
+  EXPECT_EQ(make_problem(spec, {1, 10, 3}, Rules::kAny)->left_padding(10), 1);
+  spec.pad_left = 30;
+  EXPECT_FALSE(make_problem(spec, {1, 10, 3}, Rules::kAny).has_value());
+}
+
+LayerSpec parse(std::string_view text) {
+  return parse_layer(text, Rules::kAny).value().spec;
+}
+
+TEST(MakeLayerProblem, Depthwise) {
+  const LayerSpec spec = parse("DepthwiseConv1D(3, depth_multiplier=2, activation='tanh')");
+  const LayerProblem layer = make_layer_problem(spec, {2, 9, 5}).value();
+  ASSERT_EQ(layer.chain.size(), 1U);
+  EXPECT_EQ(layer.chain[0].groups, 5);
+  EXPECT_EQ(layer.chain[0].filters, 10);
+  EXPECT_EQ(layer.chain[0].activation.kind, ActivationKind::kTanh);
+  EXPECT_EQ(output_shape(layer, {2, 9, 5}).value(), (Shape{2, 7, 10}));
+  EXPECT_EQ(make_problem(spec, {2, 9, 5}).value(), layer.chain[0]);
+  EXPECT_EQ(
+      make_layer_problem(parse("DepthwiseConv1D(1, depth_multiplier=2147483647)"), {1, 1, 2}).error().message,
+      "The number of input channels times `depth_multiplier` must be at most 2147483647, got 2 channels and "
+      "depth_multiplier=2147483647.");
+}
+
+TEST(MakeLayerProblem, SeparableIsTwoProblems) {
+  const LayerSpec spec = parse("SeparableConv1D(4, 3, depth_multiplier=2, activation='relu')");
+  const LayerProblem layer = make_layer_problem(spec, {2, 9, 5}).value();
+  ASSERT_EQ(layer.chain.size(), 2U);
+  EXPECT_EQ(layer.chain[0].filters, 10);
+  EXPECT_FALSE(layer.chain[0].has_bias);
+  EXPECT_EQ(layer.chain[0].activation, Activation{});
+  EXPECT_EQ(layer.chain[1].channels, 10);
+  EXPECT_EQ(layer.chain[1].filters, 4);
+  EXPECT_EQ(layer.chain[1].taps, 1);
+  EXPECT_TRUE(layer.chain[1].has_bias);
+  EXPECT_EQ(layer.chain[1].activation, make_relu());
+  EXPECT_EQ(make_problem(spec, {2, 9, 5}).error().message,
+            "SeparableConv1D is not supported where a layer is compiled to one kernel.");
+  EXPECT_EQ(make_problem(spec, {2, 9, 5}).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(MakeLayerProblem, DenseTakesAnyRank) {
+  const LayerSpec spec = parse("Dense(4, input_shape=(7,))");
+  const LayerProblem layer = make_layer_problem(spec).value();
+  EXPECT_EQ(layer.chain.front().channels, 7);
+  EXPECT_EQ(layer.chain.front().taps, 1);
+  EXPECT_EQ(output_shape(layer, {3, 7}).value(), (Shape{3, 4}));
+  EXPECT_EQ(output_shape(layer, {std::nullopt, 5, 6, 7}).value(), (Shape{std::nullopt, 5, 6, 4}));
+  EXPECT_EQ(output_shape(layer, {2, 0, 7}).value(), (Shape{2, 0, 4}));
+  EXPECT_TRUE(make_layer_problem(spec, {2, 0, 7}, Rules::kKeras3).has_value());
+  EXPECT_EQ(output_shape(layer, {3, 8}).error().message,
+            "Axis 1 of the input must be 7 channels, got (3, 8).");
+  EXPECT_EQ(output_shape(layer, {7}).error().message,
+            "The input must have at least 2 axes (batch, features), got (7,).");
+}
+
+TEST(MakeLayerProblem, RowActivations) {
+  const LayerProblem last =
+      make_layer_problem(parse("Conv1D(6, 3, activation='softmax')"), {2, 9, 5}).value();
+  ASSERT_TRUE(last.row.has_value());
+  EXPECT_EQ(last.row->kind, ActivationKind::kSoftmax);
+  EXPECT_EQ(last.chain[0].activation, Activation{});
+  EXPECT_EQ(make_problem(parse("Dense(6, activation='softmax')"), {2, 5}).error().message,
+            "`activation` 'softmax' is not supported where a layer is compiled to one kernel.");
+  const LayerSpec glu = parse("Conv1D(6, 3, activation='glu')");
+  LayerSpec first = glu;
+  first.data_format = DataFormat::kChannelsFirst;
+  EXPECT_EQ(output_shape(make_layer_problem(glu, {2, 9, 5}).value(), {2, 9, 5}).value(), (Shape{2, 7, 3}));
+  // Channels first: the last axis is that of steps.
+  EXPECT_EQ(output_shape(make_layer_problem(first, {2, 5, 10}).value(), {2, 5, 10}).value(),
+            (Shape{2, 6, 4}));
+  EXPECT_EQ(make_layer_problem(first, {2, 5, 9}).error().message,
+            "`activation` 'glu' halves the last axis of the output, which must be even, got (2, 6, 7).");
+  EXPECT_TRUE(make_layer_problem(first, {2, 5, std::nullopt}).has_value());
+}
+
+TEST(MakeLayerProblem, RanksByGeneration) {
+  for (const char* text : {"Conv1DTranspose(4, 3)", "DepthwiseConv1D(3)", "SeparableConv1D(4, 3)"}) {
+    const LayerSpec spec = parse(text);
+    const Shape shape{2, 3, 9, 5};
+    EXPECT_FALSE(make_layer_problem(spec, shape, Rules::kKeras3).has_value()) << text;
+    EXPECT_EQ(make_layer_problem(spec, shape, Rules::kKeras2).error().message,
+              "The input must have exactly 3 axes in Keras 2, got (2, 3, 9, 5).");
+    EXPECT_TRUE(make_layer_problem(spec, shape, Rules::kCommon).has_value()) << text;
+  }
+}
+
+TEST(MakeLayerProblem, TransposedLengthsStayInBounds) {
+  const LayerSpec spec = parse("Conv1DTranspose(1, 1, strides=2147483647)");
+  EXPECT_EQ(make_layer_problem(spec, {1, kMaxAxis, 1}, Rules::kAny).error().message,
+            "The output must have fewer than 1099511627776 steps, got strides=2147483647 and the input (1, "
+            "1099511627776, 1).");
+  EXPECT_TRUE(make_layer_problem(spec, {1, 100, 1}, Rules::kAny).has_value());
+}
+
+TEST(MakeLayerProblem, EmptyTransposedOutputs) {
+  const LayerSpec spec = parse("Conv1DTranspose(1, 2, padding='same', output_padding=0)");
+  EXPECT_TRUE(make_layer_problem(spec, {1, 1, 1}, Rules::kKeras3).has_value());
+  EXPECT_FALSE(make_layer_problem(spec, {1, 1, 1}, Rules::kCommon).has_value());
+  EXPECT_TRUE(make_layer_problem(spec, {1, 0, 1}, Rules::kCommon).has_value());
+}
+
+TEST(CheckSpec, ArgumentsOfOtherKindsAreRefused) {
+  LayerSpec dense{.kind = LayerKind::kDense, .filters = 4, .strides = 2};
+  EXPECT_EQ(check_spec(dense, Rules::kCommon).error().message,
+            "`strides` is no argument of Dense and must be left at its default.");
+  LayerSpec conv{.filters = 4, .kernel_size = 3, .depth_multiplier = 2};
+  EXPECT_EQ(check_spec(conv, Rules::kCommon).error().message,
+            "`depth_multiplier` is no argument of Conv1D and must be left at its default.");
+}
+
+TEST(CheckSpec, AxesMadeByHand) {
+  LayerSpec spec{.filters = 4, .kernel_size = 3, .activation = {ActivationKind::kSoftmax, {0.5F}}};
+  EXPECT_EQ(check_spec(spec, Rules::kCommon).error().message,
+            "`activation` 'softmax' has the axis 0.5, which must be an integer from -64 to 64.");
 }
 
 TEST(MakeProblem, TakesAxesByDataFormat) {
@@ -198,6 +363,24 @@ TEST(CheckWeights, NamesExpectedAndFound) {
   EXPECT_TRUE(check_weights(no_bias, kernel, std::nullopt).has_value());
   EXPECT_EQ(check_weights(no_bias, kernel, bias).error().message,
             "The layer has use_bias=False, got a bias of shape (4).");
+}
+
+TEST(CheckWeights, NamesWeightsOfALayer) {
+  const LayerSpec spec = parse("SeparableConv1D(4, 3, depth_multiplier=2)");
+  using Shapes = std::vector<std::vector<int64_t>>;
+  const Shapes good{{3, 5, 2}, {1, 10, 4}, {4}}, turned{{3, 5, 2}, {1, 4, 10}, {4}}, short_one{{3, 5, 2}};
+  EXPECT_TRUE(check_weights(spec, 5, good).has_value());
+  EXPECT_EQ(
+      check_weights(spec, 5, turned).error().message,
+      "The weight `pointwise_kernel` of SeparableConv1D must have the shape (1, 10, 4), got (1, 4, 10).");
+  EXPECT_EQ(
+      check_weights(spec, 5, short_one).error().message,
+      "SeparableConv1D with use_bias=True has 3 weights (depthwise_kernel, pointwise_kernel, bias), got 1.");
+  const Problem problem = make_problem(parse("Conv1DTranspose(4, 3)"), {2, 9, 6}).value();
+  const int64_t kernel[] = {3, 4, 6}, conv_kernel[] = {3, 6, 4}, bias[] = {4};
+  EXPECT_TRUE(check_weights(problem, kernel, bias).has_value());
+  EXPECT_EQ(check_weights(problem, conv_kernel, bias).error().message,
+            "The kernel must have the shape (3, 4, 6) = (kernel_size, filters, channels), got (3, 6, 4).");
 }
 
 TEST(OutputShape, RefusesOtherChannels) {

@@ -88,6 +88,60 @@ TEST(ParseCall, ManyWritings) {
             (Shape{7, std::nullopt}));
 }
 
+TEST(ParseCall, EveryArgumentByPosition) {
+  const Initializer ones{"Ones"}, zeros{"Zeros"};
+  const Regularizer l1{"L1", {{"l1", 0.01}}}, l2{"L2", {{"l2", 0.01}}};
+  const Constraint non_neg{"NonNeg"}, unit_norm{"UnitNorm", {{"axis", std::vector<int64_t>{0}}}};
+  const LayerSpec base{.activation = make_relu(),
+                       .use_bias = false,
+                       .kernel_initializer = ones,
+                       .bias_initializer = ones,
+                       .kernel_regularizer = l1,
+                       .bias_regularizer = l2,
+                       .activity_regularizer = l1,
+                       .kernel_constraint = non_neg,
+                       .bias_constraint = unit_norm};
+  LayerSpec transposed = base;
+  transposed.kind = LayerKind::kConv1DTranspose;
+  transposed.filters = 4;
+  transposed.kernel_size = 3;
+  transposed.strides = 2;
+  transposed.padding = Padding::kSame;
+  transposed.output_padding = 1;
+  transposed.data_format = DataFormat::kChannelsFirst;
+  EXPECT_EQ(
+      parse("Convolution1DTranspose(4, 3, 2, 'same', 1, 'channels_first', 1, 'relu', False, 'ones', 'ones', "
+            "'l1', 'l2', 'l1', 'non_neg', 'unit_norm')"),
+      transposed);
+  LayerSpec depthwise = base;
+  depthwise.kind = LayerKind::kDepthwiseConv1D;
+  depthwise.kernel_size = 3;
+  depthwise.padding = Padding::kSame;
+  depthwise.depth_multiplier = 5;
+  depthwise.data_format = DataFormat::kChannelsFirst;
+  depthwise.dilation_rate = 2;
+  EXPECT_EQ(
+      parse("DepthwiseConv1D(3, 1, 'same', 5, 'channels_first', 2, 'relu', False, 'ones', 'ones', 'l1', "
+            "'l2', 'l1', 'non_neg', 'unit_norm')"),
+      depthwise);
+  LayerSpec separable = depthwise;
+  separable.kind = LayerKind::kSeparableConv1D;
+  separable.filters = 4;
+  separable.pointwise_initializer = zeros;
+  separable.pointwise_regularizer = l2;
+  separable.pointwise_constraint = unit_norm;
+  EXPECT_EQ(parse("SeparableConvolution1D(4, 3, 1, 'same', 'channels_first', 2, 5, 'relu', False, 'ones', "
+                  "'zeros', 'ones', 'l1', 'l2', 'l2', 'l1', 'non_neg', 'unit_norm', 'unit_norm')"),
+            separable);
+  LayerSpec dense = base;
+  dense.kind = LayerKind::kDense;
+  dense.filters = 4;
+  EXPECT_EQ(parse("Dense(4, 'relu', False, 'ones', 'ones', 'l1', 'l2', 'l1', 'non_neg', 'unit_norm')"),
+            dense);
+  EXPECT_EQ(parse("Dense(4, input_dim=7)").input_shape, Shape{7});
+  EXPECT_EQ(parse("Dense(4, kernel_initializer='identity')").kernel_initializer.class_name, "Identity");
+}
+
 TEST(ParseCall, Activations) {
   using Act = ActivationKind;
   const float inf = std::numeric_limits<float>::infinity();
@@ -110,6 +164,13 @@ TEST(ParseCall, Activations) {
             (Activation{Act::kThreshold, {0.5F, -1}}));
   EXPECT_EQ(activation("'squareplus'"), (Activation{Act::kSquareplus, {4}}));
   EXPECT_EQ(activation("{'class_name': 'function', 'config': 'tanh'}"), Activation{Act::kTanh});
+  EXPECT_EQ(activation("'softmax'"), (Activation{Act::kSoftmax, {-1}}));
+  EXPECT_EQ(activation("'Softmax'"), (Activation{Act::kSoftmax, {-1}}));
+  EXPECT_EQ(activation("keras.layers.Softmax(axis=[-1])"), (Activation{Act::kSoftmax, {-1}}));
+  EXPECT_EQ(activation("tf.nn.log_softmax"), (Activation{Act::kLogSoftmax, {-1}}));
+  EXPECT_EQ(activation("lambda x: keras.activations.sparsemax(x, axis=-1)"),
+            (Activation{Act::kSparsemax, {-1}}));
+  EXPECT_EQ(activation("'glu'"), (Activation{Act::kGlu, {-1}}));
 }
 
 TEST(ParseCall, HardSigmoidFollowsTheGeneration) {
@@ -135,6 +196,12 @@ TEST(ParseCall, Notes) {
   EXPECT_EQ(notes("Conv1D(4, 3, bias_initializer=None)"),
             std::vector<std::string>{"`bias_initializer` is None, which means glorot_uniform in Keras."});
   EXPECT_EQ(notes("Conv1D(4, True)").size(), 1U);
+  EXPECT_EQ(notes("Conv1DTranspose(4, 3, groups=2)"),
+            std::vector<std::string>{"`groups` is 2, which Conv1DTranspose of Keras 2 ignores."});
+  EXPECT_EQ(notes("SeparableConv1D(4, 3, kernel_initializer='ones')"),
+            std::vector<std::string>{"`kernel_initializer` is not used by SeparableConv1D."});
+  EXPECT_EQ(notes("Dense(4.5)", Rules::kKeras2),
+            std::vector<std::string>{"`units` is 4.5, which Keras 2 truncates to 4."});
   EXPECT_EQ(notes("Conv1D(4.7, 3)", Rules::kKeras2).size(), 1U);
   EXPECT_EQ(notes("Conv1D(4, 3, kernel_regularizer='l3')", Rules::kKeras2).size(), 1U);
 }
@@ -199,8 +266,17 @@ TEST(ParseCall, Messages) {
       {"Conv1D(5, 3, activation='relU')", "Unknown activation 'relU' at column 25."},
       {"Conv1D(5, 3, activation='celu')",
        "'celu' is no activation of Keras 2; only Keras 3 knows it at column 25.", Rules::kKeras2},
-      {"Conv1D(5, 3, activation='softmax')", "Activation 'softmax' is not supported yet at column 25."},
-      {"Conv1D(5, 3, activation=PReLU())", "Activation 'PReLU' is not supported yet at column 25."},
+      {"Conv1D(5, 3, activation=Softmax(axis=1))",
+       "`activation` 'softmax' along axis 1 is not supported; a layer's activation must have axis=-1."},
+      {"Conv1D(5, 3, activation=Softmax(axis=[1, 2]))",
+       "`axis` of Softmax with several axes is not supported, got [1, 2] at column 38."},
+      {"Conv1D(5, 3, activation=Softmax(axis=0.5))",
+       "`axis` of Softmax must be an integer from -64 to 64, got 0.5 at column 38."},
+      {"Conv1D(5, 3, activation='glu')",
+       "'glu' is no activation of Keras 2; only Keras 3 knows it at column 25.", Rules::kKeras2},
+      {"Conv1D(5, 3, activation=PReLU())",
+       "Activation 'PReLU' is not supported here, because it has weights; it must be a layer of its own at "
+       "column 25."},
       {"Conv1D(5, 3, activation=tf.nn.relu(x))",
        "Activation tf.nn.relu is called without its input; write lambda x: tf.nn.relu(x, ...) at column 25."},
       {"Conv1D(5, 3, activation=lambda x: x)",
@@ -215,7 +291,7 @@ TEST(ParseCall, Messages) {
       {"Conv1D(5, 3, kernel_initializer='nonsense')",
        "`kernel_initializer`: unknown initializer 'nonsense' at column 33."},
       {"Conv1D(5, 3, kernel_initializer='identity')",
-       "`kernel_initializer`: the initializer Identity is for matrices, not for a layer's weights."},
+       "`kernel_initializer`: the initializer Identity is for matrices, and the weights of Conv1D are none."},
       {"Conv1D(5, 3, kernel_regularizer='l3')",
        "`kernel_regularizer`: unknown regularizer 'l3' at column 33."},
       {"Conv1D(5, 3, kernel_regularizer='l1_l2')",
@@ -230,9 +306,59 @@ TEST(ParseCall, Messages) {
        "`input_shape` must be a tuple of integers and None, got 10 at column 26."},
       {"Conv1D(5, 3, input_shape=(-1, 4))",
        "`input_shape` must hold integers from 0 to 1099511627776 or None, got (-1, 4) at column 26."},
-      {"Conv2D(5, 3)", "Layer Conv2D is not supported yet; only Conv1D is at column 1."},
-      {"Conv1d(5, 3)", "Unknown layer 'Conv1d'; expected Conv1D at column 1."},
+      {"Conv2D(5, 3)",
+       "Layer Conv2D is not supported; expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or "
+       "Dense at column 1."},
+      {"Conv1d(5, 3)",
+       "Unknown layer 'Conv1d'; expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or Dense "
+       "at "
+       "column 1."},
       {"Conv1D", "Expected a layer such as Conv1D(32, 3), got Conv1D at column 1."},
+  };
+  for (const Mistake& mistake : mistakes) {
+    EXPECT_EQ(message(mistake.text, mistake.rules), mistake.message) << mistake.text;
+  }
+}
+
+TEST(ParseCall, MessagesOfTheOtherKinds) {
+  const Mistake mistakes[] = {
+      {"Dense()", "The argument `units` of Dense is missing at column 1."},
+      {"Dense(4, 3)", "`activation` must be a name, a function, a layer or None, got 3 at column 10."},
+      {"Dense(0)", "`units` must be an integer from 1 to 2147483647, got 0 at column 7."},
+      {"Dense(4, strides=2)", "Dense has no argument `strides`, which is given at column 18."},
+      {"DepthwiseConv1D()", "The argument `kernel_size` of DepthwiseConv1D is missing at column 1."},
+      {"DepthwiseConv1D(3, filters=4)",
+       "DepthwiseConv1D has no argument `filters`, which is given at column 28."},
+      {"DepthwiseConv1D(3, padding='causal')",
+       "`padding` of DepthwiseConv1D must be 'valid' or 'same', got 'causal'."},
+      {"DepthwiseConv1D(3, kernel_initializer='ones')",
+       "DepthwiseConv1D of Keras 3 has no argument `kernel_initializer`, which is given at column 39.",
+       Rules::kKeras3},
+      {"DepthwiseConv1D(3, depthwise_initializer='x')",
+       "`depthwise_initializer`: unknown initializer 'x' at column 42."},
+      {"DepthwiseConv1D(3, 2, 'same', 0)",
+       "`depth_multiplier` must be an integer from 1 to 2147483647, got 0 at column 31."},
+      {"DepthwiseConv1D(3, strides=2, dilation_rate=2)",
+       "`strides` > 1 is not supported together with `dilation_rate` > 1, got strides=2 and dilation_rate=2; "
+       "the rules 'any' compute it.",
+       Rules::kKeras2},
+      {"SeparableConv1D(4, 3, padding='causal')",
+       "`padding` of SeparableConv1D of Keras 3 must be 'valid' or 'same', got 'causal'.", Rules::kKeras3},
+      {"Conv1DTranspose(4, 3, padding='full')",
+       "`padding` must be 'valid' or 'same', got 'full' at column 31."},
+      {"Conv1DTranspose(4, 3, padding='causal')",
+       "`padding` of Conv1DTranspose must be 'valid' or 'same', got 'causal'.", Rules::kAny},
+      {"Conv1DTranspose(4, 3, 2, output_padding=2)",
+       "`output_padding` must be an integer from 0 to 1, because it must be less than `strides`, got 2."},
+      {"Conv1DTranspose(4, 3, 2, 'valid', (1, 1))",
+       "`output_padding` must be one integer or a tuple of one integer, got (1, 1) at column 35."},
+      {"Conv1DTranspose(4, 4, 2, 'same', 0)",
+       "`output_padding` of Keras 2 must not be 0 with padding='same' and a kernel that reaches over an even "
+       "number of steps, got kernel_size=4 and dilation_rate=1.",
+       Rules::kKeras2},
+      {"Conv1DTranspose(5, 3, groups=2)", "`groups` must divide filters=5, got 2 at column 30."},
+      {"Conv1DTranspose(4, 3, groups=2)",
+       "Conv1DTranspose of Keras 3 has no argument `groups`, which is given at column 30.", Rules::kKeras3},
   };
   for (const Mistake& mistake : mistakes) {
     EXPECT_EQ(message(mistake.text, mistake.rules), mistake.message) << mistake.text;
@@ -241,9 +367,10 @@ TEST(ParseCall, Messages) {
 
 TEST(ParseCall, UnsupportedIsToldFromWrong) {
   auto code = [](std::string_view text) { return parse_layer(text).error().code; };
-  EXPECT_EQ(code("Conv1D(4, 3, activation='softmax')"), ErrorCode::kUnsupported);
+  EXPECT_EQ(code("Conv1D(4, 3, activation=Softmax(axis=1))"), ErrorCode::kUnsupported);
+  EXPECT_EQ(code("Conv1D(4, 3, activation=PReLU())"), ErrorCode::kUnsupported);
   EXPECT_EQ(code("Conv1D(4, 3, dtype='float64')"), ErrorCode::kUnsupported);
-  EXPECT_EQ(code("Dense(4)"), ErrorCode::kUnsupported);
+  EXPECT_EQ(code("LSTM(4)"), ErrorCode::kUnsupported);
   EXPECT_EQ(code("Conv1D(4, 3, activation='no')"), ErrorCode::kInvalidSpec);
   EXPECT_EQ(code("Conv9D(4, 3)"), ErrorCode::kInvalidSpec);
 }

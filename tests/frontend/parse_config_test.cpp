@@ -71,6 +71,31 @@ TEST(ParseConfig, IntegersListsTuplesAndDefaults) {
   }
 }
 
+TEST(ParseConfig, BareConfigsShowTheirLayer) {
+  auto kind = [](const char* text) { return parse_layer(text).value().spec.kind; };
+  EXPECT_EQ(kind(R"({"filters": 2, "kernel_size": 3})"), LayerKind::kConv1D);
+  EXPECT_EQ(kind(R"({"filters": 2, "kernel_size": 3, "output_padding": null})"), LayerKind::kConv1DTranspose);
+  EXPECT_EQ(kind(R"({"filters": 2, "kernel_size": 3, "name": "conv1d_transpose_7"})"),
+            LayerKind::kConv1DTranspose);
+  EXPECT_EQ(kind(R"({"kernel_size": 3, "depth_multiplier": 1})"), LayerKind::kDepthwiseConv1D);
+  EXPECT_EQ(kind(R"({"filters": 2, "kernel_size": 3, "depth_multiplier": 1})"), LayerKind::kSeparableConv1D);
+  EXPECT_EQ(kind(R"({"units": 2})"), LayerKind::kDense);
+}
+
+TEST(ParseConfig, GroupsOfOtherKinds) {
+  auto transposed = [](int groups, Rules rules) {
+    return parse_layer(
+        R"({"class_name": "Conv1DTranspose", "config": {"filters": 4, "kernel_size": 3, "groups": )" +
+            std::to_string(groups) + "}}",
+        rules);
+  };
+  for (const Rules rules : {Rules::kCommon, Rules::kKeras2, Rules::kKeras3}) {
+    EXPECT_EQ(transposed(1, rules).value().notes, std::vector<std::string>());
+  }
+  EXPECT_EQ(transposed(2, Rules::kCommon)->notes.size(), 1U);
+  EXPECT_EQ(transposed(2, Rules::kKeras3).error().message, "`groups` must be 1 in Conv1DTranspose, got 2.");
+}
+
 TEST(ParseConfig, UnknownKeysAreNotes) {
   const ParsedLayer layer = parse_layer(R"({"filters": 2, "kernel_size": 3, "novelty": {"a": [1]}})").value();
   EXPECT_EQ(layer.notes, std::vector<std::string>{"The key 'novelty' is not known and was ignored."});
@@ -95,9 +120,13 @@ TEST(ParseConfig, ActivationObjects) {
 }
 
 TEST(ParseConfig, Messages) {
-  EXPECT_EQ(message(R"({"class_name": "Dense", "config": {}})"),
-            "Layer Dense is not supported yet; only Conv1D is.");
-  EXPECT_EQ(message(R"({"class_name": "Mine", "config": {}})"), "Unknown layer 'Mine'; expected Conv1D.");
+  EXPECT_EQ(
+      message(R"({"class_name": "LSTM", "config": {}})"),
+      "Layer LSTM is not supported; expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or "
+      "Dense.");
+  EXPECT_EQ(
+      message(R"({"class_name": "Mine", "config": {}})"),
+      "Unknown layer 'Mine'; expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or Dense.");
   EXPECT_EQ(message(R"({"class_name": "Conv1D"})"),
             "A layer object must have the string `class_name` and the object `config`.");
   EXPECT_EQ(message("{}"), "The argument `filters` of Conv1D is missing.");

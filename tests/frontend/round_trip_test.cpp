@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "frontend/activations.hpp"
+#include "frontend/layer_class.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
 #include "frontend/parse_value.hpp"
@@ -20,7 +21,8 @@ T pick(std::initializer_list<T> choices) {
 
 Activation arbitrary_activation() {
   const auto kind =
-      static_cast<ActivationKind>(*rc::gen::inRange(0, static_cast<int>(ActivationKind::kThreshold) + 1));
+      static_cast<ActivationKind>(*rc::gen::inRange(0, static_cast<int>(ActivationKind::kGlu) + 1));
+  if (!is_elementwise(kind)) return {kind, {-1}};
   Activation activation{kind};
   for (float& param : activation.params)
     param = *rc::gen::map(rc::gen::inRange(-1000, 1000), [](int n) { return static_cast<float>(n) / 7.0F; });
@@ -29,19 +31,35 @@ Activation arbitrary_activation() {
   return canonical_activation(activation);
 }
 
-LayerSpec arbitrary_spec() {
+// The sizes of a layer: what its kind does not have keeps its default.
+LayerSpec arbitrary_sizes() {
   LayerSpec spec;
-  spec.groups = *rc::gen::inRange<int64_t>(1, 4);
-  spec.filters = spec.groups * *rc::gen::inRange<int64_t>(1, 100);
+  spec.kind = pick({LayerKind::kConv1D, LayerKind::kConv1DTranspose, LayerKind::kDepthwiseConv1D,
+                    LayerKind::kSeparableConv1D, LayerKind::kDense});
+  const bool depthwise = spec.kind == LayerKind::kDepthwiseConv1D;
+  if (spec.kind == LayerKind::kConv1D) spec.groups = *rc::gen::inRange<int64_t>(1, 4);
+  if (!depthwise) spec.filters = spec.groups * *rc::gen::inRange<int64_t>(1, 100);
+  if (spec.kind == LayerKind::kDense) return spec;
   spec.kernel_size = *rc::gen::inRange<int64_t>(1, 70);
   spec.strides = *rc::gen::inRange<int64_t>(1, 5);
   spec.dilation_rate = *rc::gen::inRange<int64_t>(1, 5);
   spec.padding = pick({Padding::kValid, Padding::kSame, Padding::kCausal, Padding::kExplicit});
+  if (spec.kind == LayerKind::kConv1DTranspose) {
+    if (spec.padding == Padding::kCausal) spec.padding = Padding::kSame;
+    if (*rc::gen::arbitrary<bool>()) spec.output_padding = *rc::gen::inRange<int64_t>(0, 6);
+  }
   if (spec.padding == Padding::kExplicit) {
     spec.pad_left = *rc::gen::inRange<int64_t>(0, 9);
     spec.pad_right = *rc::gen::inRange<int64_t>(0, 9);
   }
+  if (depthwise || spec.kind == LayerKind::kSeparableConv1D)
+    spec.depth_multiplier = *rc::gen::inRange<int64_t>(1, 5);
   spec.data_format = pick({DataFormat::kChannelsLast, DataFormat::kChannelsFirst});
+  return spec;
+}
+
+LayerSpec arbitrary_spec() {
+  LayerSpec spec = arbitrary_sizes();
   spec.activation = arbitrary_activation();
   spec.use_bias = *rc::gen::arbitrary<bool>();
   const double number = *rc::gen::inRange(0, 1000) / 999.0;
@@ -62,6 +80,11 @@ LayerSpec arbitrary_spec() {
   const std::vector<int64_t> axes{0, 1};
   spec.kernel_constraint = pick<Maybe>(
       {std::nullopt, Constraint{"NonNeg"}, Constraint{"MaxNorm", {{"max_value", number}, {"axis", axes}}}});
+  if (spec.kind == LayerKind::kSeparableConv1D) {
+    spec.pointwise_initializer = pick<Initializer>({{"GlorotUniform"}, {"HeNormal", {{"seed", int64_t{7}}}}});
+    spec.pointwise_regularizer = regularizer();
+    spec.pointwise_constraint = pick<Maybe>({std::nullopt, Constraint{"NonNeg"}});
+  }
   if (*rc::gen::arbitrary<bool>()) spec.input_shape = {std::nullopt, spec.groups * 2};
   if (*rc::gen::arbitrary<bool>()) spec.batch_size = *rc::gen::inRange<int64_t>(0, 9);
   spec.name = *rc::gen::arbitrary<std::string>();
@@ -95,17 +118,71 @@ TEST(RoundTripText, IsCanonical) {
   EXPECT_EQ(to_call_text(spec), "keras3.layers.Conv1D(1, 1, activation='hard_sigmoid', name='it\\'s')");
 }
 
+TEST(RoundTripText, IsCanonicalForEveryKind) {
+  LayerSpec spec{.kind = LayerKind::kConv1DTranspose,
+                 .filters = 4,
+                 .kernel_size = 3,
+                 .strides = 2,
+                 .padding = Padding::kSame,
+                 .output_padding = 1,
+                 .activation = {ActivationKind::kSoftmax, {-1}}};
+  EXPECT_EQ(to_call_text(spec),
+            "Conv1DTranspose(4, 3, strides=2, padding='same', output_padding=1, activation='softmax')");
+  spec = {.kind = LayerKind::kDepthwiseConv1D,
+          .kernel_size = 3,
+          .depth_multiplier = 2,
+          .kernel_initializer = {"Ones"}};
+  EXPECT_EQ(to_call_text(spec), "DepthwiseConv1D(3, depth_multiplier=2, depthwise_initializer='Ones')");
+  spec.kind = LayerKind::kSeparableConv1D;
+  spec.filters = 4;
+  spec.pointwise_initializer = {"Zeros"};
+  EXPECT_EQ(to_call_text(spec),
+            "SeparableConv1D(4, 3, depth_multiplier=2, depthwise_initializer='Ones', "
+            "pointwise_initializer='Zeros')");
+  spec = {.kind = LayerKind::kDense, .filters = 4, .input_shape = {7}, .dialect = Dialect::kKeras3};
+  EXPECT_EQ(to_call_text(spec), "keras3.layers.Dense(4, input_shape=(7,))");
+}
+
+TEST(RoundTripText, NamesOfKinds) {
+  for (const LayerKind kind : {LayerKind::kConv1D, LayerKind::kConv1DTranspose, LayerKind::kDepthwiseConv1D,
+                               LayerKind::kSeparableConv1D, LayerKind::kDense}) {
+    const std::string text = R"({"class_name": ")" + std::string(class_name_of(kind)) +
+                             R"(", "config": {"filters": 1, "units": 1, "kernel_size": 1}})";
+    EXPECT_EQ(parse_layer(text).value().spec.kind, kind);
+  }
+  EXPECT_EQ(default_name_of(LayerKind::kConv1DTranspose), "conv1d_transpose");
+  EXPECT_EQ(default_name_of(LayerKind::kDense), "dense");
+}
+
 TEST(RoundTripText, HashTellsSpecsApart) {
   const LayerSpec spec{.filters = 32, .kernel_size = 3};
   LayerSpec other = spec;
   EXPECT_EQ(std::hash<LayerSpec>()(spec), std::hash<LayerSpec>()(other));
   std::swap(other.filters, other.kernel_size);
   EXPECT_NE(std::hash<LayerSpec>()(spec), std::hash<LayerSpec>()(other));
+  const auto differs = [&spec](auto change) {
+    LayerSpec changed = spec;
+    change(changed);
+    return std::hash<LayerSpec>()(spec) != std::hash<LayerSpec>()(changed);
+  };
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.kind = LayerKind::kConv1DTranspose; }));
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.output_padding = 0; }));
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.depth_multiplier = 2; }));
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.pointwise_initializer = {"Ones"}; }));
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.pointwise_regularizer = Regularizer{"L2"}; }));
+  EXPECT_TRUE(differs([](LayerSpec& s) { s.pointwise_constraint = Constraint{"NonNeg"}; }));
 }
 
 // Joins pieces of layer definitions at random: mostly wrong, often almost right.
 RC_GTEST_PROP(Fuzz, ParsingEndsInASentence, ()) {
   static const std::vector<std::string> kPieces{"Conv1D(",
+                                                "Conv1DTranspose(",
+                                                "SeparableConv1D(",
+                                                "Dense(",
+                                                "output_padding",
+                                                "\"units\"",
+                                                "\"depth_multiplier\"",
+                                                "'softmax'",
                                                 "4, 3",
                                                 "(",
                                                 ")",
@@ -149,7 +226,8 @@ RC_GTEST_PROP(Fuzz, ParsingEndsInASentence, ()) {
                                                 "dtype",
                                                 "kernel_size",
                                                 "groups"};
-  std::string text = *rc::gen::element<std::string>("", "Conv1D(4, 3, ", "{\"filters\": 1, ");
+  std::string text =
+      *rc::gen::element<std::string>("", "Conv1D(4, 3, ", "DepthwiseConv1D(3, ", "{\"filters\": 1, ");
   for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kPieces)))
     text += piece;
   for (const Rules rules : {Rules::kCommon, Rules::kKeras2, Rules::kKeras3, Rules::kAny}) {
