@@ -140,10 +140,16 @@ Result<LayerWeights> find_weights(const Subject& subject, const Problem& problem
                                   const RunArguments& arguments) {
   if (!arguments.weights.empty()) return read_weights(arguments.weights, problem);
   // A nest says nothing of initializers: it gets Keras's defaults.
-  const LayerSpec spec = subject.spec.value_or(LayerSpec{.use_bias = problem.has_bias});
-  Result<Weights> drawn = initialize_weights(spec, problem, arguments.common.seed);
+  const LayerSpec spec = subject.spec.value_or(LayerSpec{.filters = problem.filters,
+                                                         .kernel_size = problem.taps,
+                                                         .groups = problem.groups,
+                                                         .use_bias = problem.has_bias});
+  Result<std::vector<Tensor>> drawn = initialize_weights(spec, problem.channels, arguments.common.seed);
   if (!drawn) return tl::unexpected(drawn.error());
-  return LayerWeights{std::move(drawn->kernel), std::move(drawn->bias)};
+  if (!problem.has_bias) drawn->resize(1);
+  LayerWeights weights{std::move(drawn->front().data), {}};
+  if (problem.has_bias) weights.bias = std::move(drawn->back().data);
+  return weights;
 }
 
 Result<std::shared_ptr<const CompiledKernel>> compile_subject(const Subject& subject, const Problem& problem,

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
+
+#include "frontend/check.hpp"
 
 namespace convsmith {
 namespace {
@@ -397,6 +400,60 @@ Result<void> check_keras_object(const KerasObject& object, ObjectRole role, std:
     if (!legal) return refuse(fmt::format("{} of {} cannot be {}", name, info->name, param_text(value)));
   }
   return {};
+}
+
+Result<KerasObject> complete_keras_object(const KerasObject& object, ObjectRole role,
+                                          std::string_view argument) {
+  const ClassInfo* info = find_class(role, object.class_name);
+  // Identity is the one class that is legal for some weights only; who uses it knows their shape.
+  const bool is_identity = info != nullptr && info->name == "Identity";
+  Result<void> legal = check_keras_object(is_identity ? KerasObject{"Orthogonal", object.params} : object,
+                                          role, argument, Rules::kAny);
+  if (!legal) return tl::unexpected(legal.error());
+  KerasObject out{object.class_name};
+  for (const ParamInfo& param : info->params) {
+    if (param.name.empty()) break;
+    const auto given = std::find_if(object.params.begin(), object.params.end(),
+                                    [&](const auto& entry) { return entry.first == param.name; });
+    if (given != object.params.end()) {
+      out.params.push_back(*given);
+    } else if (param.type != Type::kSeed) {
+      out.params.emplace_back(param.name, default_param(param));
+    }
+  }
+  return out;
+}
+
+namespace {
+
+const KerasObject::Param& find_given(const KerasObject& object, std::string_view name) {
+  for (const auto& [key, value] : object.params) {
+    if (key == name) return value;
+  }
+  fail_check(__FILE__, __LINE__, "a completed object has all of its parameters");
+}
+
+}  // namespace
+
+double number_param(const KerasObject& object, std::string_view name) {
+  const KerasObject::Param& param = find_given(object, name);
+  const int64_t* integer = std::get_if<int64_t>(&param);
+  return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(param);
+}
+
+std::string_view text_param(const KerasObject& object, std::string_view name) {
+  return std::get<std::string>(find_given(object, name));
+}
+
+const std::vector<int64_t>& axes_param(const KerasObject& object, std::string_view name) {
+  return std::get<std::vector<int64_t>>(find_given(object, name));
+}
+
+const int64_t* find_integer_param(const KerasObject& object, std::string_view name) {
+  for (const auto& [key, value] : object.params) {
+    if (key == name) return std::get_if<int64_t>(&value);
+  }
+  return nullptr;
 }
 
 std::string keras_object_text(const KerasObject& object, ObjectRole role) {

@@ -1,53 +1,63 @@
 #include "runtime/initialize_weights.hpp"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <string>
 
-#include <cmath>
-#include <random>
+#include "runtime/draw_weight.hpp"
 
 namespace convsmith {
 
-namespace {
-
-// Uniform in [-limit, limit): the standard's distributions differ between libraries, its generators do not.
-void draw_uniform(std::mt19937_64& generator, double limit, std::vector<float>& out) {
-  for (float& x : out) {
-    const double unit = static_cast<double>(generator() >> 11) * 0x1p-53;
-    x = static_cast<float>((2.0 * unit - 1.0) * limit);
+std::vector<WeightInfo> list_weights(const LayerSpec& spec, int64_t channels) {
+  const int64_t taps = spec.kernel_size;
+  const bool is_depthwise =
+      spec.kind == LayerKind::kDepthwiseConv1D || spec.kind == LayerKind::kSeparableConv1D;
+  WeightInfo kernel{is_depthwise ? "depthwise" : "kernel",
+                    {},
+                    &spec.kernel_initializer,
+                    &spec.kernel_regularizer,
+                    &spec.kernel_constraint};
+  int64_t outputs = spec.filters;
+  switch (spec.kind) {
+    case LayerKind::kConv1D:  // Keras 2 computes `groups or 1`
+      kernel.shape = {taps, channels / std::max<int64_t>(spec.groups, 1), spec.filters};
+      break;
+    case LayerKind::kConv1DTranspose:
+      kernel.shape = {taps, spec.filters, channels};
+      break;
+    case LayerKind::kDepthwiseConv1D:
+      outputs = channels * spec.depth_multiplier;
+      [[fallthrough]];
+    case LayerKind::kSeparableConv1D:
+      kernel.shape = {taps, channels, spec.depth_multiplier};
+      break;
+    case LayerKind::kDense:
+      kernel.shape = {channels, spec.filters};
+      break;
   }
-}
-
-Result<void> draw(const Initializer& initializer, std::string_view argument, double limit,
-                  std::mt19937_64& generator, std::vector<float>& out) {
-  if (initializer.class_name == "Zeros") return {};
-  if (initializer.class_name == "GlorotUniform") {
-    draw_uniform(generator, limit, out);
-    return {};
+  std::vector<WeightInfo> weights{std::move(kernel)};
+  if (spec.kind == LayerKind::kSeparableConv1D) {
+    weights.push_back({"pointwise",
+                       {1, channels * spec.depth_multiplier, spec.filters},
+                       &spec.pointwise_initializer,
+                       &spec.pointwise_regularizer,
+                       &spec.pointwise_constraint});
   }
-  return make_error(
-      ErrorCode::kUnsupported,
-      fmt::format(
-          "{} is '{}'; drawing weights is supported for GlorotUniform and Zeros, others need weights.",
-          argument, initializer.class_name));
-}
-
-}  // namespace
-
-// Fans are Keras's: of the kernel's shape (taps, channels/groups, filters), or of the bias's (filters).
-Result<Weights> initialize_weights(const LayerSpec& spec, const Problem& p, uint64_t seed) {
-  std::mt19937_64 generator(seed);
-  Weights weights;
-  weights.kernel.resize(static_cast<size_t>(p.taps * p.group_channels() * p.filters));
-  const auto fans = static_cast<double>(p.taps) * static_cast<double>(p.group_channels() + p.filters);
-  auto ok =
-      draw(spec.kernel_initializer, "kernel_initializer", std::sqrt(6.0 / fans), generator, weights.kernel);
-  if (ok && p.has_bias) {
-    weights.bias.resize(static_cast<size_t>(p.filters));
-    ok = draw(spec.bias_initializer, "bias_initializer", std::sqrt(3.0 / static_cast<double>(p.filters)),
-              generator, weights.bias);
+  if (spec.use_bias) {
+    weights.push_back(
+        {"bias", {outputs}, &spec.bias_initializer, &spec.bias_regularizer, &spec.bias_constraint});
   }
-  if (!ok) return tl::unexpected(ok.error());
   return weights;
+}
+
+Result<std::vector<Tensor>> initialize_weights(const LayerSpec& spec, int64_t channels, uint64_t seed) {
+  std::vector<Tensor> out;
+  for (const WeightInfo& weight : list_weights(spec, channels)) {
+    const std::string argument = std::string(weight.name) + "_initializer";
+    Result<Tensor> drawn = draw_weight(*weight.initializer, argument, weight.shape, seed, out.size());
+    if (!drawn) return tl::unexpected(drawn.error());
+    out.push_back(std::move(*drawn));
+  }
+  return out;
 }
 
 }  // namespace convsmith

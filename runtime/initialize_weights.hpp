@@ -1,21 +1,31 @@
-// Draws weights from a layer's initializers.
+// Draws all weights of a layer from its initializers.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
-#include "frontend/problem.hpp"
+#include "convsmith/tensor.hpp"
 
 namespace convsmith {
 
-struct Weights {
-  std::vector<float> kernel;  // (taps, channels/groups, filters)
-  std::vector<float> bias;    // (filters), empty without bias
+// A weight as Keras knows it: its shape, and what the spec says of it. Pointers point into the spec.
+struct WeightInfo {
+  std::string_view name;  // "kernel", "bias", "depthwise", "pointwise": the argument is name + "_initializer"
+  std::vector<int64_t> shape;
+  const Initializer* initializer = nullptr;
+  const std::optional<Regularizer>* regularizer = nullptr;
+  const std::optional<Constraint>* constraint = nullptr;
 };
 
-// GlorotUniform and Zeros; others are kUnsupported. The same seed gives the same weights on every machine.
-Result<Weights> initialize_weights(const LayerSpec& spec, const Problem& problem, uint64_t seed);
+// The weights of a layer for that many input channels, in Keras's order: kernel, bias; or depthwise kernel,
+// pointwise kernel, bias. The spec has passed check_spec.
+std::vector<WeightInfo> list_weights(const LayerSpec& spec, int64_t channels);
+
+// One tensor for each of list_weights. The same seed gives the same bits on every machine; an initializer's
+// own seed wins. kUnsupported for STFT.
+Result<std::vector<Tensor>> initialize_weights(const LayerSpec& spec, int64_t channels, uint64_t seed);
 
 }  // namespace convsmith
