@@ -65,7 +65,7 @@ enum class OpKind : uint8_t {
 };
 
 struct Op {
-  std::string name;  // the layers it computes: "conv1d + batch_normalization + elu"
+  std::string name = {};  // the layers it computes: "conv1d + batch_normalization + elu"
   OpKind kind = OpKind::kNest;
   Problem problem = {};  // kNest
   int in = -1;           // tensors

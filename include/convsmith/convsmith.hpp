@@ -95,8 +95,8 @@ class CompiledLayer {
 
   // input (batch, steps, channels) -> output (batch, output_steps(steps), filters); for channels_first
   // (batch, channels, steps) -> (batch, filters, output_steps(steps)). For Dense, every axis before the last
-  // one may count as batch. Dense arrays, no alignment needed; output must not overlap input. On one thread: no
-  // allocation (with memory of the caller's, or after the thread's first call of that size), no lock, no
+  // one may count as batch. Dense arrays, no alignment needed; output must not overlap input. On one thread:
+  // no allocation (with memory of the caller's, or after the thread's first call of that size), no lock, no
   // system call.
   RunStatus run(const PackedWeights& weights, const float* input, float* output, int64_t batch, int64_t steps,
                 const RunOptions& options = {}) const noexcept;
