@@ -2,7 +2,8 @@
 //
 //   layers::Dense dense(64, {.activation = "relu", .kernel_regularizer = regularizers::L2(0.01)});
 //   Result<Tensor> y = dense(x);                      // draws weights for x's features at the first call
-//   for (double loss : *dense.losses()) total += loss;
+//   Result<std::vector<double>> losses = dense.losses();
+//   for (double loss : *losses) total += loss;        // not `for (... : *dense.losses())`, which dangles
 //
 // Arguments are named as in Keras. A constructor cannot fail: what is wrong with its arguments is what the
 // first call of anything else returns. Shapes have a batch axis, except `input_shape` arguments. Calls
