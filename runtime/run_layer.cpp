@@ -7,16 +7,6 @@
 namespace convsmith {
 namespace {
 
-// Turn this: Dense(units) on (batch.., features)   Into this: Conv1D(units, 1) on (1, batch.., features)
-LayerSpec as_compiled(const LayerSpec& spec, int64_t features) {
-  if (spec.kind != LayerKind::kDense) return spec;
-  return {.filters = spec.filters,
-          .kernel_size = 1,
-          .activation = spec.activation,
-          .use_bias = spec.use_bias,
-          .input_shape = {std::nullopt, features}};
-}
-
 int64_t product(std::span<const int64_t> sizes) {
   int64_t out = 1;
   for (const int64_t size : sizes) out *= size;
@@ -30,9 +20,7 @@ Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>
   const std::span<const int64_t> shape(input.shape);
   const bool is_dense = spec.kind == LayerKind::kDense;
   if (!compiled_) {
-    CompileOptions options;
-    if (!is_dense) options.input_shape.assign(shape.begin(), shape.end());
-    Result<CompiledLayer> made = compile(as_compiled(spec, shape.back()), options);
+    Result<CompiledLayer> made = compile(spec, {.input_shape = Shape(shape.begin(), shape.end())});
     if (!made) return tl::unexpected(made.error());
     compiled_ = std::move(*made);
   }
@@ -43,6 +31,7 @@ Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>
     if (!made) return tl::unexpected(made.error());
     packed_ = std::move(*made);
   }
+  // Of Dense, all axes but the last one count as steps.
   const bool channels_last = is_dense || spec.data_format == DataFormat::kChannelsLast;
   const int64_t batch = is_dense ? 1 : product(shape.first(shape.size() - 2));
   const int64_t steps = is_dense        ? product(shape.first(shape.size() - 1))
