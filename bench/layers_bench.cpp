@@ -19,7 +19,7 @@
 #include "cli/compare.hpp"
 #include "cli/measure.hpp"
 #include "frontend/make_problem.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::bench {
 namespace {

@@ -15,6 +15,7 @@
 #include "codegen/target.hpp"
 #include "codegen/vir_text.hpp"
 #include "ir/nest_text.hpp"
+#include "ir/problem_text.hpp"
 
 namespace convsmith::cli {
 
@@ -160,7 +161,7 @@ int compare_nest(const Options& options, const ir::LoopNest& nest) {
   };
   return compare_checked(
       options, make_checked_nest(nest, available_back_ends(options.common.backend, options.common.isa)),
-      call_of(options, 1, kUsualSteps), timer, ir::layer_text(nest.problem));
+      call_of(options, 1, kUsualSteps), timer, ir::problem_text(nest.problem));
 }
 
 // A row of a vector program: how many operations it does is not known.

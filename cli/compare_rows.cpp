@@ -10,7 +10,7 @@
 
 #include "cli/compare.hpp"
 #include "codegen/target.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 
@@ -59,7 +59,7 @@ class Bench {
 
   RunStatus run(const Variant& variant, const PackedData& weights, const CompareCall& call) {
     return run_kernel(*variant.kernel, weights.data, data_.input.data(), output_.data(), call.batch,
-                      call.steps, {.scratch = nullptr, .parallel = parallel()});
+                      call.steps, {.workspace = nullptr, .parallel = parallel()});
   }
 
   std::vector<float> output_of(const Variant& variant, const PackedData& weights, const CompareCall& call) {

@@ -15,9 +15,10 @@
 #include "cli/common_options.hpp"
 #include "frontend/make_problem.hpp"
 #include "ir/nest_text.hpp"
+#include "ir/problem_text.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/initialize_weights.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -42,7 +43,7 @@ struct Subject {
     if (nest) return nest->problem.layout;
     return spec->data_format == DataFormat::kChannelsLast ? Layout::kChannelsLast : Layout::kChannelsFirst;
   }
-  std::string text() const { return nest ? ir::layer_text(nest->problem) : to_call_text(*spec); }
+  std::string text() const { return nest ? ir::problem_text(nest->problem) : to_call_text(*spec); }
 };
 
 // What is known when everything has run.

@@ -119,7 +119,7 @@ CallOutput CallRunner::run(const ParallelFor& parallel) {
   PlacedArray scratch(bytes / sizeof(float), next_place(kScratchUnit));
   std::fill_n(scratch.data(), scratch.size(), std::numeric_limits<float>::quiet_NaN());
   const RunStatus status = run_kernel(kernel_, weights.data(), input.data(), out.data(), call_.batch,
-                                      call_.steps, {.scratch = scratch.data(), .parallel = parallel});
+                                      call_.steps, {.workspace = scratch.data(), .parallel = parallel});
   const bool too_short = output_steps_ == 0 && call_.steps > 0;
   if (status != RunStatus::kOk && !(status == RunStatus::kEmptyOutput && too_short)) {
     output.error = fmt::format("run returned '{}'", describe(status));

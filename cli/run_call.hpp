@@ -7,7 +7,7 @@
 #include "cli/placed_array.hpp"
 #include "cli/random_layer.hpp"
 #include "convsmith/convsmith.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 

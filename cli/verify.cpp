@@ -17,6 +17,7 @@
 #include "cli/files.hpp"
 #include "cli/vir_file.hpp"
 #include "ir/nest_text.hpp"
+#include "ir/problem_text.hpp"
 
 namespace convsmith::cli {
 
@@ -159,7 +160,8 @@ int verify_nest(const Options& options, const ir::LoopNest& nest) {
   }
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
   auto layer = make_checked_nest(nest, back_ends);
-  const auto parsed = parse_layer(ir::layer_text(nest.problem), Rules::kAny);
+  const std::string text = ir::problem_text(nest.problem);
+  const auto parsed = parse_layer(std::string_view(text).substr(0, text.find(" with Pass(")), Rules::kAny);
   if (!parsed) return report(parsed.error());
   if (layer) layer->spec = parsed->spec;
   return verify_layer(options, parsed->spec, layer,

@@ -38,9 +38,15 @@ class Steps {
 // Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
 constexpr int64_t kEnoughAccumulators = 10;
 
+// Registers that an epilogue takes beside the bias: the operand, and what combining it or dividing a mean
+// needs.
+int64_t epilogue_registers(const Problem& p) {
+  return (p.combine == Combine::kNone ? 0 : 3) + (p.reduce == Reduce::kMultiplyAdd ? 0 : 3);
+}
+
 // Rows of accumulators that leave four registers for shared vectors and for the epilogue.
-int64_t rows_that_fit(const Target& target, int64_t vectors) {
-  return (target.vector_registers - 4) / vectors;
+int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
+  return std::max<int64_t>(1, (target.vector_registers - 4 - epilogue_registers(p)) / vectors);
 }
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
@@ -51,7 +57,7 @@ TileShape filter_tile(const Problem& p, const Target& target) {
   double best_cost = 1e30;
   for (const int64_t vectors : {2, 3, 1, 4}) {
     const int64_t rows =
-        std::min(rows_that_fit(target, vectors), (target.vector_registers - 1 - vectors) / vectors);
+        std::min(rows_that_fit(target, vectors, p), (target.vector_registers - 1 - vectors) / vectors);
     double cost = 0;
     for (int64_t left = total; left > 0; left -= vectors) {
       const int64_t width = std::min(left, vectors);
@@ -66,7 +72,7 @@ TileShape filter_tile(const Problem& p, const Target& target) {
     }
   }
   // Displacements of a tile's rows are 32 bits.
-  while (best.rows > 1 && best.rows * p.stride * p.channels * 4 > (int64_t{1} << 29)) best.rows /= 2;
+  while (best.rows > 1 && best.rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) best.rows /= 2;
   return best;
 }
 
@@ -76,7 +82,8 @@ TileShape step_tile(const Problem& p, const Target& target) {
   const int64_t blocks = ceil_div(p.group_filters(), most);
   const int64_t filters = ceil_div(p.group_filters(), blocks);
   // Vectors of x, accumulators, one weight; a mask may need a vector as well.
-  const int64_t vectors = std::clamp<int64_t>((target.vector_registers - 2) / (filters + 1), 1, 8);
+  const int64_t registers = target.vector_registers - 2 - epilogue_registers(p);
+  const int64_t vectors = std::clamp<int64_t>(registers / (filters + 1), 1, 8);
   return {filters, vectors};
 }
 
@@ -97,7 +104,7 @@ int64_t shuffles(int64_t lanes, int64_t rows, int64_t columns) {
 }
 
 bool direct_steps(const Problem& p) {
-  return p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.channels == 1);
+  return p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
 }
 
 // Shuffles, loads and stores that turn `rows` by `columns` floats, both rounded up to blocks.
@@ -149,7 +156,7 @@ void add_unroll(Steps& steps, const char* loop, const char* inner, int64_t facto
 // where there is only one pass. Far-apart taps read that many separate runs of rows.
 int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes) {
   if (passes == 1) return 0;
-  const int64_t rows = target.l2_bytes / 3 / (4 * p.stride * p.channels);
+  const int64_t rows = target.l2_bytes / 3 / (4 * p.stride * p.in_pitch());
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
   return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
@@ -158,7 +165,7 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
 Schedule lanes_over_filters(const Problem& p, const Target& target) {
   const TileShape tile = filter_tile(p, target);
   const int64_t block = tile.vectors * target.lanes;
-  const bool fuse = p.groups == 1 && (p.dilation == 1 || p.taps == 1);
+  const bool fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   const int64_t passes = ceil_div(p.group_filters(), block);
   const int64_t chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
   const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
@@ -201,7 +208,8 @@ Schedule lanes_over_filters(const Problem& p, const Target& target) {
 Schedule lanes_over_channels(const Problem& p, const Target& target) {
   const int64_t vectors = std::min<int64_t>(2, ceil_div(p.groups, target.lanes));
   int64_t rows = target.vector_registers == 32 ? (vectors == 2 ? 12 : 16) : (vectors == 2 ? 5 : 10);
-  while (rows > 1 && rows * p.stride * p.channels * 4 > (int64_t{1} << 29)) rows /= 2;
+  rows = std::min(rows, rows_that_fit(target, vectors, p));
+  while (rows > 1 && rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) rows /= 2;
   Steps steps;
   steps.add(StepKind::kCut, {"o"});
   steps.split("g", vectors * target.lanes);
@@ -256,8 +264,9 @@ Schedule lanes_over_steps(const Problem& p, const Target& target) {
 
 Schedule choose_schedule(const Problem& p, const Target& target) {
   if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(p, target);
-  const bool depthwise = p.groups > 1 && p.group_channels() == 1 && p.group_filters() == 1;
-  if (depthwise) return lanes_over_channels(p, target);
+  const bool one_dense_channel = p.channels == 1 && p.filters == 1 && direct_steps(p) && p.out_pitch() == 1;
+  if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
+    return lanes_over_channels(p, target);
   return prefers_lanes_over_steps(p, target) ? lanes_over_steps(p, target) : lanes_over_filters(p, target);
 }
 

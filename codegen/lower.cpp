@@ -63,9 +63,13 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
-  activates_sums_ = is_cheap(p_.activation);
-  in_row_ = channels_last ? 4 * p_.channels : 4;
-  out_row_ = channels_last ? 4 * p_.filters : 4;
+  finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
+  in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
+  out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
+  operand_row_ = channels_last ? 4 * p_.operand_pitch() : p_.operand_has_steps ? 4 : 0;
+  const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
+  epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
+                    (transposes_output_ || !operand_in_lanes);
   if (nest.staged) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
@@ -102,8 +106,9 @@ Result<void> Lowerer::check() const {
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
   const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_;
-  if (rows * p_.stride * in_row_ > kMaxOffset || rows * out_row_ > kMaxOffset ||
-      lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset || unroll_ * layout_.block * 4 > kMaxOffset) {
+  if ((rows > 1 && rows * p_.stride * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
+      rows * operand_row_ > kMaxOffset || lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset ||
+      unroll_ * layout_.block * 4 > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
   }
   return {};
@@ -118,7 +123,9 @@ Result<vir::Program> Lowerer::run() {
   const I pad = b_.arg_int(Arg::kPadLeft);
   const I before = b_.imulc(pad, -in_row_);
   const P in = b_.padd(b_.arg_ptr(Arg::kIn), before);
-  loop(0, {in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)}, cover);
+  Cursor at{in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)};
+  if (p_.combine != Combine::kNone) at.operand = b_.arg_ptr(Arg::kOperand);
+  loop(0, at, cover);
   vir::Program program = b_.take();
   if (auto ok = vir::verify(program); !ok) return tl::unexpected(ok.error());
   return program;
@@ -129,9 +136,12 @@ void Lowerer::prologue() {
   if (channels_last) {
     in_channel_.bytes = 4;
     out_channel_.bytes = 4;
+    operand_channel_.bytes = p_.operand_has_channels ? 4 : 0;
   } else {
     in_channel_.reg = b_.imulc(b_.arg_int(Arg::kInChannel), 4);
     out_channel_.reg = b_.imulc(b_.arg_int(Arg::kOutChannel), 4);
+    const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
+    if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
   in_item_ = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
   out_item_ = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
@@ -165,6 +175,30 @@ void Lowerer::advance(P p, const Stride& stride) {
   }
 }
 
+Cursor Lowerer::moved(const Cursor& at, I count, const CursorStride& stride) {
+  Cursor to{moved(at.in, count, stride.in), moved(at.out, count, stride.out), at.weights, at.operand};
+  if (stride.weights.reg || stride.weights.bytes != 0) to.weights = moved(at.weights, count, stride.weights);
+  if (at.operand) to.operand = moved(*at.operand, count, stride.operand);
+  return to;
+}
+
+Cursor Lowerer::copied(const Cursor& at) {
+  Cursor copy{b_.pcopy(at.in), b_.pcopy(at.out), at.weights, at.operand};
+  if (at.operand) copy.operand = b_.pcopy(*at.operand);
+  return copy;
+}
+
+void Lowerer::advance(const Cursor& at, const CursorStride& stride) {
+  advance(at.in, stride.in);
+  advance(at.out, stride.out);
+  advance(at.weights, stride.weights);
+  if (at.operand) advance(*at.operand, stride.operand);
+}
+
+CursorStride Lowerer::steps_stride(int64_t steps) const {
+  return {{steps * p_.stride * in_row_, {}}, {steps * out_row_, {}}, {}, {steps * operand_row_, {}}};
+}
+
 Stride Lowerer::times(const Stride& stride, int64_t n) {
   if (stride.reg) return {0, n == 1 ? *stride.reg : b_.imulc(*stride.reg, n)};
   return {stride.bytes * n, {}};
@@ -190,13 +224,14 @@ void Lowerer::loop(size_t i, const Cursor& at, const Cover& cover) {
 void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I begin = b_.arg_int(Arg::kSampleBegin);
   const I count = b_.isub(b_.arg_int(Arg::kSampleEnd), begin);
-  const Stride in{0, b_.imulc(b_.arg_int(Arg::kInSample), 4)};
-  const Stride out{0, b_.imulc(b_.arg_int(Arg::kOutSample), 4)};
-  const Cursor here{moved(at.in, begin, in), moved(at.out, begin, out), at.weights};
+  CursorStride sample;
+  sample.in.reg = b_.imulc(b_.arg_int(Arg::kInSample), 4);
+  sample.out.reg = b_.imulc(b_.arg_int(Arg::kOutSample), 4);
+  if (at.operand) sample.operand.reg = b_.imulc(b_.arg_int(Arg::kOperandSample), 4);
+  const Cursor here = moved(at, begin, sample);
   b_.loop(count, "n", [&] {
     loop(i + 1, here, cover);
-    advance(here.in, in);
-    advance(here.out, out);
+    advance(here, sample);
   });
 }
 
@@ -212,9 +247,12 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   const int64_t weights =
       units ? l.step / layout_.block * layout_.block_floats(layout_.block) : l.step * layout_.outer_floats();
   const bool in_tile = cover.steps > 0;
-  const Stride in = groups ? times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels()) : Stride{};
-  const Stride out = times(in_tile ? out_item_ : out_channel_, groups ? l.step * p_.group_filters() : l.step);
-  const Stride packed{4 * weights, {}};
+  const int64_t filters = groups ? l.step * p_.group_filters() : l.step;
+  CursorStride block;
+  if (groups) block.in = times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels());
+  block.out = times(in_tile ? out_item_ : out_channel_, filters);
+  block.weights.bytes = 4 * weights;
+  if (at.operand) block.operand = times(operand_channel_, filters);
   const auto body = [&](const Cursor& here, int64_t count) {
     Cover inner = cover;
     (groups ? inner.groups : inner.filters) = count;
@@ -224,15 +262,12 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (!parallel && whole == 1 && rest == 0) return body(at, l.step);
   const I begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   const I end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(whole + (rest > 0 ? 1 : 0));
-  const Cursor here{groups ? moved(at.in, begin, in) : at.in, moved(at.out, begin, out),
-                    moved(at.weights, begin, packed)};
+  const Cursor here = moved(at, begin, block);
   if (whole > 0) {
     const I count = b_.isub(b_.imin(end, b_.iconst(whole)), begin);
     b_.loop(count, ir::loop_name(nest_, i), [&] {
       body(here, l.step);
-      advance(here.in, in);
-      advance(here.out, out);
-      advance(here.weights, packed);
+      advance(here, block);
     });
   }
   if (rest > 0) {
@@ -257,7 +292,8 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
     inner.tap_count = b_.isub(band.tap_end, band.tap_begin);
     const I first = b_.imulc(o, p_.stride);
     const I position = b_.iadd(first, b_.imulc(band.tap_begin, p_.dilation));
-    const Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights};
+    Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights, {}};
+    if (at.operand) here.operand = moved(*at.operand, o, {operand_row_, {}});
     loop(i + 1, here, inner);
     b_.icopy(o, band.end);
   });
@@ -268,7 +304,7 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
 void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
   const int64_t step = nest_.loops[i].step;
   const I o = b_.icopy(*cover.step_begin);
-  const Cursor here{b_.pcopy(at.in), b_.pcopy(at.out), at.weights};
+  const Cursor here = copied(at);
   b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
     Cover inner = cover;
     const I next = b_.iaddc(o, step);
@@ -276,8 +312,7 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
     inner.step_end = b_.imin(next, *cover.step_end);
     loop(i + 1, here, inner);
     b_.icopy(o, next);
-    advance(here.in, {step * p_.stride * in_row_, {}});
-    advance(here.out, {step * out_row_, {}});
+    advance(here, steps_stride(step));
   });
 }
 
@@ -285,7 +320,7 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
 // steps, a third as wide, then single vectors.
 void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I o = b_.icopy(*cover.step_begin);
-  const Cursor here{b_.pcopy(at.in), b_.pcopy(at.out), at.weights};
+  const Cursor here = copied(at);
   if (lanes_over_steps()) {
     const int64_t vectors = tile_steps_ / lanes();
     steps_of_height(i, o, here, cover, tile_steps_);
@@ -303,8 +338,7 @@ void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cove
     inner.steps = height;
     tile_entry(i, at, inner);
     b_.iaddc(o, o, height);
-    advance(at.in, {height * p_.stride * in_row_, {}});
-    advance(at.out, {height * out_row_, {}});
+    advance(at, steps_stride(height));
   });
 }
 
@@ -316,17 +350,17 @@ void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
     inner.valid = b_.imin(left, b_.iconst(lanes()));
     tile_entry(i, at, inner);
     b_.iaddc(o, o, lanes());
-    advance(at.in, {lanes() * p_.stride * in_row_, {}});
-    advance(at.out, {lanes() * out_row_, {}});
+    advance(at, steps_stride(lanes()));
   });
 }
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   Cursor inner = nest_.staged ? stage(at, cover) : at;
-  if (!transposes_output_) return loop(i + 1, inner, cover);
-  inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
+  if (epilogue_waits_) inner.operand.reset();
+  if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);
-  transpose_sums(at.out, cover);
+  if (transposes_output_) transpose_sums(at.out, cover);
+  if (epilogue_waits_) combine_rows(at, cover);
 }
 
 }  // namespace lowering

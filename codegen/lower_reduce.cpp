@@ -1,5 +1,6 @@
-// One register tile: accumulators from +0, then the sum over the band's taps and all channels, in
-// ascending order.
+// One register tile: accumulators from +0 (from -inf for a maximum), then the reduction over the band's
+// taps and all channels, in ascending order.
+#include <limits>
 #include <numeric>
 
 #include "codegen/lowerer.hpp"
@@ -18,9 +19,23 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   // steps is there, but means nothing: it could raise exceptions and be slow.
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
-  for (int64_t i = 0; i < t.rows * t.vectors; ++i) t.acc.push_back(b_.constant(0.0F));
+  begin_sums(t);
   reduce(t);
   finish(t);
+}
+
+void Lowerer::begin_sums(Tile& t) {
+  if (p_.reduce == Reduce::kMean) t.count = b_.constant(0.0F);
+  const float start = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity() : 0.0F;
+  for (int64_t a = 0; a < t.rows; ++a) {
+    for (int64_t v = 0; v < t.vectors; ++v) {
+      if (p_.starts_from_bias) {
+        t.acc.push_back(load_bias(t, a, v));
+      } else {
+        t.acc.push_back(b_.constant(start));
+      }
+    }
+  }
 }
 
 std::optional<M> Lowerer::unit_mask(int64_t units) {
@@ -30,8 +45,11 @@ std::optional<M> Lowerer::unit_mask(int64_t units) {
 
 void Lowerer::reduce(Tile& t) {
   const int64_t width = layout_.width(t.units);
-  const P weights = moved(t.at.weights, *t.cover.tap_begin, {4 * p_.group_channels() * width, {}});
-  if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
+  P weights = t.at.weights;
+  if (p_.has_weights()) {
+    weights = moved(t.at.weights, *t.cover.tap_begin, {4 * p_.group_channels() * width, {}});
+    if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
+  }
   if (!nest_.fused()) return taps(t, weights);
   const P in = b_.pcopy(t.at.in);
   const I count = b_.imulc(*t.cover.tap_count, p_.group_channels() / unroll_);
@@ -48,8 +66,9 @@ void Lowerer::taps(Tile& t, P weights) {
   const I tap = b_.iconst(0);  // counted from the band's first; used with phases only
   const I count = b_.icopy(*t.cover.tap_count);
   b_.loop(count, "k", [&] {
+    if (t.count) b_.op(vir::Opcode::kAdd, *t.count, *t.count, b_.constant(1.0F));
     channels(t, phases ? tap_pointer(tap, in) : in, weights);
-    advance(weights, {4 * layout_.width(t.units) * p_.group_channels(), {}});
+    if (p_.has_weights()) advance(weights, {4 * layout_.width(t.units) * p_.group_channels(), {}});
     if (phases) {
       b_.iaddc(tap, tap, 1);
     } else {
@@ -99,6 +118,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
   const auto shared_count = static_cast<size_t>(t.vectors);
   std::vector<V> shared(shared_count);
   for (size_t v = 0; v < shared_count; ++v) {
+    if (!lanes_over_steps() && !p_.has_weights()) break;
     shared[v] = b_.vec();
     const auto offset = static_cast<int64_t>(v) * bytes;
     if (!lanes_over_steps()) {
@@ -111,7 +131,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
   }
   for (int64_t a = 0; a < t.rows; ++a) {
     const V own = b_.vec();
-    if (lanes_over_steps()) b_.bcast(own, weights, weight_offset + 4 * a);
+    if (lanes_over_steps() && p_.has_weights()) b_.bcast(own, weights, weight_offset + 4 * a);
     if (lanes_ == Dim::kFilter) b_.bcast(own, in, in_offset + a * p_.stride * in_row_);
     for (int64_t v = 0; v < t.vectors; ++v) {
       if (lanes_ == Dim::kGroup) {
@@ -123,8 +143,32 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
         }
       }
       const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
-      b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
+      if (p_.has_weights()) {
+        b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
+      } else {
+        accumulate(acc, lanes_over_steps() ? shared[static_cast<size_t>(v)] : own);
+      }
     }
+  }
+}
+
+// One position of a reduction without weights.
+void Lowerer::accumulate(V acc, V x) {
+  using vir::Opcode;
+  switch (p_.reduce) {
+    case Reduce::kMax: {
+      // A maximum with a NaN is NaN; `max` alone would forget it.
+      const M nan = b_.unordered(x, acc);
+      const V sum = b_.add(x, acc);
+      b_.op(Opcode::kMax, acc, x, acc);
+      b_.select(acc, nan, sum, acc);
+      return;
+    }
+    case Reduce::kMean:
+      b_.op(Opcode::kAdd, acc, acc, x);
+      return;
+    default:
+      b_.copy(acc, x);
   }
 }
 

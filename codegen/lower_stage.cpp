@@ -1,11 +1,10 @@
 // Staging for lanes over steps: the input of one step tile goes to scratch so that neighbouring
 // output steps read neighbouring floats. Position q*stride + phase of channel c lies at row
 // phase*channels + c, column q of the slab, counted from the tile's first position.
-#include <algorithm>
-#include <array>
 #include <numeric>
 
 #include "codegen/lowerer.hpp"
+#include "codegen/transpose.hpp"
 
 namespace convsmith::lowering {
 
@@ -20,7 +19,7 @@ Cursor Lowerer::stage(const Cursor& at, const Cover& cover) {
       stage_channels_first(at.in, slab, steps, cover);
     }
   });
-  return {slab, at.out, at.weights};
+  return {slab, at.out, at.weights, at.operand};
 }
 
 // Phase by phase, a matrix [steps][channels] whose rows lie stride positions apart. Only positions up
@@ -115,7 +114,7 @@ void Lowerer::transpose_block(P from, int64_t row_bytes, int64_t columns, P to, 
     }
     rows.push_back(row);
   }
-  const std::vector<V> turned = transpose(rows, columns);
+  const std::vector<V> turned = transpose(b_, rows, columns);
   for (size_t j = 0; j < turned.size(); ++j) b_.store(to, static_cast<int64_t>(j) * column_bytes, turned[j]);
 }
 
@@ -137,56 +136,6 @@ void Lowerer::copy_short(const Matrix& m, I rows) {
     advance(row, {m.row_bytes, {}});
     advance(to, {4, {}});
   });
-}
-
-// Lane j of result i is lane i of row j, for the first `columns` results. Rows may be fewer than
-// lanes: their lanes of the results mean nothing. Two zips within blocks of four lanes, then the
-// blocks themselves, level by level so that hardly more than `lanes` registers are live; what the
-// results do not need is left out.
-std::vector<V> Lowerer::transpose(const std::vector<V>& rows, int64_t columns) {
-  using vir::Opcode;
-  const auto needed = static_cast<size_t>(columns);
-  const size_t groups = static_cast<size_t>(lanes()) / 4;
-  const size_t present = (rows.size() + 3) / 4;  // groups of four rows that exist
-  const auto row = [&](size_t i) { return rows[std::min(i, rows.size() - 1)]; };
-  // Column 4b + j of rows 4g..4g+3 in block b.
-  std::array<std::array<V, 4>, 4> quads{};
-  for (size_t g = 0; g < present; ++g) {
-    std::array<V, 4> pairs{};
-    for (size_t h = 0; h < 2; ++h) {
-      const V a = row(4 * g + 2 * h);
-      const V b = row(4 * g + 2 * h + 1);
-      pairs[h] = b_.zip(Opcode::kZip32Lo, a, b);
-      if (needed > 2) pairs[2 + h] = b_.zip(Opcode::kZip32Hi, a, b);
-    }
-    for (size_t j = 0; j < std::min<size_t>(4, needed); ++j) {
-      const size_t h = j < 2 ? 0 : 2;
-      quads[g][j] = b_.zip(j % 2 == 0 ? Opcode::kZip64Lo : Opcode::kZip64Hi, pairs[h], pairs[h + 1]);
-    }
-  }
-  std::vector<V> result(needed);
-  const auto put = [&](size_t i, V a, V b, int64_t pattern) {
-    if (i < needed) result[i] = b_.blocks(a, b, pattern);
-  };
-  for (size_t j = 0; j < std::min<size_t>(4, needed); ++j) {
-    const auto quad = [&](size_t g) { return quads[std::min(g, present - 1)][j]; };
-    if (groups == 1) result[j] = quad(0);
-    if (groups == 2) {
-      put(j, quad(0), quad(1), 0x20);
-      put(4 + j, quad(0), quad(1), 0x31);
-    }
-    if (groups == 4) {
-      for (size_t odd = 0; odd < 2; ++odd) {
-        if (4 * odd + j >= needed) continue;
-        const int64_t pick = odd == 0 ? 0x6420 : 0x7531;
-        const V left = b_.blocks(quad(0), quad(1), pick);
-        const V right = b_.blocks(quad(2), quad(3), pick);
-        put(4 * odd + j, left, right, 0x6420);
-        put(8 + 4 * odd + j, left, right, 0x7531);
-      }
-    }
-  }
-  return result;
 }
 
 }  // namespace convsmith::lowering

@@ -2,6 +2,7 @@
 // accumulators; the others, which need more registers than a full tile leaves, run over the stored
 // tile while it is still in the first cache.
 #include "codegen/lowerer.hpp"
+#include "codegen/transpose.hpp"
 #include "codegen/vmath.hpp"
 
 namespace convsmith::lowering {
@@ -11,53 +12,137 @@ void Lowerer::finish(Tile& t) {
   store_filters(t);
 }
 
-V Lowerer::finish_vector(V acc, std::optional<V> bias) {
-  const V sum = bias ? b_.add(acc, *bias) : acc;
-  return activates_sums_ ? emit_activation(b_, p_.activation, sum) : sum;
+V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
+  if (!lanes_over_steps()) return b_.load(t.at.weights, vector * b_.vector_bytes());
+  const V bias = b_.vec();
+  b_.bcast(bias, t.at.weights, 4 * row);
+  return bias;
+}
+
+// y is the value so far; see Combine.
+V Lowerer::combine(V y, V operand) {
+  using vir::Opcode;
+  const auto keeping_nan = [&](Opcode opcode) {
+    const M nan = b_.unordered(y, operand);
+    const V sum = b_.add(y, operand);
+    const V extreme = b_.vec();
+    b_.op(opcode, extreme, y, operand);
+    return b_.select(nan, sum, extreme);
+  };
+  switch (p_.combine) {
+    case Combine::kNone:
+      return y;
+    case Combine::kAdd:
+      return b_.add(y, operand);
+    case Combine::kSubtract:
+      return b_.sub(y, operand);
+    case Combine::kSubtractFrom:
+      return b_.sub(operand, y);
+    case Combine::kMultiply:
+      return b_.mul(y, operand);
+    case Combine::kDivide:
+      return b_.div(y, operand);
+    case Combine::kMaximum:
+      return keeping_nan(Opcode::kMax);
+    case Combine::kMinimum:
+      return keeping_nan(Opcode::kMin);
+    case Combine::kPrelu:
+      break;
+  }
+  const V zero = b_.constant(0.0F);
+  const V minus = b_.bit_xor(y, b_.constant_bits(0x80000000U));
+  const V negative = b_.mul(operand, b_.max(zero, minus));
+  const V positive = b_.max(zero, y);
+  return b_.sub(positive, negative);
+}
+
+V Lowerer::load_operand(P operand, int64_t offset, bool per_lane, std::optional<M> mask) {
+  const V value = b_.vec();
+  if (!per_lane) {
+    b_.bcast(value, operand, offset);
+  } else if (mask) {
+    b_.load(value, operand, offset, *mask);
+  } else {
+    b_.load(value, operand, offset);
+  }
+  return value;
+}
+
+V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane,
+                    std::optional<M> mask) {
+  const V activated = emit_activation(b_, p_.activation, y);
+  if (!operand) return activated;
+  const V other = load_operand(*operand, offset, per_lane, mask);
+  return emit_activation(b_, p_.after, combine(activated, other));
+}
+
+// Bias, and what can be done in registers of the rest.
+V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset,
+                         std::optional<M> mask) {
+  const V reduced = t.count ? b_.div(acc, *t.count) : acc;
+  const V sum = bias ? b_.add(reduced, *bias) : reduced;
+  if (!finishes_sums_ || epilogue_waits_) return sum;
+  const bool per_lane = lanes_over_steps() ? p_.operand_has_steps : p_.operand_has_channels;
+  return epilogue(sum, t.at.operand, operand_offset, per_lane, mask);
 }
 
 // Rows of steps, vectors of filters or channels.
 void Lowerer::store_rows(Tile& t) {
-  const std::optional<M> mask = unit_mask(t.units);
+  const std::optional<M> unit_lanes = unit_mask(t.units);
   for (int64_t v = 0; v < t.vectors; ++v) {
+    const std::optional<M> mask = v + 1 == t.vectors ? unit_lanes : std::nullopt;
     std::optional<V> bias;
-    if (p_.has_bias) bias = b_.load(t.at.weights, v * b_.vector_bytes());
+    if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, 0, v);
+    const int64_t column = v * b_.vector_bytes();
     for (int64_t a = 0; a < t.rows; ++a) {
-      const V y = finish_vector(t.acc[static_cast<size_t>(a * t.vectors + v)], bias);
-      const int64_t offset = a * out_row_ + v * b_.vector_bytes();
-      if (mask && v + 1 == t.vectors) {
-        b_.store(t.at.out, offset, y, *mask);
+      const int64_t operand = a * operand_row_ + (p_.operand_has_channels ? column : 0);
+      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      const V y = finish_vector(t, acc, bias, operand, mask);
+      if (mask) {
+        b_.store(t.at.out, a * out_row_ + column, y, *mask);
       } else {
-        b_.store(t.at.out, offset, y);
+        b_.store(t.at.out, a * out_row_ + column, y);
       }
     }
   }
-  activate_stored(t.at.out, t.rows, {out_row_, {}}, t.vectors, mask);
+  if (finishes_sums_) return;
+  finish_stored({t.at.out,
+                 t.at.operand,
+                 {out_row_, {}},
+                 {operand_row_, {}},
+                 t.vectors,
+                 unit_lanes,
+                 p_.operand_has_channels},
+                b_.iconst(t.rows));
 }
 
 // Rows of filters, vectors of steps: to the output where steps are neighbours there, else to the sums
 // in scratch, always in whole vectors.
 void Lowerer::store_filters(Tile& t) {
-  const P out = b_.pcopy(t.at.out);
+  const Cursor at = copied(t.at);
+  const CursorStride filter{{}, out_item_, {}, operand_channel_};
   std::optional<M> mask;
   if (t.cover.valid && !transposes_output_) mask = b_.first(*t.cover.valid);
   for (int64_t a = 0; a < t.rows; ++a) {
     std::optional<V> bias;
-    if (p_.has_bias) {
-      bias = b_.vec();
-      b_.bcast(*bias, t.at.weights, 4 * a);
-    }
+    if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, a, 0);
+    Tile row = t;
+    row.at.operand = at.operand;
     for (int64_t v = 0; v < t.vectors; ++v) {
-      const V y = finish_vector(t.acc[static_cast<size_t>(a * t.vectors + v)], bias);
+      const int64_t column = v * b_.vector_bytes();
+      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      const V y = finish_vector(row, acc, bias, p_.operand_has_steps ? column : 0, mask);
       if (mask) {
-        b_.store(out, v * b_.vector_bytes(), y, *mask);
+        b_.store(at.out, column, y, *mask);
       } else {
-        b_.store(out, v * b_.vector_bytes(), y);
+        b_.store(at.out, column, y);
       }
     }
-    if (a + 1 < t.rows) advance(out, out_item_);
+    if (a + 1 < t.rows) advance(at, filter);
   }
-  activate_stored(t.at.out, t.rows, out_item_, t.vectors, mask);
+  if (finishes_sums_ || epilogue_waits_) return;
+  finish_stored({t.at.out, t.at.operand, out_item_, operand_channel_, t.vectors, mask, p_.operand_has_steps},
+                b_.iconst(t.rows));
 }
 
 // Turns the finished sums [filter][step] of one step tile into rows of filters in the output.
@@ -91,7 +176,7 @@ void Lowerer::transpose_filters(P from, P to, int64_t filters, const Cover& cove
 void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> valid) {
   std::vector<V> rows;
   for (int64_t a = 0; a < filters; ++a) rows.push_back(b_.load(from, out_item_.bytes * a));
-  const std::vector<V> steps = transpose(rows, lanes());
+  const std::vector<V> steps = transpose(b_, rows, lanes());
   if (!valid) {
     const std::optional<M> mask = unit_mask(filters);
     for (size_t j = 0; j < steps.size(); ++j) {
@@ -117,24 +202,47 @@ void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> v
   });
 }
 
-// Runs an activation that is not cheap over `count` stored rows. `last_mask` is of the last vector.
-void Lowerer::activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors,
-                              std::optional<M> last_mask) {
-  if (activates_sums_) return;
-  const P row = b_.pcopy(rows);
-  b_.loop(b_.iconst(count), "activation", [&] {
-    for (int64_t v = 0; v < vectors; ++v) {
+// Runs an epilogue that is not cheap over stored rows.
+void Lowerer::finish_stored(const StoredRows& rows, I count) {
+  const P row = b_.pcopy(rows.out);
+  std::optional<P> operand;
+  if (rows.operand) operand = b_.pcopy(*rows.operand);
+  b_.loop(count, "epilogue", [&] {
+    for (int64_t v = 0; v < rows.vectors; ++v) {
       const int64_t offset = v * b_.vector_bytes();
-      if (last_mask && v + 1 == vectors) {
-        const V x = b_.vec();
-        b_.load(x, row, offset, *last_mask);
-        b_.store(row, offset, emit_activation(b_, p_.activation, x), *last_mask);
+      const std::optional<M> mask = v + 1 == rows.vectors ? rows.last_mask : std::nullopt;
+      const V x = load_operand(row, offset, true, mask);
+      const V y = epilogue(x, operand, rows.operand_per_lane ? offset : 0, rows.operand_per_lane, mask);
+      if (mask) {
+        b_.store(row, offset, y, *mask);
       } else {
-        b_.store(row, offset, emit_activation(b_, p_.activation, b_.load(row, offset)));
+        b_.store(row, offset, y);
       }
     }
-    advance(row, pitch);
+    advance(row, rows.out_pitch);
+    if (operand) advance(*operand, rows.operand_pitch);
   });
+}
+
+// The epilogue of a step tile whose sums are in the output by now: row by row of filters.
+void Lowerer::combine_rows(const Cursor& at, const Cover& cover) {
+  const int64_t filters = cover.groups * cover.filters;
+  const auto rows = [&](const Cursor& here, int64_t vectors, std::optional<M> mask) {
+    const I steps = b_.icopy(cover.valid ? *cover.valid : b_.iconst(cover.steps));
+    finish_stored(
+        {here.out, here.operand, {out_row_, {}}, {operand_row_, {}}, vectors, mask, p_.operand_has_channels},
+        steps);
+  };
+  const int64_t whole = filters / lanes();
+  const Cursor here = copied(at);
+  const CursorStride vector{{}, times(out_channel_, lanes()), {}, times(operand_channel_, lanes())};
+  if (whole > 0) {
+    b_.loop(b_.iconst(whole), "combine", [&] {
+      rows(here, 1, std::nullopt);
+      advance(here, vector);
+    });
+  }
+  if (filters % lanes() > 0) rows(here, 1, unit_mask(filters));
 }
 
 }  // namespace convsmith::lowering

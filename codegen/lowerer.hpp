@@ -31,11 +31,20 @@ struct Stride {
   std::optional<I> reg;
 };
 
-// Where the current loops stand. `in` is the input of the first tap of the current output step.
+// Where the current loops stand. `in` is the input of the first tap of the current output step; there is
+// an operand only where the problem combines one.
 struct Cursor {
   P in;
   P out;
   P weights;
+  std::optional<P> operand = {};
+};
+// How far each moves with one iteration of a loop.
+struct CursorStride {
+  Stride in;
+  Stride out;
+  Stride weights = {};
+  Stride operand = {};
 };
 
 // What the current loops cover: constants for groups and filters, registers for steps and taps.
@@ -73,27 +82,45 @@ class Lowerer {
   struct Tile {
     Cursor at;
     Cover cover;
-    int64_t rows = 0;       // accumulator rows: steps, or filters where lanes run over steps
-    int64_t vectors = 0;    // vectors of a row
-    int64_t units = 0;      // filters or groups it covers
-    std::vector<V> acc;     // rows * vectors
-    std::optional<M> mask;  // of the input vectors, where they are not whole
+    int64_t rows = 0;        // accumulator rows: steps, or filters where lanes run over steps
+    int64_t vectors = 0;     // vectors of a row
+    int64_t units = 0;       // filters or groups it covers
+    std::vector<V> acc;      // rows * vectors
+    std::optional<V> count;  // kMean: taps summed so far
+    std::optional<M> mask;   // of the input vectors, where they are not whole
   };
   void tile(const Cursor& at, const Cover& cover);
+  void begin_sums(Tile& t);
+  V load_bias(const Tile& t, int64_t row, int64_t vector);
   void reduce(Tile& t);
   void taps(Tile& t, P weights);
   P tap_pointer(I tap, P slab);
   void channels(const Tile& t, P in, P weights);
   void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
+  void accumulate(V acc, V x);
   void finish(Tile& t);
   void store_rows(Tile& t);
   void store_filters(Tile& t);
   void transpose_sums(P out, const Cover& cover);
   void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
   void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
-  void activate_stored(P rows, int64_t count, const Stride& pitch, int64_t vectors,
-                       std::optional<M> last_mask);
-  V finish_vector(V acc, std::optional<V> bias);
+  // A second pass over stored rows: of `count` rows `vectors` vectors each.
+  struct StoredRows {
+    P out;
+    std::optional<P> operand;
+    Stride out_pitch;
+    Stride operand_pitch;
+    int64_t vectors;
+    std::optional<M> last_mask;
+    bool operand_per_lane;
+  };
+  void finish_stored(const StoredRows& rows, I count);
+  void combine_rows(const Cursor& at, const Cover& cover);
+  V combine(V y, V operand);
+  V load_operand(P operand, int64_t offset, bool per_lane, std::optional<M> mask);
+  // What follows the bias.
+  V epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane, std::optional<M> mask);
+  V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
 
   // lower_stage.cpp
@@ -110,13 +137,16 @@ class Lowerer {
   void transpose_matrix(const Matrix& m, I rows);
   void transpose_block(P from, int64_t row_bytes, int64_t columns, P to, int64_t column_bytes);
   void copy_short(const Matrix& m, I rows);
-  std::vector<V> transpose(const std::vector<V>& rows, int64_t columns);
 
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
   int64_t lanes() const { return target_.lanes; }
   P moved(P p, I count, const Stride& stride);  // p + count * stride
   void advance(P p, const Stride& stride);      // p += stride
+  Cursor moved(const Cursor& at, I count, const CursorStride& stride);
+  Cursor copied(const Cursor& at);
+  void advance(const Cursor& at, const CursorStride& stride);
+  CursorStride steps_stride(int64_t steps) const;  // of that many output steps
   Stride times(const Stride& stride, int64_t n);
   bool first_loop_of(size_t i) const;
   bool serial_inside(size_t i, Dim dim) const;
@@ -134,12 +164,16 @@ class Lowerer {
   int64_t slab_pitch_ = 0;     // floats of one staged row
   int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
   bool transposes_output_ = false;
-  bool activates_sums_ = true;  // the activation runs on accumulators, not over the stored tile
+  // Until the sums are in the output, because their lanes are not those of the operand.
+  bool epilogue_waits_ = false;
+  bool finishes_sums_ = true;    // all of the epilogue runs on accumulators, not over the stored tile
   // Distances
   int64_t in_row_ = 0;   // bytes from one input position to the next
   int64_t out_row_ = 0;  // bytes from one output step to the next
-  Stride in_channel_;    // from one input channel to the next
+  int64_t operand_row_ = 0;
+  Stride in_channel_;  // from one input channel to the next
   Stride out_channel_;
+  Stride operand_channel_;
   Stride in_item_;   // from one channel to the next as the tile reads it
   Stride out_item_;  // from one filter to the next as the tile writes it
 };

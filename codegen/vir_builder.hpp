@@ -112,9 +112,10 @@ class Builder {
   M equal(V a, V b) { return def(mask(), Opcode::kEqual, a, b); }
   M unordered(V a, V b) { return def(mask(), Opcode::kUnordered, a, b); }
   M first(I n) { return def(mask(), Opcode::kFirst, n); }
+  void select(V d, M m, V a, V b) { emit(Opcode::kSelect, {d.id, m.id, a.id, b.id}); }
   V select(M m, V a, V b) {
     const V d = vec();
-    emit(Opcode::kSelect, {d.id, m.id, a.id, b.id});
+    select(d, m, a, b);
     return d;
   }
 

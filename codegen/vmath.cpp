@@ -115,8 +115,18 @@ vir::V emit_activation(vir::Builder& builder, const Activation& activation, vir:
       return vmath::emit_hard_shrink(e, x, p0);
     case ActivationKind::kThreshold:
       return vmath::emit_threshold(e, x, p0, p1);
+    case ActivationKind::kSoftmax:
+    case ActivationKind::kLogSoftmax:
+    case ActivationKind::kSparsemax:
+    case ActivationKind::kGlu:
+      CONVSMITH_CHECK(is_elementwise(activation.kind), "an activation along an axis is a pass of its own");
   }
   fail_check(__FILE__, __LINE__, "an activation kind without a program");
+}
+
+vir::V emit_log(vir::Builder& builder, vir::V x) {
+  vmath::Emitter e(builder);
+  return vmath::emit_log(e, x);
 }
 
 bool is_cheap(const Activation& activation) {

@@ -14,8 +14,12 @@
 namespace convsmith {
 
 // Appends the program for one vector and returns the register of the result: x itself for kLinear, a
-// new one otherwise. x is not written. Needs at most vmath::kMaxLive registers at a time, x included.
+// new one otherwise. x is not written. Elementwise kinds only; the others: row_programs.hpp. Needs at most
+// vmath::kMaxLive registers at a time, x included.
 vir::V emit_activation(vir::Builder& builder, const Activation& activation, vir::V x);
+
+// log x for finite x >= 1, at most 2 ULP; NaN in, NaN out. The log of log_softmax, whose sums hold an exp(0).
+vir::V emit_log(vir::Builder& builder, vir::V x);
 
 // True where the program is a handful of additions, products, clamps and selections and needs at most
 // two vectors beside x: it can be applied to accumulators while all the others stay in registers.

@@ -100,6 +100,7 @@ V emit_silu(Emitter& e, V x);
 V emit_mish(Emitter& e, V x);
 V emit_softplus(Emitter& e, V x);
 V emit_log_sigmoid(Emitter& e, V x);
+V emit_log(Emitter& e, V x);
 // vmath_tanh.cpp
 V emit_tanh(Emitter& e, V x);
 V emit_tanh_shrink(Emitter& e, V x);

@@ -1,4 +1,4 @@
-// Activations through exp(x) and its inverse forms: exponential, sigmoid, silu, mish, softplus.
+// Activations through exp(x) and its inverse forms: exponential, sigmoid, silu, mish, softplus, and log.
 //
 // exp: Cody and Waite's reduction x = n ln2 + r, |r| <= ln2/2, with ln2 in two floats; e^r by a
 // polynomial; 2^n put together from bits. vir has no rounding operation: adding 1.5 * 2^23 leaves the
@@ -21,6 +21,8 @@ constexpr float kRound = 12582912.0F;  // 1.5 * 2^23: its bits shifted left by 2
 constexpr std::array<float, 7> kExp = {1.0F,          1.0F,          0.49999994F,   0.166665211F,
                                        0.0416682661F, 0.0083686728F, 0.00138207141F};
 
+constexpr uint32_t kSqrtHalfBits = 0x3f3504f3;  // sqrt(1/2), rounded down
+
 // 2 atanh(z/2) = z + z^3 P(z^2), 0 <= z <= 2/3: relative error 2^-27.7
 constexpr std::array<float, 4> kAtanh = {0.0833330229F, 0.0125066983F, 0.00218774145F, 0.000547000731F};
 
@@ -35,15 +37,18 @@ std::array<float, kExp.size()> exp_coefficients(Argument sign) {
 // Beyond it x exp(-x) is below half of the smallest denormal.
 constexpr float kGone = 110.0F;
 
+V twice_atanh_of_half(Emitter& e, V z) {
+  const V z2 = e.b.mul(z, z);
+  const V p = e.polynomial(z2, kAtanh);
+  return e.b.fma(e.b.mul(z, z2), p, z);
+}
+
 // log(1 + exp(-|x|)) with a small relative error however large |x| is.
 V log1p_exp_minus_abs(Emitter& e, V x) {
   const V a = e.at_most(kGone, e.abs(x));
   const V t = e.mul(scaled_exp(e, a, Argument::kMinus), kScaleDown);
   // log(1 + t) = 2 atanh(t / (2 + t)); z = 2t / (2 + t) does not leave the normal floats before t does.
-  const V z = e.b.div(t, e.fma(t, 0.5F, 1.0F));
-  const V z2 = e.b.mul(z, z);
-  const V p = e.polynomial(z2, kAtanh);
-  return e.b.fma(e.b.mul(z, z2), p, z);
+  return twice_atanh_of_half(e, e.b.div(t, e.fma(t, 0.5F, 1.0F)));
 }
 
 }  // namespace
@@ -131,6 +136,20 @@ V emit_softplus(Emitter& e, V x) {
 V emit_log_sigmoid(Emitter& e, V x) {
   const V log = log1p_exp_minus_abs(e, x);
   return e.b.sub(e.at_most(0.0F, x), log);
+}
+
+V emit_log(Emitter& e, V x) {
+  // x = 2^n m, sqrt(1/2) <= m < sqrt(2): n ln2 + log m
+  const V above = e.b.sub32(x, e.b.constant_bits(kSqrtHalfBits));
+  const V n = e.b.shr32(above, 23);
+  const V m = e.b.sub32(x, e.b.shl32(n, 23));
+  const V f = e.add(m, -1.0F);
+  const V log_m = twice_atanh_of_half(e, e.b.div(f, e.fma(f, 0.5F, 1.0F)));
+  // n is small and not negative: its bits under those of 2^23.
+  const V shift = e.constant(0x1p23F);
+  const V whole = e.b.sub(e.b.bit_or(n, shift), shift);
+  const V y = e.fma(whole, kLn2High, e.fma(whole, kLn2Low, log_m));
+  return e.b.select(e.b.unordered(x, x), x, y);
 }
 
 }  // namespace convsmith::vmath

@@ -2,96 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <limits>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "frontend/bind_layer.hpp"
+#include "frontend/json_value.hpp"
 #include "frontend/parse_value.hpp"
 
 namespace convsmith {
 namespace {
 
 using Kind = Value::Kind;
-using Json = nlohmann::ordered_json;
-
-// Counts brackets outside strings, so that recursion over the tree is safe.
-bool is_too_deep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string && c == '\\') ++i;
-    if (c == '"') in_string = !in_string;
-    if (in_string) continue;
-    if (c == '{' || c == '[') {
-      if (++depth > kMaxNesting) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
-
-Value to_value(const Json& json) {
-  Value value;
-  switch (json.type()) {
-    case Json::value_t::boolean:
-      value.kind = Kind::kBool;
-      value.integer = json.get<bool>() ? 1 : 0;
-      break;
-    case Json::value_t::number_integer:
-      value.kind = Kind::kInt;
-      value.integer = json.get<int64_t>();
-      break;
-    case Json::value_t::number_unsigned:
-      if (const auto number = json.get<uint64_t>(); number > std::numeric_limits<int64_t>::max()) {
-        value.kind = Kind::kBigInt;
-        value.text = fmt::format("{}", number);
-      } else {
-        value.kind = Kind::kInt;
-        value.integer = static_cast<int64_t>(number);
-      }
-      break;
-    case Json::value_t::number_float:
-      value.kind = Kind::kFloat;
-      value.number = json.get<double>();
-      break;
-    case Json::value_t::string:
-      value.kind = Kind::kString;
-      value.text = json.get_ref<const std::string&>();
-      break;
-    case Json::value_t::array:
-      value.kind = Kind::kList;
-      for (const Json& item : json) value.items.push_back({{}, to_value(item)});
-      break;
-    case Json::value_t::object:
-      value.kind = Kind::kDict;
-      for (const auto& [key, item] : json.items()) value.items.push_back({key, to_value(item)});
-      break;
-    default:
-      break;  // null
-  }
-  return value;
-}
-
-// Turn this: {"class_name": "__tuple__", "items": [3]}   Into this: (3,)
-// and forget positions, which point into no call text.
-void normalize(Value& value) {
-  value.offset = Value::kNowhere;
-  for (Argument& item : value.items) normalize(item.value);
-  const Value* class_name = value.find("class_name");
-  const Value* items = value.find("items");
-  const bool is_tuple =
-      class_name != nullptr && (class_name->text == "__tuple__" || class_name->text == "TensorShape");
-  if (is_tuple && items != nullptr && items->is_sequence()) {
-    Value tuple = *items;
-    tuple.kind = Kind::kTuple;
-    value = std::move(tuple);
-  }
-}
 
 Result<Value> read_dictionary(std::string_view text) {
   if (text.size() > kMaxTextBytes) {
@@ -99,27 +19,15 @@ Result<Value> read_dictionary(std::string_view text) {
         ErrorCode::kInvalidSpec,
         fmt::format("The layer text has {} bytes; at most {} are read.", text.size(), kMaxTextBytes));
   }
-  if (is_too_deep(text)) {
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("JSON may be nested {} deep at most.", kMaxNesting));
+  tl::expected<Value, JsonProblem> json = read_json(text);
+  if (json) return std::move(*json);
+  if (!json.error().is_syntax) return tl::unexpected(std::move(json.error().error));
+  Result<Statement> python = parse_statement(text);
+  if (!python || python->value.kind != Kind::kDict || python->applied) {
+    return tl::unexpected(std::move(json.error().error));
   }
-  Value value;
-  try {
-    value = to_value(Json::parse(text.begin(), text.end()));
-  } catch (const Json::exception& problem) {
-    const auto* syntax = dynamic_cast<const Json::parse_error*>(&problem);
-    Result<Statement> python = parse_statement(text);
-    if (!python || python->value.kind != Kind::kDict || python->applied) {
-      if (syntax == nullptr)
-        return make_error(ErrorCode::kInvalidSpec, "The JSON text has a number out of range.");
-      const std::size_t offset = std::max<std::size_t>(syntax->byte, 1) - 1;
-      return make_error(ErrorCode::kInvalidSpec,
-                        fmt::format("The JSON text is malformed at {}.", position_text(text, offset)));
-    }
-    value = std::move(python->value);
-  }
-  normalize(value);
-  return value;
+  normalize_json(python->value);
+  return std::move(python->value);
 }
 
 Dialect decide_dialect(const Value& config) {

@@ -56,12 +56,12 @@ struct Problem {
   bool has_bias = true;
   // The sum starts from the bias instead of +0, and nothing is added behind it: y = fma(x, w, bias).
   bool starts_from_bias = false;
-  Activation activation;
+  Activation activation = {};
   Combine combine = Combine::kNone;
   // Where false, the operand has size 1 along that axis.
   bool operand_has_steps = true;
   bool operand_has_channels = true;
-  Activation after;
+  Activation after = {};
   // `same` padding splits by the length (odd cell right); otherwise the two constants hold
   // (valid: 0, 0; causal: dilation*(taps-1), 0). Transposed: cropped output steps, the right ones may be
   // negative (steps that no input reaches). Of a copy both may be negative (cropped input steps).
@@ -77,6 +77,15 @@ struct Problem {
   bool operator==(const Problem&) const = default;
 
   bool has_weights() const { return reduce == Reduce::kMultiplyAdd; }
+  // One channel and one filter a group: pooling, copies, depthwise convolutions.
+  bool is_channelwise() const { return groups == channels && groups == filters; }
+  // Channels last: floats from one step to the next.
+  int64_t in_pitch() const { return in_row != 0 ? in_row : channels; }
+  int64_t out_pitch() const { return out_row != 0 ? out_row : filters; }
+  int64_t operand_pitch() const {
+    if (!operand_has_steps) return 0;
+    return operand_row != 0 ? operand_row : operand_has_channels ? filters : 1;
+  }
   int64_t group_channels() const { return channels / groups; }
   int64_t group_filters() const { return filters / groups; }
   // Steps that one output looks at, first to last.

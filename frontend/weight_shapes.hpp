@@ -14,12 +14,6 @@
 
 namespace convsmith {
 
-struct WeightShape {
-  std::string name;  // of Keras's variable, in the spec's generation
-  std::vector<int64_t> shape;
-  bool operator==(const WeightShape&) const = default;
-};
-
 // For an input of `channels` channels (features of Dense). C channels, F filters, K taps, m depth_multiplier:
 //   Conv1D           kernel (K, C/groups, F)
 //   Conv1DTranspose  kernel (K, F, C)

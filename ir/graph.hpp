@@ -3,12 +3,13 @@
 //
 // Invariants (verify_graph): operations are in an order in which each reads what an earlier one made or an
 // input; each tensor that is no input is made by one operation, or by several that fill disjoint slices of
-// its channels; problems have the channels, filters, layouts and rows of their tensors.
+// its channels; problems have the channels, filters, layouts and rows of their tensors; outputs are no slices
+// and share memory neither with inputs nor with each other.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,13 @@
 #include "frontend/problem.hpp"
 
 namespace convsmith::ir {
+
+// Taps, stride and pad_right + 1 of a pooling over all steps: Problem's formulas then give one output step
+// for 1 to kAllSteps input steps.
+inline constexpr int64_t kAllSteps = int64_t{1} << 30;
+
+// Where numbers of steps end: evaluate_extents gives no more.
+inline constexpr int64_t kMaxSteps = int64_t{1} << 40;
 
 // A number of steps, as a function of the numbers of steps of the graph's inputs.
 struct Extent {
@@ -34,14 +42,15 @@ struct Extent {
 };
 
 // (samples, steps, channels), or (samples, channels, steps) for channels first. A tensor without steps has
-// one.
+// one. An operation may read and write through views.
 struct GraphTensor {
   std::string name;  // of the layer that makes it
   int steps = 0;     // index into Graph::extents
   int64_t channels = 1;
   Layout layout = Layout::kChannelsLast;
   // A view of tensor `base`: the same memory under other sizes with the same product, or, where `slice`, its
-  // channels from first_channel on (channels last, the same steps).
+  // channels from first_channel on (channels last, the same steps). The base of a slice is no slice, the base
+  // of another view is no view.
   int base = -1;
   bool slice = false;
   int64_t first_channel = 0;
@@ -56,7 +65,7 @@ enum class OpKind : uint8_t {
 };
 
 struct Op {
-  std::string name;  // the layers it computes: "conv1d + batch_normalization + elu"
+  std::string name = {};  // the layers it computes: "conv1d + batch_normalization + elu"
   OpKind kind = OpKind::kNest;
   Problem problem = {};  // kNest
   int in = -1;           // tensors
@@ -67,12 +76,14 @@ struct Op {
   // Arrays, as the problem's comment says; -1: none.
   int kernel = -1;
   int bias = -1;
+  int batch_norm = -1;  // of an unfolded BatchNormalization: where its unrounded numbers are
 };
 
 // One axis of a shape: size, or size * extents[extent].
 struct Axis {
   int64_t size = 1;
   int extent = -1;
+  bool operator==(const Axis&) const = default;
 };
 
 // Weights. Of a layer that is compiled without them `data` is empty.
@@ -82,12 +93,28 @@ struct Array {
   std::vector<float> data;
 };
 
+// y = (x - mean) * scale + shift of one BatchNormalization, by channel, as fold needs it.
+struct BatchNorm {
+  std::vector<double> scale;
+  std::vector<double> mean;
+  std::vector<double> shift;
+};
+
+// Two extents that a call must find equal, because layer `name` combines tensors of both.
+struct SameSteps {
+  std::string name;
+  int a = 0;
+  int b = 0;
+};
+
 struct Graph {
   std::string name;
   std::vector<Extent> extents;  // each after those it is made from
   std::vector<GraphTensor> tensors;
   std::vector<Op> ops;
   std::vector<Array> arrays;
+  std::vector<BatchNorm> batch_norms;
+  std::vector<SameSteps> same_steps;
   std::vector<int> inputs;  // tensors
   std::vector<int> outputs;
   // By input: the only number of steps that a layer behind it (Flatten and the like) allows, if there is one.
@@ -98,7 +125,31 @@ struct Graph {
   std::vector<std::string> decisions;  // what fold and fuse did and what they could not, in sentences
 };
 
+// An error is a bug of what made the graph; its sentence is for us.
 Result<void> verify_graph(const Graph& graph);
+
+// One line for each input, operation and output.
 std::string print(const Graph& graph);
+
+// Each operation reads and writes its tensors once.
+int passes_over_memory(const Graph& graph);
+
+// The number of steps of each extent, at most kMaxSteps. `input_steps` has one number for each input (of one
+// without steps it is not read).
+std::vector<int64_t> evaluate_extents(const Graph& graph, std::span<const int64_t> input_steps);
+
+// The tensor whose memory `tensor` is or shows.
+int root_of(const Graph& graph, int tensor);
+
+// Whether two tensors have the same sizes in the same order.
+bool is_same_form(const GraphTensor& a, const GraphTensor& b);
+
+// Floats from one step to the next where it is not the number of channels, else 0: what Problem::in_row,
+// out_row and operand_row want.
+int64_t row_of(const Graph& graph, int tensor);
+void set_rows(Graph& graph);
+
+// Whether the operation only changes values where they stand: a copy of each element with an epilogue.
+bool is_elementwise(const Op& op);
 
 }  // namespace convsmith::ir

@@ -83,7 +83,7 @@ int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
 
 bool transposes_output(const LoopNest& nest) {
   return lanes_dim(nest) == Dim::kStep && nest.problem.layout == Layout::kChannelsLast &&
-         nest.problem.filters > 1;
+         nest.problem.out_pitch() > 1;
 }
 
 }  // namespace convsmith::ir

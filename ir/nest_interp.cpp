@@ -2,12 +2,40 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "ir/band.hpp"
 
 namespace convsmith::ir {
 
 namespace {
+
+float combine(Combine kind, float y, float operand) {
+  const bool nan = std::isnan(y) || std::isnan(operand);
+  switch (kind) {
+    case Combine::kNone:
+      return y;
+    case Combine::kAdd:
+      return y + operand;
+    case Combine::kSubtract:
+      return y - operand;
+    case Combine::kSubtractFrom:
+      return operand - y;
+    case Combine::kMultiply:
+      return y * operand;
+    case Combine::kDivide:
+      return y / operand;
+    case Combine::kMaximum:
+      return nan ? y + operand : y > operand ? y : operand;
+    case Combine::kMinimum:
+      return nan ? y + operand : y < operand ? y : operand;
+    case Combine::kPrelu:
+      break;
+  }
+  const float positive = 0.0F > y ? 0.0F : y;
+  const float negative = 0.0F > -y ? 0.0F : -y;
+  return positive - operand * negative;
+}
 
 class Interpreter {
  public:
@@ -24,26 +52,53 @@ class Interpreter {
     end_[index(Dim::kStep)] = out_steps_;
   }
 
-  void run(const std::function<float(float)>& activation) {
-    const int64_t size = t_.batch * out_steps_ * p_.filters;
-    for (int64_t i = 0; i < size; ++i) t_.out[i] = 0.0F;
+  void run(const std::function<float(float)>& activation, const std::function<float(float)>& after) {
+    for_each_output([&](int64_t, int64_t, int64_t f, float& y) {
+      y = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity()
+          : p_.starts_from_bias     ? t_.bias[f]
+                                    : 0.0F;
+    });
     loop(0);
-    for (int64_t n = 0; n < t_.batch; ++n) {
-      for (int64_t o = 0; o < out_steps_; ++o) {
-        for (int64_t f = 0; f < p_.filters; ++f) {
-          float& y = t_.out[out_index(n, o, f)];
-          y = activation(p_.has_bias ? y + t_.bias[f] : y);
-        }
-      }
-    }
+    for_each_output([&](int64_t n, int64_t o, int64_t f, float& y) {
+      if (p_.reduce == Reduce::kMean) y /= static_cast<float>(positions_inside(o));
+      if (p_.has_bias && !p_.starts_from_bias) y += t_.bias[f];
+      y = activation(y);
+      if (p_.combine != Combine::kNone) y = after(combine(p_.combine, y, t_.operand[operand_index(n, o, f)]));
+    });
   }
 
  private:
   static size_t index(Dim dim) { return static_cast<size_t>(dim); }
 
+  template <class Body>
+  void for_each_output(Body&& body) {
+    for (int64_t n = 0; n < t_.batch; ++n) {
+      for (int64_t o = 0; o < out_steps_; ++o) {
+        for (int64_t f = 0; f < p_.filters; ++f) body(n, o, f, t_.out[out_index(n, o, f)]);
+      }
+    }
+  }
+
+  int64_t positions_inside(int64_t o) const {
+    int64_t count = 0;
+    for (int64_t k = 0; k < p_.taps; ++k) count += is_inside(o * p_.stride + k * p_.dilation - pad_left_);
+    return count;
+  }
+  bool is_inside(int64_t position) const { return position >= 0 && position < t_.steps; }
+
   int64_t out_index(int64_t n, int64_t o, int64_t f) const {
-    return n * out_steps_ * p_.filters +
-           (p_.layout == Layout::kChannelsLast ? o * p_.filters + f : f * out_steps_ + o);
+    if (p_.layout == Layout::kChannelsFirst) return (n * p_.filters + f) * out_steps_ + o;
+    return (n * out_steps_ + o) * p_.out_pitch() + f;
+  }
+
+  int64_t operand_index(int64_t n, int64_t o, int64_t f) const {
+    const int64_t steps = p_.operand_has_steps ? out_steps_ : 1;
+    const int64_t channels = p_.operand_has_channels ? p_.filters : 1;
+    const int64_t step = p_.operand_has_steps ? o : 0;
+    const int64_t channel = p_.operand_has_channels ? f : 0;
+    if (p_.layout == Layout::kChannelsFirst) return (n * channels + channel) * steps + step;
+    const int64_t sample = p_.operand_has_steps ? out_steps_ * p_.operand_pitch() : channels;
+    return n * sample + step * p_.operand_pitch() + channel;
   }
 
   void loop(size_t i) {
@@ -97,13 +152,27 @@ class Interpreter {
     const int64_t o = value_[index(Dim::kStep)];
     const int64_t f = g * p_.group_filters() + value_[index(Dim::kFilter)];
     const int64_t position = o * p_.stride + k * p_.dilation - pad_left_;
-    if (position < 0 || position >= t_.steps) return;
+    if (!is_inside(position)) return;
     const int64_t channel = g * p_.group_channels() + c;
-    const int64_t in =
-        n * t_.steps * p_.channels + (p_.layout == Layout::kChannelsLast ? position * p_.channels + channel
-                                                                         : channel * t_.steps + position);
+    const int64_t in = p_.layout == Layout::kChannelsLast
+                           ? (n * t_.steps + position) * p_.in_pitch() + channel
+                           : (n * p_.channels + channel) * t_.steps + position;
+    const float x = t_.in[in];
     float& y = t_.out[out_index(n, o, f)];
-    y = std::fma(t_.in[in], t_.kernel[(k * p_.group_channels() + c) * p_.filters + f], y);
+    switch (p_.reduce) {
+      case Reduce::kMultiplyAdd:
+        y = std::fma(x, t_.kernel[(k * p_.group_channels() + c) * p_.filters + f], y);
+        break;
+      case Reduce::kMax:
+        y = combine(Combine::kMaximum, x, y);
+        break;
+      case Reduce::kMean:
+        y += x;
+        break;
+      case Reduce::kCopy:
+        y = x;
+        break;
+    }
   }
 
   const LoopNest& nest_;
@@ -118,8 +187,8 @@ class Interpreter {
 }  // namespace
 
 void interpret(const LoopNest& nest, const NestTensors& tensors,
-               const std::function<float(float)>& activation) {
-  Interpreter(nest, tensors).run(activation);
+               const std::function<float(float)>& activation, const std::function<float(float)>& after) {
+  Interpreter(nest, tensors).run(activation, after);
 }
 
 }  // namespace convsmith::ir

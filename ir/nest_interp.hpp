@@ -15,10 +15,13 @@ struct NestTensors {
   float* out;
   int64_t batch;
   int64_t steps;
+  const float* operand = nullptr;  // of the output's shape, 1 along the axes that it does not have
 };
 
-// The nest is verified. `activation` is applied to each finished sum.
-void interpret(const LoopNest& nest, const NestTensors& tensors,
-               const std::function<float(float)>& activation);
+// The nest is verified. `activation` is applied to each finished sum, before an operand, and `after` behind
+// it. Rows are those of the problem; the output is written where the problem says and nowhere else.
+void interpret(
+    const LoopNest& nest, const NestTensors& tensors, const std::function<float(float)>& activation,
+    const std::function<float(float)>& after = [](float x) { return x; });
 
 }  // namespace convsmith::ir

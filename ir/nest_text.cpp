@@ -5,10 +5,8 @@
 #include <charconv>
 #include <iterator>
 
-#include "convsmith/layer_spec.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
 #include "ir/nest_verify.hpp"
+#include "ir/problem_text.hpp"
 
 namespace convsmith::ir {
 
@@ -56,9 +54,7 @@ Result<Problem> parse_header(std::string_view line, int number) {
   const size_t end = line.rfind('{');
   if (!line.starts_with("nest ") || end == std::string_view::npos)
     return fail(number, "expected 'nest LAYER {'");
-  auto layer = parse_layer(line.substr(5, end - 5), Rules::kAny);
-  if (!layer) return fail(number, layer.error().message);
-  auto problem = make_problem(layer->spec, Rules::kAny);
+  auto problem = parse_problem(line.substr(5, end - 5));
   if (!problem) return fail(number, problem.error().message);
   return problem;
 }
@@ -104,35 +100,8 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
 
 }  // namespace
 
-std::string layer_text(const Problem& p) {
-  LayerSpec spec;
-  spec.filters = p.filters;
-  spec.kernel_size = p.taps;
-  spec.strides = p.stride;
-  spec.dilation_rate = p.dilation;
-  spec.groups = p.groups;
-  spec.data_format =
-      p.layout == Layout::kChannelsLast ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst;
-  spec.use_bias = p.has_bias;
-  spec.activation = p.activation;
-  spec.padding = p.pad_same ? Padding::kSame : Padding::kExplicit;
-  if (!p.pad_same && p.pad_left == 0 && p.pad_right == 0) spec.padding = Padding::kValid;
-  if (spec.padding == Padding::kExplicit) {
-    spec.pad_left = p.pad_left;
-    spec.pad_right = p.pad_right;
-  }
-  if (p.layout == Layout::kChannelsLast) {
-    spec.input_shape = {std::nullopt, p.channels};
-  } else {
-    spec.input_shape = {p.channels, std::nullopt};
-  }
-  // Two generations, two formulas, one name.
-  if (p.activation.kind == ActivationKind::kHardSigmoidKeras3) spec.dialect = Dialect::kKeras3;
-  return to_call_text(spec);
-}
-
 std::string print(const LoopNest& nest) {
-  std::string out = fmt::format("nest {} {{\n  # {}\n", layer_text(nest.problem), subscripts(nest.problem));
+  std::string out = fmt::format("nest {} {{\n  # {}\n", problem_text(nest.problem), subscripts(nest.problem));
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& l = nest.loops[i];
     if (l.role == Role::kBand) {

@@ -1,4 +1,4 @@
-// A nest as text, for dumps, tests and as input. The layer is its call text, the loops stand outside
+// A nest as text, for dumps, tests and as input. The problem is its text, the loops stand outside
 // in; what follows '#' is a comment. parse(print(nest)) gives the nest again.
 //
 //   nest keras.layers.Conv1D(64, 5, padding='same', input_shape=(None, 64)) {
@@ -27,8 +27,5 @@ std::string print(const LoopNest& nest);
 
 // The parsed nest is verified. Errors name the line.
 Result<LoopNest> parse_nest(std::string_view text);
-
-// The call text of a layer that computes the problem (valid under Rules::kAny).
-std::string layer_text(const Problem& problem);
 
 }  // namespace convsmith::ir

@@ -85,14 +85,15 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (*lanes != Dim::kFilter && *lanes != Dim::kStep && *lanes != Dim::kGroup)
     return fail("lanes run over f, o or g");
   const Problem& p = nest.problem;
-  const bool depthwise = p.groups > 1 && p.group_channels() == 1 && p.group_filters() == 1;
-  if (*lanes == Dim::kGroup && (!depthwise || p.layout != Layout::kChannelsLast)) {
+  if (p.transposed) return fail("a transposed layer is compiled as its phases");
+  if (*lanes == Dim::kGroup && (!p.is_channelwise() || p.layout != Layout::kChannelsLast)) {
     return fail("lanes over g need a depthwise, channels-last layer");
   }
+  if (*lanes == Dim::kFilter && !p.has_weights()) return fail("lanes over f need weights");
   if (*lanes == Dim::kFilter && p.layout != Layout::kChannelsLast)
     return fail("lanes over f need channels-last");
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
-  const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.channels == 1);
+  const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
   if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
   if (nest.staged != (*lanes == Dim::kStep && !contiguous)) {
     return fail(nest.staged ? "'stage' is only for lanes over steps that are not neighbours in memory"

@@ -29,7 +29,7 @@ PackLayout pack_layout(const LoopNest& nest) {
       if (nest.loops[i].role == Role::kLanes) layout.pad = loop_extent(nest, i).value();
     }
   }
-  layout.rows = p.taps * p.group_channels();
+  layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;
   return layout;
 }

@@ -63,7 +63,9 @@ Result<LoopNest> fuse(LoopNest nest, const Step& step) {
     return fail("expected loops 'k' and 'c' to be neighbours and not split");
   }
   if (!nest.cut()) return fail("expected 'cut o' before 'fuse k c'");
-  const bool rows_touch = p.groups == 1 && (p.layout == Layout::kChannelsLast || p.channels == 1);
+  const bool rows_touch = p.has_weights() && p.groups == 1 &&
+                          (p.layout == Layout::kChannelsLast || p.channels == 1) &&
+                          (p.in_pitch() == p.channels || p.taps == 1);
   if (!rows_touch || (p.dilation != 1 && p.taps != 1)) {
     return fail("expected taps and channels to be one run of memory: channels-last, one group, dilation 1");
   }

@@ -126,9 +126,6 @@ Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend
 Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend,
                                                               Isa isa, std::string_view schedule_text,
                                                               CodeMemory* memory) {
-  if (problem.transposed) {
-    return make_error(ErrorCode::kUnsupported, "Conv1DTranspose is not supported by the compiler yet.");
-  }
   const Target& target = target_for(isa);
   auto layer = lower_layer(problem, target, schedule_text);
   if (!layer) return tl::unexpected(layer.error());

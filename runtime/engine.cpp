@@ -10,9 +10,10 @@
 #include "convsmith/convsmith.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
-#include "ir/nest_text.hpp"
+#include "frontend/weight_shapes.hpp"
+#include "ir/layer_graph.hpp"
 #include "runtime/kernel_cache.hpp"
-#include "runtime/layer.hpp"
+#include "runtime/layer_data.hpp"
 #include "runtime/verbose.hpp"
 
 namespace convsmith {
@@ -66,18 +67,22 @@ struct Engine::Impl {
   void insert(const Request& request, const std::shared_ptr<const LayerData>& layer) {
     const std::lock_guard lock(mutex);
     if (index.contains(request)) return;  // another thread was first
-    const size_t size = kEntryBytes + layer->kernel->kernel->code_bytes();
+    const size_t size = kEntryBytes + layer->graph->code_bytes;
     entries.push_front({request, layer, size});
     index.emplace(request, entries.begin());
     bytes += size;
-    std::deque<Entries::iterator>& same = by_kernel[layer->kernel.get()];
+    std::deque<Entries::iterator>& same = by_kernel[first_kernel(*layer)];
     same.push_back(entries.begin());
     if (same.size() > kRequestsOfKernel) forget(same.front());
     while (bytes > cap_bytes && entries.size() > 1) forget(std::prev(entries.end()));
   }
 
+  static const CompiledKernel* first_kernel(const LayerData& layer) {
+    return layer.graph->ops.front().parts.front().kernel.get();
+  }
+
   void forget(Entries::iterator entry) {
-    const auto same = by_kernel.find(entry->layer->kernel.get());
+    const auto same = by_kernel.find(first_kernel(*entry->layer));
     std::erase(same->second, entry);
     if (same->second.empty()) by_kernel.erase(same);
     bytes -= entry->bytes;
@@ -97,30 +102,24 @@ struct Engine::Impl {
 
 namespace {
 
-Result<Problem> problem_of(const LayerSpec& spec, const CompileOptions& options) {
-  if (options.input_shape.empty()) return make_problem(spec, options.rules);
-  return make_problem(spec, options.input_shape, options.rules);
+Result<LayerProblem> problem_of(const LayerSpec& spec, const CompileOptions& options) {
+  if (options.input_shape.empty()) return make_layer_problem(spec, options.rules);
+  return make_layer_problem(spec, options.input_shape, options.rules);
 }
 
 Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const CompileOptions& options,
                                                     KernelCache& kernels) {
   auto problem = problem_of(spec, options);
   if (!problem) return tl::unexpected(problem.error());
-  // The text that is the kernels' key does not tell a transposed problem from another.
-  if (problem->transposed) {
-    return make_error(ErrorCode::kUnsupported, "Conv1DTranspose is not supported by the compiler yet.");
-  }
   auto choice = choose_backend(options.backend, options.isa);
   if (!choice) return tl::unexpected(choice.error());
-  const std::string key = fmt::format("{} {} {} {}", backend_name(choice->backend), isa_name(choice->isa),
-                                      ir::layer_text(*problem), options.schedule);
-  const auto& memory = process_code_memory();
-  auto kernel = kernels.get(key, [&] {
-    return compile_problem(*problem, choice->backend, choice->isa, options.schedule,
-                           memory ? *memory : nullptr);
-  });
-  if (!kernel) return tl::unexpected(kernel.error());
-  return std::make_shared<const LayerData>(LayerData{spec, std::move(*kernel)});
+  auto graph = ir::layer_graph(*problem);
+  if (!graph) return tl::unexpected(graph.error());
+  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, options.schedule, kernels);
+  if (!compiled) return tl::unexpected(compiled.error());
+  std::vector<WeightShape> weights = weight_shapes(spec, problem->chain.front().channels);
+  return std::make_shared<const LayerData>(
+      LayerData{spec, std::move(*problem), std::move(weights), std::move(*compiled)});
 }
 
 }  // namespace

@@ -1,74 +1,77 @@
-#include "runtime/layer.hpp"
-
 #include <fmt/format.h>
 
+#include <array>
+
 #include "frontend/make_problem.hpp"
+#include "runtime/layer_data.hpp"
 
 namespace convsmith {
 
+Result<PackedWeights> CompiledLayer::pack(std::span<const std::span<const float>> weights) const {
+  const std::vector<WeightShape>& shapes = data_->weights;
+  if (weights.size() != shapes.size()) {
+    return make_error(ErrorCode::kInvalidData, fmt::format("The layer has {} arrays of weights, got {}.",
+                                                           shapes.size(), weights.size()));
+  }
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    int64_t wanted = 1;
+    for (const int64_t size : shapes[i].shape) wanted *= size;
+    if (static_cast<int64_t>(weights[i].size()) == wanted) continue;
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("{} has {} values; shape ({}) needs {}.", shapes[i].name, weights[i].size(),
+                                  fmt::join(shapes[i].shape, ", "), wanted));
+  }
+  PackedWeights packed;
+  packed.data_ = pack_graph(data_->graph, weights);
+  return packed;
+}
+
 Result<PackedWeights> CompiledLayer::pack(std::span<const float> kernel, std::span<const float> bias) const {
-  const auto [taps, channels, filters] = kernel_shape();
-  const auto wanted = static_cast<size_t>(taps * channels * filters);
-  if (kernel.size() != wanted) {
-    return make_error(ErrorCode::kInvalidData,
-                      fmt::format("kernel has {} values; shape ({}, {}, {}) needs {}.", kernel.size(), taps,
-                                  channels, filters, wanted));
-  }
-  const size_t wanted_bias = has_bias() ? static_cast<size_t>(filters) : 0;
-  if (bias.size() != wanted_bias) {
-    return make_error(ErrorCode::kInvalidData,
-                      fmt::format("bias has {} values; this layer needs {}.", bias.size(), wanted_bias));
-  }
-  PackedWeights weights;
-  weights.data_ = pack_weights(data_->kernel, kernel, bias);
-  return weights;
+  const std::array<std::span<const float>, 2> arrays = {kernel, bias};
+  const bool no_bias = bias.empty() && data_->weights.size() == 1;
+  return pack(std::span(arrays).first(no_bias ? 1 : 2));
 }
 
 RunStatus CompiledLayer::run(const PackedWeights& weights, const float* input, float* output, int64_t batch,
                              int64_t steps, const RunOptions& options) const noexcept {
   if (weights.data_ == nullptr) return RunStatus::kNullPointer;
-  if (!(weights.data_->layout == data_->kernel->weights) ||
-      weights.data_->kernel->problem.taps != data_->kernel->problem.taps) {
-    return RunStatus::kWrongWeights;
-  }
-  return run_kernel(*data_->kernel, weights.data_->data, input, output, batch, steps, options);
+  if (!weights_fit(*data_->graph, *weights.data_)) return RunStatus::kWrongWeights;
+  return run_graph(*data_->graph, *weights.data_, {&input, 1}, {&output, 1}, batch, {&steps, 1}, options);
 }
 
 int64_t CompiledLayer::output_steps(int64_t steps) const {
-  return data_->kernel->problem.output_steps(steps);
+  return ir::evaluate_extents(data_->graph->graph, {&steps, 1})
+      .at(static_cast<size_t>(
+          data_->graph->graph.tensors[static_cast<size_t>(data_->graph->graph.outputs[0])].steps));
 }
 int64_t CompiledLayer::channels() const {
-  return data_->kernel->problem.channels;
+  const ir::Graph& graph = data_->graph->graph;
+  return graph.tensors[static_cast<size_t>(graph.inputs[0])].channels;
 }
 int64_t CompiledLayer::filters() const {
-  return data_->kernel->problem.filters;
+  const ir::Graph& graph = data_->graph->graph;
+  return graph.tensors[static_cast<size_t>(graph.outputs[0])].channels;
 }
-std::array<int64_t, 3> CompiledLayer::kernel_shape() const {
-  const Problem& p = data_->kernel->problem;
-  return {p.taps, p.group_channels(), p.filters};
-}
-bool CompiledLayer::has_bias() const {
-  return data_->kernel->problem.has_bias;
+const std::vector<WeightShape>& CompiledLayer::weight_shapes() const {
+  return data_->weights;
 }
 Result<Shape> CompiledLayer::output_shape(const Shape& input_shape) const {
-  return convsmith::output_shape(data_->kernel->problem, input_shape);
+  return convsmith::output_shape(data_->problem, input_shape);
 }
-size_t CompiledLayer::scratch_bytes(int threads) const {
-  // A slice of whole cache lines for each thread.
-  const auto one = static_cast<size_t>((data_->kernel->scratch_bytes + 63) / 64 * 64);
-  return one * static_cast<size_t>(std::max(threads, 1));
+size_t CompiledLayer::workspace_bytes(int64_t batch, int64_t steps, int threads) const {
+  return convsmith::workspace_bytes(*data_->graph, batch, {&steps, 1}, threads);
 }
 const LayerSpec& CompiledLayer::spec() const {
   return data_->spec;
 }
 Backend CompiledLayer::backend() const {
-  return data_->kernel->backend;
+  return data_->graph->backend;
 }
 Isa CompiledLayer::isa() const {
-  return data_->kernel->isa;
+  return data_->graph->isa;
 }
 size_t CompiledLayer::code_bytes() const {
-  return data_->kernel->kernel->code_bytes();
+  return data_->graph->code_bytes;
 }
 
 }  // namespace convsmith

@@ -1,6 +1,6 @@
 #include <cstring>
 
-#include "runtime/layer.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith {
 

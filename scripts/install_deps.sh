@@ -8,7 +8,8 @@
 set -euo pipefail
 
 toolchain=(g++ cmake ninja-build pkg-config)
-libraries=(libxbyak-dev libfmt-dev libexpected-dev nlohmann-json3-dev libxxhash-dev libpthreadpool-dev)
+libraries=(libxbyak-dev libfmt-dev libexpected-dev nlohmann-json3-dev libxxhash-dev libpthreadpool-dev
+           libhdf5-dev)
 command_line=(libcli11-dev libzydis-dev libzip-dev libsndfile1-dev)
 tests=(libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev qemu-user-static)
 llvm=(llvm-19-dev)

@@ -111,6 +111,11 @@ inline double evaluate(const Activation& a, double x) {
       return std::abs(x) > p0 ? x : 0.0;
     case ActivationKind::kThreshold:
       return x > p0 ? x : p1;
+    case ActivationKind::kSoftmax:
+    case ActivationKind::kLogSoftmax:
+    case ActivationKind::kSparsemax:
+    case ActivationKind::kGlu:
+      break;  // not of one x
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

@@ -10,13 +10,13 @@
 // any number of threads may run at the same time.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
@@ -60,8 +60,8 @@ class ThreadPool {
 };
 
 struct RunOptions {
-  // scratch_bytes(threads) bytes aligned as malloc does; null: memory kept per thread from its first call.
-  void* scratch = nullptr;
+  // workspace_bytes(...) bytes aligned as malloc does; null: memory kept per thread from its first call.
+  void* workspace = nullptr;
   ParallelFor parallel = {};
 };
 
@@ -71,6 +71,8 @@ enum class RunStatus {
   kBadSize,       // batch or steps is negative or beyond 2^40
   kEmptyOutput,   // there are input steps, but too few for one output step
   kWrongWeights,  // packed for another layer or schedule
+  kWrongSteps,    // a layer of a model fixes the number of steps, or inputs do not match each other
+  kNoMemory,      // no workspace was given, and there is no memory for one
 };
 const char* describe(RunStatus status);
 
@@ -81,32 +83,36 @@ class PackedWeights {
 
  private:
   friend class CompiledLayer;
-  std::shared_ptr<const struct PackedData> data_;
+  std::shared_ptr<const struct PackedGraph> data_;
 };
 
 class CompiledLayer {
  public:
-  // Copies kernel (taps, channels/groups, filters) and bias (filters; empty without bias).
+  // Copies weights that lie as Keras keeps them: of weight_shapes(), in that order.
+  Result<PackedWeights> pack(std::span<const std::span<const float>> weights) const;
+  // The same for layers with one kernel; bias is empty without one.
   Result<PackedWeights> pack(std::span<const float> kernel, std::span<const float> bias) const;
 
   // input (batch, steps, channels) -> output (batch, output_steps(steps), filters); for channels_first
-  // (batch, channels, steps) -> (batch, filters, output_steps(steps)). Dense, no alignment needed; output
-  // must not overlap input. On one thread: no allocation (with scratch of the caller's, or after the
-  // thread's first call), no lock, no system call.
+  // (batch, channels, steps) -> (batch, filters, output_steps(steps)). For Dense, every axis before the last
+  // one may count as batch. Dense arrays, no alignment needed; output must not overlap input. On one thread:
+  // no allocation (with memory of the caller's, or after the thread's first call of that size), no lock, no
+  // system call.
   RunStatus run(const PackedWeights& weights, const float* input, float* output, int64_t batch, int64_t steps,
                 const RunOptions& options = {}) const noexcept;
 
   // Output steps for `steps` input steps; 0 where there is none.
   int64_t output_steps(int64_t steps) const;
   int64_t channels() const;
+  // Channels of the output.
   int64_t filters() const;
-  // (taps, channels/groups, filters)
-  std::array<int64_t, 3> kernel_shape() const;
-  bool has_bias() const;
+  // What Keras's get_weights() gives: names and shapes.
+  const std::vector<WeightShape>& weight_shapes() const;
   // The output shape for an input shape with batch axes, in the layer's layout.
   Result<Shape> output_shape(const Shape& input_shape) const;
-  // Bytes of scratch that a run on `threads` threads uses; does not depend on batch or steps.
-  size_t scratch_bytes(int threads = 1) const;
+  // Bytes of memory that a run uses beside its arrays. Depends on batch and steps only for layers of several
+  // passes (SeparableConv1D, activations such as softmax, transposed channels_first).
+  size_t workspace_bytes(int64_t batch, int64_t steps, int threads = 1) const;
 
   const LayerSpec& spec() const;
   // What was picked where the options said kAuto.

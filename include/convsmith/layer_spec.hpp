@@ -88,6 +88,13 @@ struct LayerSpec {
   bool operator==(const LayerSpec&) const = default;
 };
 
+// An array of a layer's weights.
+struct WeightShape {
+  std::string name;  // of Keras's variable, in the spec's generation
+  std::vector<int64_t> shape;
+  bool operator==(const WeightShape&) const = default;
+};
+
 // Canonical Python text with the non-default arguments only, for example
 // "Conv1D(32, 3, strides=2, activation='relu')". parse_layer makes an equal spec of it (with all defaults
 // filled in). A dialect other than kCall shows as the package: tf_keras is Keras 2, keras3 is Keras 3.

@@ -256,6 +256,43 @@ TEST(VmathCelu, IsReluForAlphaZero) {
   EXPECT_EQ(y, (std::vector<float>{0, 0, 0, 0, 3, kInf}));
 }
 
+// Every 11th float from 1 to 16, and every 4001st beyond.
+TEST(VmathLog, StaysWithinTwoUlp) {
+  std::vector<float> x;
+  for (uint32_t bits = std::bit_cast<uint32_t>(1.0F); bits < std::bit_cast<uint32_t>(kInf);
+       bits += bits < std::bit_cast<uint32_t>(16.0F) ? 11 : 4001) {
+    x.push_back(std::bit_cast<float>(bits));
+  }
+  x.resize((x.size() + kLanes - 1) / kLanes * kLanes, 1.0F);
+  vir::Builder b("log", kLanes);
+  const vir::P in = b.arg_ptr(vir::Arg::kIn);
+  b.loop(b.arg_int(vir::Arg::kSteps), "vectors", [&] {
+    b.store(in, 0, emit_log(b, b.load(in, 0)));
+    b.paddc(in, in, b.vector_bytes());
+  });
+  const auto kernel = interp::make_kernel(b.take());
+  const auto log = [&](std::vector<float> values) {
+    KernelArgs args{};
+    args.kIn = values.data();
+    args.kSteps = static_cast<int64_t>(values.size() / kLanes);
+    kernel->run(args);
+    return values;
+  };
+  const std::vector<float> y = log(x);
+  const Worst worst = compare(x, y, [&](size_t i) { return std::log(static_cast<double>(x[i])); });
+  EXPECT_LE(worst.ulp, 2.0) << "x = " << worst.x << ", got " << worst.y << ", exact " << worst.exact;
+  EXPECT_EQ(worst.nan_mistakes, 0);
+  EXPECT_EQ(std::bit_cast<uint32_t>(y[0]), 0U);
+  for (const float nan : log(std::vector<float>(kLanes, kNaN))) EXPECT_TRUE(std::isnan(nan));
+}
+
+TEST(VmathDeathTest, KnowsNoActivationsAlongAnAxis) {
+  for (const ActivationKind kind : {ActivationKind::kSoftmax, ActivationKind::kLogSoftmax,
+                                    ActivationKind::kSparsemax, ActivationKind::kGlu}) {
+    EXPECT_DEATH(is_cheap({kind, {}}), "a pass of its own");
+  }
+}
+
 // --- Golden data: float64 evaluations of Keras's formulas, arguments as Keras takes them.
 
 using Json = nlohmann::json;
@@ -346,6 +383,38 @@ TEST(VmathGolden, AgreesWithKerasFormulas) {
                                            << worst.y << ", exact " << worst.exact;
   }
   EXPECT_EQ(rows, 61);
+}
+
+// The first half of the last axis times the sigmoid of the second one.
+TEST(VmathGolden, ASigmoidAndAProductMakeGlu) {
+  const std::string base = std::string(CONVSMITH_TEST_DATA) + "/activations";
+  std::ifstream lines(base + ".jsonl");
+  int rows = 0;
+  for (std::string line; std::getline(lines, line);) {
+    Json row = Json::parse(line);
+    if (!row.contains("activation") || row["activation"]["name"] != "glu") continue;
+    ++rows;
+    size_t size = 1;
+    for (const Json& axis : row["input_shape"]) size *= axis.get<size_t>();
+    const size_t width = row["input_shape"].back().get<size_t>();
+    const auto flat = [&](const char* name, size_t floats) {
+      return Json{{"offset", row["tensors"][name]["offset"]}, {"shape", {floats}}};
+    };
+    const std::vector<float> x = read_tensor<float>(base + ".f32", flat("input", size));
+    const std::vector<double> exact = read_tensor<double>(base + ".f64", flat("output_f64", size / 2));
+    const std::vector<float> gates = run_on({ActivationKind::kSigmoid, {}}, x);
+    std::vector<float> a;
+    std::vector<float> y;
+    for (size_t i = 0; i < size; ++i) {
+      if (i % width >= width / 2) continue;
+      a.push_back(x[i]);
+      y.push_back(x[i] * gates[i + width / 2]);
+    }
+    const Worst worst = compare(a, y, [&](size_t i) { return exact[i]; });
+    EXPECT_EQ(worst.nan_mistakes, 0);
+    EXPECT_LE(worst.ulp, 4.0) << row["id"];
+  }
+  EXPECT_EQ(rows, 3);
 }
 
 }  // namespace

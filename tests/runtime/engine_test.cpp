@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "convsmith/convsmith.hpp"
+#include "tests/support/layer_shapes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -28,9 +29,9 @@ CompiledLayer compiled(Engine& engine, const LayerSpec& spec, const CompileOptio
 
 // Ones everywhere: each output step in the middle is taps * channels / groups.
 bool runs_right(const CompiledLayer& layer, int64_t steps = 20) {
-  const auto [taps, channels, filters] = layer.kernel_shape();
+  const auto [taps, channels, filters] = test::kernel_shape(layer);
   const std::vector<float> kernel(static_cast<size_t>(taps * channels * filters), 1.0F);
-  const std::vector<float> bias(layer.has_bias() ? static_cast<size_t>(filters) : 0, 0.0F);
+  const std::vector<float> bias(test::has_bias(layer) ? static_cast<size_t>(filters) : 0, 0.0F);
   const auto weights = layer.pack(kernel, bias);
   const std::vector<float> input(static_cast<size_t>(steps * layer.channels()), 1.0F);
   std::vector<float> output(static_cast<size_t>(layer.output_steps(steps) * filters), -1.0F);

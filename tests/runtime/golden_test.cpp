@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -16,6 +17,16 @@ namespace {
 
 using golden::Json;
 
+struct Group {
+  const char* name;
+  size_t rows;
+};
+constexpr Group kGroups[] = {{"conv1d", 400},
+                             {"conv1d_transpose", 300},
+                             {"depthwise_conv1d", 100},
+                             {"separable_conv1d", 100},
+                             {"dense", 30}};
+
 struct Case {
   std::string id;
   std::string text;
@@ -23,23 +34,15 @@ struct Case {
   Shape input_shape;
   Shape output_shape;
   int64_t batch = 1;
-  int64_t steps = 0;
+  int64_t steps = 1;
   bool exact = false;
-  bool tensorwise = false;  // softmax and its like
-  std::span<const float> input, kernel, bias, output;
+  std::map<std::string, std::span<const float>> weights;  // by Keras's name
+  std::span<const float> input, output;
 };
 
-struct GoldenFile {
-  std::vector<Json> rows = golden::read_lines("conv1d.jsonl");
-  golden::Arrays<float> arrays{"conv1d.f32"};
-};
+using Spans = std::vector<std::span<const float>>;
 
-const GoldenFile& golden_file() {
-  static const GoldenFile file;
-  return file;
-}
-
-Case make_case(const Json& row) {
+Case make_case(const Json& row, const golden::Arrays<float>& arrays) {
   Case c;
   c.id = row["id"];
   c.text = row["layer"].dump();
@@ -48,27 +51,33 @@ Case make_case(const Json& row) {
   c.input_shape = golden::to_shape(row["input_shape"]);
   c.output_shape = golden::to_shape(row["output_shape"]);
   const size_t rank = c.input_shape.size();
-  for (size_t axis = 0; axis + 2 < rank; ++axis) c.batch *= *c.input_shape[axis];
   const Json& config = row["layer"]["config"];
-  c.steps = *c.input_shape[config["data_format"] == "channels_first" ? rank - 1 : rank - 2];
+  if (row["layer"]["class_name"] == "Dense") {
+    for (size_t axis = 0; axis + 1 < rank; ++axis) c.batch *= *c.input_shape[axis];
+  } else {
+    for (size_t axis = 0; axis + 2 < rank; ++axis) c.batch *= *c.input_shape[axis];
+    c.steps = *c.input_shape[config["data_format"] == "channels_first" ? rank - 1 : rank - 2];
+  }
   c.exact = row["exact"];
-  const Json& activation = config["activation"];
-  c.tensorwise = activation == "softmax" || activation == "log_softmax";
-  const auto tensor = [&](const char* name) {
-    return row["tensors"].contains(name) ? golden_file().arrays.get(row["tensors"][name])
-                                         : std::span<const float>();
-  };
-  c.input = tensor("input");
-  c.kernel = tensor("kernel");
-  c.bias = tensor("bias");
-  c.output = tensor("output");
+  for (const auto& [name, tensor] : row["tensors"].items()) c.weights[name] = arrays.get(tensor);
+  c.input = c.weights.at("input");
+  c.output = c.weights.at("output");
   return c;
 }
 
-std::vector<Case> all_cases() {
+std::vector<Case> cases_of(const Group& group) {
+  static std::map<std::string, golden::Arrays<float>> files;
+  const std::string name = group.name;
+  const auto& arrays = files.try_emplace(name, name + ".f32").first->second;
   std::vector<Case> cases;
-  for (const Json& row : golden_file().rows) cases.push_back(make_case(row));
+  for (const Json& row : golden::read_lines(name + ".jsonl")) cases.push_back(make_case(row, arrays));
   return cases;
+}
+
+Spans weights_of(const Case& c, const CompiledLayer& layer) {
+  Spans weights;
+  for (const WeightShape& weight : layer.weight_shapes()) weights.push_back(c.weights.at(weight.name));
+  return weights;
 }
 
 Result<CompiledLayer> compile_at(Engine& engine, const Case& c, const Place& place) {
@@ -93,8 +102,9 @@ void expect_keras_values(const Case& c, std::span<const float> actual) {
 }
 
 // So many copies of the batch that three threads have work.
-int64_t copies_for_threads(const Case& c) {
-  const auto work = static_cast<double>(c.output.size()) * static_cast<double>(c.kernel.size()) /
+int64_t copies_for_threads(const Case& c, const CompiledLayer& layer) {
+  const auto work = static_cast<double>(c.output.size()) *
+                    static_cast<double>(weights_of(c, layer)[0].size()) /
                     static_cast<double>(*c.output_shape[c.output_shape.size() - 1]);
   return std::clamp<int64_t>(static_cast<int64_t>(7e5 / std::max(work, 1.0)) + 1, 3, 4096);
 }
@@ -114,7 +124,7 @@ void run_in_reverse(void*, void (*task)(void*, size_t), void* context, size_t co
 
 void expect_same_bits_on_threads(const Case& c, const CompiledLayer& layer, const PackedWeights& weights,
                                  const std::vector<uint32_t>& bits, const ParallelFor& parallel) {
-  const int64_t copies = copies_for_threads(c);
+  const int64_t copies = copies_for_threads(c, layer);
   const std::vector<float> input = repeat(c.input, copies);
   std::vector<float> output(c.output.size() * static_cast<size_t>(copies), -7.0F);
   ASSERT_EQ(
@@ -129,16 +139,11 @@ void expect_same_bits_on_threads(const Case& c, const CompiledLayer& layer, cons
 // One row in one place; the interpreter is the judge of bits.
 void check_case(const Case& c, const Place& place, Engine& engine, std::span<const ParallelFor> pools) {
   const auto layer = compile_at(engine, c, place);
-  if (c.tensorwise) {
-    ASSERT_FALSE(layer.has_value());
-    EXPECT_EQ(layer.error().code, ErrorCode::kUnsupported);
-    return;
-  }
   ASSERT_TRUE(layer.has_value()) << layer.error().message;
   ASSERT_EQ(layer->backend(), place.backend);
   ASSERT_EQ(layer->isa(), place.isa);
   ASSERT_EQ(layer->output_shape(c.input_shape), c.output_shape);
-  const auto weights = layer->pack(c.kernel, c.bias);
+  const auto weights = layer->pack(weights_of(c, *layer));
   ASSERT_TRUE(weights.has_value()) << weights.error().message;
   std::vector<float> output(c.output.size(), -7.0F);
   ASSERT_EQ(layer->run(*weights, c.input.data(), output.data(), c.batch, c.steps), RunStatus::kOk);
@@ -147,17 +152,21 @@ void check_case(const Case& c, const Place& place, Engine& engine, std::span<con
   const auto judge = compile_at(engine, c, {Backend::kInterp, Isa::kBaseline});
   ASSERT_TRUE(judge.has_value());
   std::vector<float> expected(output.size(), -7.0F);
-  ASSERT_EQ(judge->run(*judge->pack(c.kernel, c.bias), c.input.data(), expected.data(), c.batch, c.steps),
-            RunStatus::kOk);
+  ASSERT_EQ(
+      judge->run(*judge->pack(weights_of(c, *judge)), c.input.data(), expected.data(), c.batch, c.steps),
+      RunStatus::kOk);
   ASSERT_EQ(bits, bits_of(expected));
   // The interpreter is slow, and the split does not depend on the back end.
   if (place.backend == Backend::kInterp || output.empty()) return;
   for (const ParallelFor& pool : pools) expect_same_bits_on_threads(c, *layer, *weights, bits, pool);
 }
 
-class GoldenTest : public testing::TestWithParam<Place> {};
-INSTANTIATE_TEST_SUITE_P(Places, GoldenTest, testing::ValuesIn(all_places()),
-                         [](const auto& info) { return name_of(info.param); });
+class GoldenTest : public testing::TestWithParam<std::tuple<Place, Group>> {};
+INSTANTIATE_TEST_SUITE_P(Places, GoldenTest,
+                         testing::Combine(testing::ValuesIn(all_places()), testing::ValuesIn(kGroups)),
+                         [](const auto& info) {
+                           return name_of(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;
+                         });
 
 TEST(GoldenPlaces, LlvmIsAmongThem) {
   if (!llvm_is_built()) GTEST_SKIP() << "This build has no LLVM back end.";
@@ -165,14 +174,16 @@ TEST(GoldenPlaces, LlvmIsAmongThem) {
 }
 
 TEST_P(GoldenTest, EveryRowGivesKerasValuesAndEqualBits) {
-  const std::vector<Case> cases = all_cases();
-  ASSERT_EQ(cases.size(), 400U);
+  const auto& [place, group] = GetParam();
+  const std::vector<Case> cases = cases_of(group);
+  ASSERT_EQ(cases.size(), group.rows);
   Engine engine;
   const ParallelFor pools[] = {{run_in_reverse, nullptr, 2}, {run_in_reverse, nullptr, 3}};
+  const Place& where = place;
   const auto check_every_second = [&](size_t first) {
     for (size_t i = first; i < cases.size(); i += 2) {
       SCOPED_TRACE(cases[i].id + " " + cases[i].text);
-      check_case(cases[i], GetParam(), engine, pools);
+      check_case(cases[i], where, engine, pools);
     }
   };
   std::thread other(check_every_second, 1);
@@ -188,7 +199,7 @@ TEST(GoldenThreads, TheBuiltInPoolGivesTheSameBits) {
   const std::vector<Place> places = places_of(Backend::kXbyak);
   if (places.empty()) GTEST_SKIP() << "This CPU runs no code of the Xbyak back end.";
   // Its threads wait for work busily, which takes long where tests share processors: every eighth row.
-  const std::vector<Case> cases = all_cases();
+  const std::vector<Case> cases = cases_of(kGroups[0]);
   for (size_t i = 0; i < cases.size(); i += 8) {
     SCOPED_TRACE(cases[i].id + " " + cases[i].text);
     check_case(cases[i], places.back(), engine, pools);

@@ -2,8 +2,8 @@
 // lies, and give the interpreter's bits.
 #include <gtest/gtest.h>
 
-#include "ir/nest_text.hpp"
-#include "runtime/layer.hpp"
+#include "ir/problem_text.hpp"
+#include "runtime/run_kernel.hpp"
 #include "tests/support/guarded_buffer.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"
@@ -80,7 +80,7 @@ void run_guarded(const Layer& layer, const CompiledKernel& compiled, std::span<c
   const GuardedBuffer output(t.out.size(), at.edge, at.output);
   const GuardedBuffer scratch(static_cast<size_t>(compiled.scratch_bytes) / sizeof(float), at.edge,
                               at.scratch);
-  const RunOptions options{.scratch = scratch.data()};
+  const RunOptions options{.workspace = scratch.data()};
   ASSERT_EQ(run_kernel(compiled, weights.data(), input.data(), output.data(), t.batch, t.steps, options),
             RunStatus::kOk);
   EXPECT_EQ(bits_of(output.values()), expected);
@@ -103,7 +103,7 @@ TEST_P(GuardTest, NothingIsTouchedOutsideOfTheTensors) {
   FaultReport fault;
   for (int i = 0; i < layers && !HasFailure(); ++i) {
     Layer layer = random_layer(r);
-    const std::string text = ir::layer_text(layer.problem) + " batch " + std::to_string(layer.tensors.batch) +
+    const std::string text = ir::problem_text(layer.problem) + " batch " + std::to_string(layer.tensors.batch) +
                              " steps " + std::to_string(layer.tensors.steps);
     SCOPED_TRACE(text);
     fault.set_case(name_of(place) + ": " + text);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "convsmith/convsmith.hpp"
+#include "tests/support/layer_shapes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/seccomp.hpp"
@@ -20,8 +21,8 @@ std::vector<uint32_t> run_bits(const CompiledLayer& layer) {
     for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(i * 37 % 101 - 50) / 64.0F);
     return values;
   };
-  const auto [taps, channels, filters] = layer.kernel_shape();
-  const auto weights = layer.pack(wave(taps * channels * filters), wave(layer.has_bias() ? filters : 0));
+  const auto [taps, channels, filters] = test::kernel_shape(layer);
+  const auto weights = layer.pack(wave(taps * channels * filters), wave(test::has_bias(layer) ? filters : 0));
   const std::vector<float> input = wave(kSteps * layer.channels());
   std::vector<float> output(static_cast<size_t>(layer.output_steps(kSteps) * filters), -7.0F);
   EXPECT_EQ(layer.run(*weights, input.data(), output.data(), 1, kSteps), RunStatus::kOk);

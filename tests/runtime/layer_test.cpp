@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "convsmith/convsmith.hpp"
+#include "tests/support/layer_shapes.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"
 
@@ -26,13 +27,13 @@ CompiledLayer compiled(std::string_view text, const CompileOptions& options = {}
 }
 
 int64_t kernel_size(const CompiledLayer& layer) {
-  const auto [taps, channels, filters] = layer.kernel_shape();
+  const auto [taps, channels, filters] = test::kernel_shape(layer);
   return taps * channels * filters;
 }
 
 PackedWeights packed(const CompiledLayer& layer, int64_t seed = 1) {
   return *layer.pack(integers(kernel_size(layer), seed),
-                     integers(layer.has_bias() ? layer.filters() : 0, seed));
+                     integers(test::has_bias(layer) ? layer.filters() : 0, seed));
 }
 
 // Valid padding, stride 1, channels last, relu: the formula of the documentation, written down again.
@@ -100,8 +101,8 @@ TEST(Layer, JsonSpecAndTextGiveTheSameLayer) {
   for (const CompiledLayer& layer : {text, json, *made}) {
     EXPECT_EQ(layer.channels(), 128);
     EXPECT_EQ(layer.filters(), 32);
-    EXPECT_EQ(layer.kernel_shape(), (std::array<int64_t, 3>{3, 128, 32}));
-    EXPECT_TRUE(layer.has_bias());
+    EXPECT_EQ(test::kernel_shape(layer), (std::array<int64_t, 3>{3, 128, 32}));
+    EXPECT_TRUE(test::has_bias(layer));
     EXPECT_NE(layer.backend(), Backend::kAuto);
     EXPECT_NE(layer.isa(), Isa::kAuto);
     expect_documentation_example(layer, 4);
@@ -111,7 +112,7 @@ TEST(Layer, JsonSpecAndTextGiveTheSameLayer) {
 
 TEST(Layer, OutputSizes) {
   const CompiledLayer layer = compiled("Conv1D(4, 5, strides=3, use_bias=False, input_shape=(None, 2))");
-  EXPECT_FALSE(layer.has_bias());
+  EXPECT_FALSE(test::has_bias(layer));
   EXPECT_EQ(layer.output_steps(5), 1);
   EXPECT_EQ(layer.output_steps(7), 1);
   EXPECT_EQ(layer.output_steps(8), 2);
@@ -220,11 +221,11 @@ void expect_exact_scratch(const CompiledLayer& layer, int64_t batch, int64_t ste
   const std::vector<float> in = integers(batch * steps * layer.channels());
   const PackedWeights weights = packed(layer);
   const std::vector<float> expected = run(layer, weights, in, batch, steps);
-  const size_t bytes = layer.scratch_bytes(parallel.threads);
+  const size_t bytes = layer.workspace_bytes(batch, steps, parallel.threads);
   std::vector<unsigned char> memory(bytes + 2 * kGap, 0xA5);
   const auto misplaced = reinterpret_cast<uintptr_t>(memory.data() + kGap) % 64;
   unsigned char* const scratch = memory.data() + kGap - misplaced + 16;
-  EXPECT_EQ(run(layer, weights, in, batch, steps, {.scratch = scratch, .parallel = parallel}), expected);
+  EXPECT_EQ(run(layer, weights, in, batch, steps, {.workspace = scratch, .parallel = parallel}), expected);
   const auto live = [](unsigned char byte) { return byte == 0xA5; };
   EXPECT_TRUE(std::all_of(memory.data(), scratch, live));
   EXPECT_TRUE(std::all_of(scratch + bytes, memory.data() + memory.size(), live));
@@ -240,9 +241,9 @@ TEST(Layer, ScratchOfTheCallersIsEnoughForEveryLength) {
     for (const char* text : kScratchLayers) {
       SCOPED_TRACE(name_of(place) + " " + text);
       const CompiledLayer layer = compiled(text, {.backend = place.backend, .isa = place.isa});
-      most = std::max(most, layer.scratch_bytes());
-      EXPECT_EQ(layer.scratch_bytes(0), layer.scratch_bytes(1));
-      EXPECT_EQ(layer.scratch_bytes(3), 3 * layer.scratch_bytes(1));
+      most = std::max(most, layer.workspace_bytes(1, 10));
+      EXPECT_EQ(layer.workspace_bytes(1, 10, 0), layer.workspace_bytes(1, 10, 1));
+      EXPECT_EQ(layer.workspace_bytes(1, 10, 3), 3 * layer.workspace_bytes(1, 10, 1));
       for (const int64_t steps : {9, 33, 1000}) {
         expect_exact_scratch(layer, 2, steps, {});
         if (place.backend == Backend::kInterp) continue;

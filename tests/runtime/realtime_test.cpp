@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "convsmith/convsmith.hpp"
+#include "tests/support/layer_shapes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -97,7 +98,7 @@ struct Runner {
   static constexpr int64_t kSteps = 50;
 
   bool run(bool own_scratch) {
-    const RunOptions options{.scratch = own_scratch && !scratch.empty() ? scratch.data() : nullptr};
+    const RunOptions options{.workspace = own_scratch && !scratch.empty() ? scratch.data() : nullptr};
     return layer.run(weights, input.data(), output.data(), 1, kSteps, options) == RunStatus::kOk;
   }
 };
@@ -108,14 +109,14 @@ std::vector<Runner> make_runners(const Place& place) {
     auto layer = compile(text, {.backend = place.backend, .isa = place.isa});
     EXPECT_TRUE(layer.has_value()) << text << ": " << layer.error().message;
     if (!layer) continue;
-    const auto [taps, channels, filters] = layer->kernel_shape();
+    const auto [taps, channels, filters] = test::kernel_shape(*layer);
     const std::vector<float> kernel(static_cast<size_t>(taps * channels * filters), 0.25F);
     const std::vector<float> bias(static_cast<size_t>(filters), 0.5F);
     PackedWeights weights = *layer->pack(kernel, bias);
     const auto inputs = static_cast<size_t>(Runner::kSteps * layer->channels());
     const auto outputs = static_cast<size_t>(layer->output_steps(Runner::kSteps) * filters);
     runners.push_back({*layer, weights, std::vector<float>(inputs, 0.125F), std::vector<float>(outputs),
-                       std::vector<std::byte>(layer->scratch_bytes())});
+                       std::vector<std::byte>(layer->workspace_bytes(1, Runner::kSteps))});
   }
   return runners;
 }

@@ -11,8 +11,9 @@
 #include <thread>
 
 #include "convsmith/convsmith.hpp"
-#include "ir/nest_text.hpp"
-#include "runtime/layer.hpp"
+#include "ir/problem_text.hpp"
+#include "runtime/run_kernel.hpp"
+#include "tests/support/layer_shapes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"
@@ -67,7 +68,7 @@ struct Prepared {
 Prepared prepare(const Shaped& shaped, const Place& place, float scale = 1.0F) {
   const CompiledLayer layer = *compile(shaped.text, {.backend = place.backend, .isa = place.isa});
   Random r(9);
-  const auto [taps, channels, filters] = layer.kernel_shape();
+  const auto [taps, channels, filters] = test::kernel_shape(layer);
   const std::vector<float> kernel = r.floats(taps * channels * filters);
   const std::vector<float> bias = r.floats(filters);
   std::vector<float> input = r.floats(shaped.batch * shaped.steps * layer.channels());
@@ -79,7 +80,7 @@ std::vector<uint32_t> run(const Shaped& shaped, const Prepared& p, const Paralle
                           void* scratch = nullptr) {
   const int64_t floats = shaped.batch * p.layer.output_steps(shaped.steps) * p.layer.filters();
   std::vector<float> output(static_cast<size_t>(floats), -7.0F);
-  const RunOptions options{.scratch = scratch, .parallel = parallel};
+  const RunOptions options{.workspace = scratch, .parallel = parallel};
   EXPECT_EQ(p.layer.run(p.weights, p.input.data(), output.data(), shaped.batch, shaped.steps, options),
             RunStatus::kOk);
   return bits_of(output);
@@ -126,7 +127,7 @@ TEST_P(ThreadsTest, AnyCutGivesTheSameBits) {
   ASSERT_TRUE(memory.has_value());
   for (int i = 0; i < layers; ++i) {
     const Problem problem = random_problem(r);
-    SCOPED_TRACE(ir::layer_text(problem));
+    SCOPED_TRACE(ir::problem_text(problem));
     Tensors t(problem, 1, steps_worth_cutting(problem, r), r);
     const auto compiled = compile_problem(problem, GetParam().backend, GetParam().isa, "", *memory);
     ASSERT_TRUE(compiled.has_value()) << compiled.error().message;
@@ -230,7 +231,7 @@ TEST_P(ThreadsTest, MaskedLanesRaiseNoException) {
     SCOPED_TRACE(shaped.text);
     const Prepared p = prepare(shaped, place);
     // Signalling NaNs.
-    std::vector<uint32_t> scratch(p.layer.scratch_bytes() / sizeof(uint32_t), 0x7fa00000U);
+    std::vector<uint32_t> scratch(p.layer.workspace_bytes(1, 10) / sizeof(uint32_t), 0x7fa00000U);
     const std::string end = run_in_child([&] {
       feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);
       run(shaped, p, {}, scratch.empty() ? nullptr : scratch.data());

@@ -32,6 +32,8 @@ class Arrays {
     return std::span(values_).subspan(count == 0 ? 0 : tensor["offset"].get<size_t>(), count);
   }
 
+  std::span<const T> all() const { return values_; }
+
  private:
   std::vector<T> values_;
 };

@@ -1,6 +1,7 @@
 // Small random problems for tests that compare one computation of a layer with another.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <vector>
@@ -62,20 +63,47 @@ inline Problem random_problem(Random& r) {
   return p;
 }
 
+// One with what only passes of whole networks have: other reductions, an operand, rows of wider tensors.
+inline Problem random_pass(Random& r) {
+  Problem p = random_problem(r);
+  if (r.once_in(2)) {
+    p.groups = p.filters = p.channels;
+    p.reduce = static_cast<Reduce>(r.between(0, 3));
+    p.has_bias = p.has_weights() && r.once_in(2);
+    if (p.reduce == Reduce::kCopy) p.taps = 1;
+    if (p.reduce == Reduce::kCopy && !p.pad_same) {
+      p.pad_left = r.between(-4, 4);
+      p.pad_right = r.between(-4, 4);
+    }
+  }
+  p.starts_from_bias = p.has_bias && r.once_in(3);
+  p.combine = static_cast<Combine>(r.between(0, 8));
+  p.operand_has_steps = !r.once_in(4);
+  p.operand_has_channels = !r.once_in(4);
+  if (p.layout == Layout::kChannelsFirst || r.once_in(2)) return p;
+  p.in_row = r.once_in(2) ? 0 : p.channels + r.between(0, 20);
+  p.out_row = r.once_in(2) ? 0 : p.filters + r.between(0, 20);
+  p.operand_row = r.once_in(2) ? 0 : (p.operand_has_channels ? p.filters : 1) + r.between(0, 20);
+  return p;
+}
+
 // Input, weights as Keras keeps them, and output of one call.
 struct Tensors {
   Tensors(const Problem& p, int64_t batch_, int64_t steps_, Random& r)
       : batch(batch_),
         steps(steps_),
-        in(r.floats(batch * steps * p.channels)),
+        in(r.floats(batch * steps * p.in_pitch())),
         kernel(r.floats(p.taps * p.group_channels() * p.filters)),
         bias(r.floats(p.filters)),
-        out(static_cast<size_t>(batch * p.output_steps(steps) * p.filters), 7.0F) {}
+        operand(r.floats(batch * std::max<int64_t>(1, p.output_steps(steps)) *
+                         std::max(p.filters, p.operand_pitch()))),
+        out(static_cast<size_t>(batch * p.output_steps(steps) * p.out_pitch()), 9.0F) {}
   int64_t batch;
   int64_t steps;
   std::vector<float> in;
   std::vector<float> kernel;
   std::vector<float> bias;
+  std::vector<float> operand;
   std::vector<float> out;
 };
 

@@ -18,16 +18,19 @@ struct PackedData {
   const float* data = nullptr;
 };
 
-struct LayerData {
-  LayerSpec spec;
-  std::shared_ptr<const CompiledKernel> kernel;
-};
-
 // `kernel` and `bias` have the sizes of the problem.
 std::shared_ptr<const PackedData> pack_weights(std::shared_ptr<const CompiledKernel> compiled,
                                                std::span<const float> kernel, std::span<const float> bias);
 
+// A whole output with the padding of the kernel's problem. `operand` has the output's shape.
 RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const float* input, float* output,
-                     int64_t batch, int64_t steps, const RunOptions& options) noexcept;
+                     int64_t batch, int64_t steps, const RunOptions& options,
+                     const float* operand = nullptr) noexcept;
+
+// Sets the distances between samples and channels of tensors with `steps` and `out_steps` steps.
+void fill_pitches(KernelArgs& args, const Problem& problem, int64_t steps, int64_t out_steps);
+
+// Runs the rows [kStepBegin, kStepEnd) of all samples, split over threads. Sets scratch and blocks of `args`.
+void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept;
 
 }  // namespace convsmith

@@ -2,60 +2,21 @@
 // steps and filter blocks, never a sum.
 #include <algorithm>
 #include <cstdlib>
-#include <memory>
-#include <new>
 
-#include "runtime/layer.hpp"
+#include "frontend/check_spec.hpp"
+#include "runtime/run_kernel.hpp"
+#include "runtime/thread_memory.hpp"
 
 namespace convsmith {
 
 namespace {
 
-constexpr int64_t kMaxAxis = int64_t{1} << 40;
 // Fewer multiply-adds than this are not worth waking a thread for.
 constexpr double kMinTaskWork = 2e5;
 
-// Memory of the calling thread, grown when a layer needs more than any before.
-class ThreadScratch {
- public:
-  ~ThreadScratch() { std::free(data_); }
-  void* get(size_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = (bytes + 4095) / 4096 * 4096;
-      data_ = std::aligned_alloc(64, size_);
-      if (data_ == nullptr) size_ = 0;
-    }
-    return data_;
-  }
-
- private:
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
-
 void* thread_scratch(size_t bytes) {
-  thread_local ThreadScratch scratch;
+  thread_local ThreadMemory scratch;
   return bytes == 0 ? nullptr : scratch.get(bytes);
-}
-
-KernelArgs whole_call(const CompiledKernel& compiled, const float* packed, const float* input, float* output,
-                      int64_t batch, int64_t steps, int64_t out_steps) {
-  const Problem& p = compiled.problem;
-  KernelArgs args{};
-  args.kIn = input;
-  args.kWeights = packed;
-  args.kOut = output;
-  args.kSteps = steps;
-  args.kPadLeft = p.left_padding(steps);
-  args.kInSample = steps * p.channels;
-  args.kInChannel = steps;
-  args.kOutSample = out_steps * p.filters;
-  args.kOutChannel = out_steps;
-  args.kSampleEnd = batch;
-  args.kStepEnd = out_steps;
-  args.kBlockEnd = compiled.blocks.count;
-  return args;
 }
 
 // A grid of parts over samples, steps and filter blocks.
@@ -79,8 +40,10 @@ void run_part(void* context, size_t index) {
   KernelArgs args = split.args;
   const auto i = static_cast<int64_t>(index);
   begin_end(split.args.kSampleEnd, split.parts[0], i % split.parts[0], 1, args.kSampleBegin, args.kSampleEnd);
-  begin_end(split.args.kStepEnd, split.parts[1], i / split.parts[0] % split.parts[1], split.step_grain,
-            args.kStepBegin, args.kStepEnd);
+  begin_end(split.args.kStepEnd - split.args.kStepBegin, split.parts[1], i / split.parts[0] % split.parts[1],
+            split.step_grain, args.kStepBegin, args.kStepEnd);
+  args.kStepBegin += split.args.kStepBegin;
+  args.kStepEnd += split.args.kStepBegin;
   begin_end(split.args.kBlockEnd, split.parts[2], i / split.parts[0] / split.parts[1], 1, args.kBlockBegin,
             args.kBlockEnd);
   const auto bytes = static_cast<size_t>(split.compiled->scratch_bytes);
@@ -129,43 +92,76 @@ const char* describe(RunStatus status) {
       return "batch and steps must be at least 0 and at most 2^40.";
     case RunStatus::kEmptyOutput:
       return "The input has too few steps for one output step.";
+    case RunStatus::kWrongSteps:
+      return "A layer inside fixes the number of steps, or several inputs must have matching ones.";
+    case RunStatus::kNoMemory:
+      return "There is not enough memory for what lies between the layers.";
     case RunStatus::kWrongWeights:
       return "The weights were packed for another layer or schedule.";
   }
   return "unknown status";
 }
 
-RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const float* input, float* output,
-                     int64_t batch, int64_t steps, const RunOptions& options) noexcept {
-  if (batch < 0 || steps < 0 || batch > kMaxAxis || steps > kMaxAxis) return RunStatus::kBadSize;
-  const int64_t out_steps = compiled.problem.output_steps(steps);
-  if (out_steps == 0 && steps > 0 && batch > 0) return RunStatus::kEmptyOutput;
-  if (batch == 0 || out_steps == 0) return RunStatus::kOk;
-  if (packed == nullptr || output == nullptr || (input == nullptr && steps > 0))
-    return RunStatus::kNullPointer;
-  KernelArgs args = whole_call(compiled, packed, input, output, batch, steps, out_steps);
+void fill_pitches(KernelArgs& args, const Problem& p, int64_t steps, int64_t out_steps) {
+  const bool last = p.layout == Layout::kChannelsLast;
+  const int64_t operand_steps = p.operand_has_steps ? out_steps : 1;
+  args.kInSample = steps * (last ? p.in_pitch() : p.channels);
+  args.kInChannel = steps;
+  args.kOutSample = out_steps * (last ? p.out_pitch() : p.filters);
+  args.kOutChannel = out_steps;
+  args.kOperandSample = last && p.operand_has_steps
+                            ? out_steps * p.operand_pitch()
+                            : operand_steps * (p.operand_has_channels ? p.filters : 1);
+  args.kOperandChannel = p.operand_has_channels ? operand_steps : 0;
+}
+
+void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept {
   int64_t parts[3] = {1, 1, 1};
-  if (options.parallel.run != nullptr)
-    choose_parts(compiled, batch, out_steps, options.parallel.threads, parts);
+  if (options.parallel.run != nullptr) {
+    choose_parts(compiled, args.kSampleEnd, args.kStepEnd - args.kStepBegin, options.parallel.threads, parts);
+  }
   const int64_t count = parts[0] * parts[1] * parts[2];
+  if (args.kBlockEnd == 0) args.kBlockEnd = compiled.blocks.count;
   if (count == 1) {
-    args.kScratch = static_cast<float*>(options.scratch != nullptr
-                                            ? options.scratch
+    args.kScratch = static_cast<float*>(options.workspace != nullptr
+                                            ? options.workspace
                                             : thread_scratch(static_cast<size_t>(compiled.scratch_bytes)));
-    if (compiled.scratch_bytes > 0 && args.kScratch == nullptr) return RunStatus::kNullPointer;
+    if (compiled.scratch_bytes > 0 && args.kScratch == nullptr) std::abort();  // as in run_part
     compiled.kernel->run(args);
-    return RunStatus::kOk;
+    return;
   }
   Split split{&compiled,
               args,
               {parts[0], parts[1], parts[2]},
               compiled.tile_steps,
-              static_cast<std::byte*>(options.scratch),
+              static_cast<std::byte*>(options.workspace),
               0};
 #if defined(__x86_64__)
   split.control_word = __builtin_ia32_stmxcsr();
 #endif
   options.parallel.run(options.parallel.pool, run_part, &split, static_cast<size_t>(count));
+}
+
+RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const float* input, float* output,
+                     int64_t batch, int64_t steps, const RunOptions& options, const float* operand) noexcept {
+  if (batch < 0 || steps < 0 || batch > kMaxAxis || steps > kMaxAxis) return RunStatus::kBadSize;
+  const Problem& p = compiled.problem;
+  const int64_t out_steps = p.output_steps(steps);
+  if (out_steps == 0 && steps > 0 && batch > 0) return RunStatus::kEmptyOutput;
+  if (batch == 0 || out_steps == 0) return RunStatus::kOk;
+  if (packed == nullptr || output == nullptr || (input == nullptr && steps > 0))
+    return RunStatus::kNullPointer;
+  KernelArgs args{};
+  args.kIn = input;
+  args.kWeights = packed;
+  args.kOut = output;
+  args.kOperand = operand;
+  args.kSteps = steps;
+  args.kPadLeft = p.left_padding(steps);
+  args.kSampleEnd = batch;
+  args.kStepEnd = out_steps;
+  fill_pitches(args, p, steps, out_steps);
+  run_rows(compiled, args, options);
   return RunStatus::kOk;
 }
 

@@ -1,0 +1,96 @@
+#include "codegen/transpose.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace convsmith {
+
+using vir::Opcode;
+using vir::P;
+using vir::V;
+
+// Two zips within blocks of four lanes, then the blocks themselves, level by level; what the results do
+// not need is left out.
+std::vector<V> transpose(vir::Builder& b, const std::vector<V>& rows, int64_t columns) {
+  const auto needed = static_cast<size_t>(columns);
+  const size_t groups = static_cast<size_t>(b.lanes()) / 4;
+  const size_t present = (rows.size() + 3) / 4;  // groups of four rows that exist
+  const auto row = [&](size_t i) { return rows[std::min(i, rows.size() - 1)]; };
+  // Column 4k + j of rows 4g..4g+3 in block k.
+  std::array<std::array<V, 4>, 4> quads{};
+  for (size_t g = 0; g < present; ++g) {
+    std::array<V, 4> pairs{};
+    for (size_t h = 0; h < 2; ++h) {
+      const V even = row(4 * g + 2 * h);
+      const V odd = row(4 * g + 2 * h + 1);
+      pairs[h] = b.zip(Opcode::kZip32Lo, even, odd);
+      if (needed > 2) pairs[2 + h] = b.zip(Opcode::kZip32Hi, even, odd);
+    }
+    for (size_t j = 0; j < std::min<size_t>(4, needed); ++j) {
+      const size_t h = j < 2 ? 0 : 2;
+      quads[g][j] = b.zip(j % 2 == 0 ? Opcode::kZip64Lo : Opcode::kZip64Hi, pairs[h], pairs[h + 1]);
+    }
+  }
+  std::vector<V> result(needed);
+  const auto put = [&](size_t i, V left, V right, int64_t pattern) {
+    if (i < needed) result[i] = b.blocks(left, right, pattern);
+  };
+  for (size_t j = 0; j < std::min<size_t>(4, needed); ++j) {
+    const auto quad = [&](size_t g) { return quads[std::min(g, present - 1)][j]; };
+    if (groups == 1) result[j] = quad(0);
+    if (groups == 2) {
+      put(j, quad(0), quad(1), 0x20);
+      put(4 + j, quad(0), quad(1), 0x31);
+    }
+    if (groups == 4) {
+      for (size_t odd = 0; odd < 2; ++odd) {
+        if (4 * odd + j >= needed) continue;
+        const int64_t pick = odd == 0 ? 0x6420 : 0x7531;
+        const V left = b.blocks(quad(0), quad(1), pick);
+        const V right = b.blocks(quad(2), quad(3), pick);
+        put(4 * odd + j, left, right, 0x6420);
+        put(8 + 4 * odd + j, left, right, 0x7531);
+      }
+    }
+  }
+  return result;
+}
+
+std::vector<V> load_rows(vir::Builder& b, P from, vir::I pitch, std::optional<vir::M> mask) {
+  std::vector<V> rows;
+  const P p = b.pcopy(from);
+  for (int j = 0; j < b.lanes(); ++j) {
+    if (j > 0) b.padd(p, p, pitch);
+    rows.push_back(b.vec());
+    if (mask) {
+      b.load(rows.back(), p, 0, *mask);
+    } else {
+      b.load(rows.back(), p, 0);
+    }
+  }
+  return rows;
+}
+
+void store_rows(vir::Builder& b, P to, vir::I pitch, const std::vector<V>& rows, std::optional<vir::M> mask) {
+  const P p = b.pcopy(to);
+  for (size_t j = 0; j < rows.size(); ++j) {
+    if (j > 0) b.padd(p, p, pitch);
+    if (mask) {
+      b.store(p, 0, rows[j], *mask);
+    } else {
+      b.store(p, 0, rows[j]);
+    }
+  }
+}
+
+std::vector<V> load_tile(vir::Builder& b, P from) {
+  std::vector<V> rows;
+  for (int j = 0; j < b.lanes(); ++j) rows.push_back(b.load(from, j * b.vector_bytes()));
+  return rows;
+}
+
+void store_tile(vir::Builder& b, P to, const std::vector<V>& rows) {
+  for (size_t j = 0; j < rows.size(); ++j) b.store(to, static_cast<int64_t>(j) * b.vector_bytes(), rows[j]);
+}
+
+}  // namespace convsmith

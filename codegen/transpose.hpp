@@ -1,0 +1,25 @@
+// In-register transposes of at most lanes x lanes floats, as vir. Called by lower_stage and lower_store
+// (staging for lanes over steps), transpose_program and row_programs.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "codegen/vir_builder.hpp"
+
+namespace convsmith {
+
+// Lane j of result i is lane i of row j, for the first `columns` results. `rows` may be fewer than lanes:
+// their lanes of the results mean nothing. Hardly more than `lanes` registers are live at a time.
+std::vector<vir::V> transpose(vir::Builder& b, const std::vector<vir::V>& rows, int64_t columns);
+
+// `lanes` vectors that lie `pitch` bytes (a register) apart; only the lanes of `mask`.
+std::vector<vir::V> load_rows(vir::Builder& b, vir::P from, vir::I pitch, std::optional<vir::M> mask = {});
+void store_rows(vir::Builder& b, vir::P to, vir::I pitch, const std::vector<vir::V>& rows,
+                std::optional<vir::M> mask = {});
+
+// The same for vectors back to back.
+std::vector<vir::V> load_tile(vir::Builder& b, vir::P from);
+void store_tile(vir::Builder& b, vir::P to, const std::vector<vir::V>& rows);
+
+}  // namespace convsmith

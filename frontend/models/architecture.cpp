@@ -1,0 +1,360 @@
+#include "frontend/models/architecture.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "frontend/json_value.hpp"
+#include "frontend/models/layer_ops.hpp"
+
+namespace convsmith::models {
+namespace {
+
+using Kind = Value::Kind;
+
+constexpr std::size_t kMaxJsonBytes = std::size_t{8} << 20;
+
+tl::unexpected<Error> invalid(std::string message, ErrorCode code = ErrorCode::kInvalidData) {
+  return make_error(code, std::move(message));
+}
+
+std::string_view text_of(const Value* value) {
+  return value != nullptr && value->kind == Kind::kString ? std::string_view(value->text)
+                                                          : std::string_view();
+}
+
+bool is_model_class(std::string_view name) {
+  return name == "Sequential" || name == "Functional" || name == "Model";
+}
+
+// A reference as the file writes it.
+struct NamedRef {
+  std::string_view layer;
+  int64_t call = 0;
+  int64_t tensor = 0;
+};
+
+class TreeReader {
+ public:
+  Result<ModelTree> read_model(const Value& object, const std::string& name) {
+    const Value* config = object.find("config");
+    if (config == nullptr || (config->kind != Kind::kDict && !config->is_sequence())) {
+      return invalid(fmt::format("The model {} has no `config`.", quote(name)));
+    }
+    ModelTree tree;
+    tree.class_name = text_of(object.find("class_name"));
+    tree.name = text_of(config->find("name"));
+    if (tree.name.empty()) tree.name = name;
+    tree.trainable = is_trainable(*config);
+    const Value* layers = config->is_sequence() ? config : config->find("layers");
+    if (layers == nullptr || !layers->is_sequence() || layers->items.empty()) {
+      return invalid(fmt::format("The model {} has no list of `layers`.", quote(tree.name)));
+    }
+    const bool sequential = tree.class_name == "Sequential";
+    for (const Argument& item : layers->items) {
+      Result<LayerEntry> layer = read_layer(item.value, tree);
+      if (!layer) return tl::unexpected(layer.error());
+      tree.layers.push_back(std::move(*layer));
+    }
+    Result<void> done = sequential ? chain(*config, tree) : connect(*config, *layers, tree);
+    if (!done) return tl::unexpected(done.error());
+    return tree;
+  }
+
+ private:
+  static bool is_trainable(const Value& config) {
+    const Value* flag = config.find("trainable");
+    return flag == nullptr || flag->kind != Kind::kBool || flag->integer != 0;
+  }
+
+  Result<LayerEntry> read_layer(const Value& object, const ModelTree& parent) {
+    const std::string_view written = text_of(object.find("class_name"));
+    const Value* config = object.find("config");
+    if (written.empty() || config == nullptr) {
+      return invalid(fmt::format("Layer number {} of model {} has no `class_name` or no `config`.",
+                                 parent.layers.size(), quote(parent.name)));
+    }
+    LayerEntry layer;
+    layer.class_name = canonical_class(written);
+    // A class that somebody registered may have the name of one of Keras's.
+    const std::string_view registered = text_of(object.find("registered_name"));
+    if (registered.find('>') != std::string_view::npos) layer.class_name = registered;
+    layer.name = text_of(object.find("name"));
+    if (layer.name.empty()) layer.name = text_of(config->find("name"));
+    if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());
+    layer.config = config;
+    layer.trainable = is_trainable(*config);
+    if (is_model_class(layer.class_name)) {
+      Result<ModelTree> model = read_model(object, layer.name);
+      if (!model) return tl::unexpected(model.error());
+      layer.model = std::make_unique<ModelTree>(std::move(*model));
+    } else if (config->kind != Kind::kDict) {
+      return invalid(fmt::format("The `config` of layer {} is no object.", quote(layer.name)));
+    }
+    return layer;
+  }
+
+  // The layer's or model's config that says the shape of the first input, or null.
+  static const Value* shape_of_input(const LayerEntry& first) {
+    if (first.model != nullptr) {
+      const ModelTree& model = *first.model;
+      return model.inputs.size() == 1
+                 ? model.layers[static_cast<std::size_t>(model.inputs.front().layer)].config
+                 : nullptr;
+    }
+    for (const char* key : {"batch_input_shape", "batch_shape"}) {
+      const Value* shape = first.config->find(key);
+      if (shape != nullptr && shape->is_sequence()) return first.config;
+    }
+    return nullptr;
+  }
+
+  // Sequential: each layer reads the one before. Older files have no InputLayer.
+  Result<void> chain(const Value& config, ModelTree& tree) {
+    if (tree.layers.front().class_name != "InputLayer") {
+      LayerEntry input;
+      input.name = tree.layers.front().name + "_input";
+      input.class_name = "InputLayer";
+      input.config = shape_of_input(tree.layers.front());
+      if (input.config == nullptr) input.config = &config;
+      tree.layers.insert(tree.layers.begin(), std::move(input));
+    }
+    for (std::size_t i = 0; i < tree.layers.size(); ++i) {
+      LayerEntry& layer = tree.layers[i];
+      if (i > 0 && layer.class_name == "InputLayer") {
+        return invalid(
+            fmt::format("Layer {} of the Sequential model {} is an InputLayer; only the first may be.",
+                        quote(layer.name), quote(tree.name)));
+      }
+      layer.calls.emplace_back();
+      if (i > 0) layer.calls.front().push_back({static_cast<int>(i - 1), 0, 0});
+    }
+    tree.inputs = {{0, 0, 0}};
+    tree.outputs = {{static_cast<int>(tree.layers.size()) - 1, 0, 0}};
+    return {};
+  }
+
+  Result<void> connect(const Value& config, const Value& layers, ModelTree& tree) {
+    std::map<std::string_view, int> index;
+    for (std::size_t i = 0; i < tree.layers.size(); ++i) {
+      if (!index.emplace(tree.layers[i].name, static_cast<int>(i)).second) {
+        return invalid(fmt::format("The model {} has two layers with the name {}.", quote(tree.name),
+                                   quote(tree.layers[i].name)));
+      }
+    }
+    // References before they are checked: by layer, by call; then the model's inputs and outputs.
+    std::vector<std::vector<std::vector<NamedRef>>> calls(tree.layers.size());
+    for (std::size_t i = 0; i < tree.layers.size(); ++i) {
+      if (Result<void> done = read_calls(layers.items[i].value, tree.layers[i], calls[i]); !done) return done;
+    }
+    std::vector<NamedRef> ends[2];
+    const char* const keys[] = {"input_layers", "output_layers"};
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Value* refs = config.find(keys[i]);
+      if (refs != nullptr) {
+        if (Result<void> done = collect(*refs, fmt::format("`{}`", keys[i]), ends[i]); !done) return done;
+      }
+      if (ends[i].empty())
+        return invalid(fmt::format("The model {} has no `{}`.", quote(tree.name), keys[i]));
+    }
+    const std::vector<int> first_call = find_first_calls(tree, index, calls, ends);
+    const auto resolve = [&](const std::vector<NamedRef>& refs, std::vector<TensorRef>& out) -> Result<void> {
+      for (const NamedRef& ref : refs) {
+        Result<TensorRef> found = find_tensor(ref, tree, index, first_call);
+        if (!found) return tl::unexpected(found.error());
+        out.push_back(*found);
+      }
+      return {};
+    };
+    for (std::size_t i = 0; i < calls.size(); ++i) tree.layers[i].calls.resize(calls[i].size());
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (std::size_t j = 0; j < calls[i].size(); ++j) {
+        if (Result<void> done = resolve(calls[i][j], tree.layers[i].calls[j]); !done) return done;
+      }
+    }
+    if (Result<void> done = resolve(ends[0], tree.inputs); !done) return done;
+    if (Result<void> done = resolve(ends[1], tree.outputs); !done) return done;
+    return check_inputs(tree);
+  }
+
+  static Result<void> check_inputs(const ModelTree& tree) {
+    std::vector<bool> listed(tree.layers.size(), false);
+    for (const TensorRef& ref : tree.inputs) {
+      const auto layer = static_cast<std::size_t>(ref.layer);
+      if (tree.layers[layer].class_name != "InputLayer" || listed[layer]) {
+        return invalid(
+            fmt::format("`input_layers` of model {} names {}, which is no InputLayer or named twice.",
+                        quote(tree.name), quote(tree.layers[layer].name)));
+      }
+      listed[layer] = true;
+    }
+    for (std::size_t i = 0; i < tree.layers.size(); ++i) {
+      if (tree.layers[i].class_name == "InputLayer" && !listed[i]) {
+        return invalid(fmt::format("InputLayer {} is not among the `input_layers` of model {}.",
+                                   quote(tree.layers[i].name), quote(tree.name)));
+      }
+    }
+    return {};
+  }
+
+  Result<void> read_calls(const Value& object, const LayerEntry& layer,
+                          std::vector<std::vector<NamedRef>>& out) {
+    const Value* nodes = object.find("inbound_nodes");
+    if (layer.class_name == "InputLayer") {
+      out.emplace_back();
+      return {};
+    }
+    if (nodes == nullptr || !nodes->is_sequence())
+      return invalid(fmt::format("Layer {} has no list of `inbound_nodes`.", quote(layer.name)));
+    const std::string where = fmt::format("A call of layer {}", quote(layer.name));
+    for (const Argument& node : nodes->items) {
+      out.emplace_back();
+      const Value* args = node.value.find("args");
+      if (Result<void> done = collect(args != nullptr ? *args : node.value, where, out.back()); !done)
+        return done;
+      const Value* kwargs = node.value.find("kwargs");
+      if (kwargs != nullptr) {
+        if (Result<void> done = check_kwargs(*kwargs, where); !done) return done;
+      }
+      if (out.back().empty()) return invalid(fmt::format("{} has no input tensor.", where));
+    }
+    return {};
+  }
+
+  // The tensors in any nesting of lists and dictionaries, in Keras's order.
+  Result<void> collect(const Value& value, const std::string& where, std::vector<NamedRef>& out) {
+    const Value* ref = &value;
+    if (text_of(value.find("class_name")) == "__keras_tensor__") {
+      const Value* config = value.find("config");
+      ref = config != nullptr ? config->find("keras_history") : nullptr;
+      if (ref == nullptr) return invalid(fmt::format("{} has a tensor without `keras_history`.", where));
+    }
+    if (is_reference(*ref)) {
+      out.push_back({ref->items[0].value.text, ref->items[1].value.integer, ref->items[2].value.integer});
+      return ref->items.size() > 3 ? check_kwargs(ref->items[3].value, where) : Result<void>{};
+    }
+    if (value.kind == Kind::kNone) return {};
+    if (!value.is_sequence() && value.kind != Kind::kDict) {
+      return invalid(
+          fmt::format("{} has the constant {}; only tensors are supported.", where, describe(value)),
+          ErrorCode::kUnsupported);
+    }
+    std::vector<const Argument*> items;
+    for (const Argument& item : value.items) items.push_back(&item);
+    if (value.kind == Kind::kDict) {
+      std::sort(items.begin(), items.end(),
+                [](const Argument* a, const Argument* b) { return a->name < b->name; });
+    }
+    for (const Argument* item : items) {
+      if (Result<void> done = collect(item->value, where, out); !done) return done;
+    }
+    return {};
+  }
+
+  static bool is_reference(const Value& value) {
+    return value.is_sequence() && value.items.size() >= 3 && value.items[0].value.kind == Kind::kString &&
+           value.items[1].value.kind == Kind::kInt && value.items[2].value.kind == Kind::kInt;
+  }
+
+  static Result<void> check_kwargs(const Value& kwargs, const std::string& where) {
+    for (const Argument& item : kwargs.items) {
+      const bool is_off =
+          item.value.kind == Kind::kNone || (item.value.kind == Kind::kBool && item.value.integer == 0);
+      if (!is_off) {
+        return invalid(fmt::format("{} has the argument `{}`={}, which is not supported.", where, item.name,
+                                   describe(item.value)),
+                       ErrorCode::kUnsupported);
+      }
+    }
+    return {};
+  }
+
+  // Keras has counted the calls of a nested model from 0, or from 1 where the model's own making is call 0.
+  // Files keep no calls that nobody reads, so the largest number tells.
+  static std::vector<int> find_first_calls(const ModelTree& tree,
+                                           const std::map<std::string_view, int>& index,
+                                           const std::vector<std::vector<std::vector<NamedRef>>>& calls,
+                                           const std::vector<NamedRef> (&ends)[2]) {
+    std::vector<int> first(tree.layers.size(), 0);
+    const auto look = [&](const std::vector<NamedRef>& refs) {
+      for (const NamedRef& ref : refs) {
+        const auto found = index.find(ref.layer);
+        if (found == index.end()) continue;
+        const auto layer = static_cast<std::size_t>(found->second);
+        const bool beyond = ref.call == static_cast<int64_t>(calls[layer].size());
+        if (tree.layers[layer].model != nullptr && beyond) first[layer] = 1;
+      }
+    };
+    for (const auto& layer : calls) {
+      for (const auto& refs : layer) look(refs);
+    }
+    look(ends[0]);
+    look(ends[1]);
+    return first;
+  }
+
+  static Result<TensorRef> find_tensor(const NamedRef& ref, const ModelTree& tree,
+                                       const std::map<std::string_view, int>& index,
+                                       const std::vector<int>& first_call) {
+    const auto found = index.find(ref.layer);
+    if (found == index.end()) {
+      return invalid(fmt::format("The model {} refers to the layer {}, which it does not have.",
+                                 quote(tree.name), quote(ref.layer)));
+    }
+    const LayerEntry& layer = tree.layers[static_cast<std::size_t>(found->second)];
+    const auto first = static_cast<int64_t>(first_call[static_cast<std::size_t>(found->second)]);
+    const auto count = static_cast<int64_t>(layer.calls.size());
+    if (ref.call < first || ref.call - first >= count) {
+      return invalid(fmt::format("The model {} refers to call {} of the layer {}, which is called {} times.",
+                                 quote(tree.name), ref.call, quote(ref.layer), count));
+    }
+    const std::size_t outputs = layer.model != nullptr ? layer.model->outputs.size() : 1;
+    if (ref.tensor < 0 || ref.tensor >= static_cast<int64_t>(outputs)) {
+      return invalid(fmt::format("The model {} refers to output {} of the layer {}, which has {}.",
+                                 quote(tree.name), ref.tensor, quote(ref.layer), outputs));
+    }
+    return TensorRef{found->second, static_cast<int>(ref.call - first), static_cast<int>(ref.tensor)};
+  }
+};
+
+Dialect decide_dialect(const Value& json, std::string_view keras_version) {
+  if (!keras_version.empty()) return keras_version[0] >= '3' ? Dialect::kKeras3 : Dialect::kKeras2;
+  return json.find("module") != nullptr ? Dialect::kKeras3 : Dialect::kKeras2;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
+                                                        std::string_view keras_version) {
+  if (text.size() > kMaxJsonBytes) {
+    return invalid(
+        fmt::format("The model's JSON has {} bytes; at most {} are read.", text.size(), kMaxJsonBytes),
+        ErrorCode::kUnsupported);
+  }
+  tl::expected<Value, JsonProblem> json = read_json(text);
+  if (!json) return tl::unexpected(std::move(json.error().error));
+  auto out = std::make_unique<Architecture>();
+  out->json = std::move(*json);
+  const std::string_view class_name = text_of(out->json.find("class_name"));
+  if (class_name.empty()) {
+    return invalid("The JSON is no Keras model: it must be an object with `class_name` and `config`.");
+  }
+  if (!is_model_class(class_name)) {
+    return invalid(fmt::format("The JSON is of class {}; only Sequential and Functional models can be read.",
+                               quote(class_name)),
+                   ErrorCode::kUnsupported);
+  }
+  const std::string_view own_version = text_of(out->json.find("keras_version"));
+  out->keras_version = own_version.empty() ? keras_version : own_version;
+  out->dialect = decide_dialect(out->json, out->keras_version);
+  Result<ModelTree> tree =
+      TreeReader().read_model(out->json, class_name == "Sequential" ? "sequential" : "model");
+  if (!tree) return tl::unexpected(tree.error());
+  out->model = std::move(*tree);
+  return out;
+}
+
+}  // namespace convsmith::models

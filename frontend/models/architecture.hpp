@@ -1,0 +1,58 @@
+// The JSON of a Keras model as a tree of its own: layers by name and which layer's output each call reads.
+// What the layers are stays JSON here. Both generations' forms, Sequential and Functional, become one.
+// Called by build_spec; the weights' readers walk the same tree.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "convsmith/layer_spec.hpp"
+#include "frontend/value.hpp"
+
+namespace convsmith::models {
+
+struct ModelTree;
+
+// Output number `tensor` of call number `call` of layer number `layer` of the same model.
+struct TensorRef {
+  int layer = 0;
+  int call = 0;
+  int tensor = 0;
+};
+
+struct LayerEntry {
+  std::string name;        // in its own model
+  std::string class_name;  // Keras's, without "Keras 1" spellings
+  bool trainable = true;
+  const Value* config = nullptr;     // of the JSON, which must outlive the tree
+  std::unique_ptr<ModelTree> model;  // of a nested model
+  std::vector<std::vector<TensorRef>> calls;
+  int spec_index = -1;  // of ModelSpec::layers; none for nested models and their inputs
+};
+
+// Invariant: every TensorRef is in range.
+struct ModelTree {
+  std::string name;
+  std::string class_name;
+  bool trainable = true;
+  std::vector<LayerEntry> layers;
+  std::vector<TensorRef> inputs;  // calls of InputLayers
+  std::vector<TensorRef> outputs;
+};
+
+struct Architecture {
+  Value json;
+  Dialect dialect = Dialect::kKeras3;
+  std::string keras_version;  // empty: not given
+  ModelTree model;
+};
+
+// `keras_version` is what the file around the text says; the text's own wins.
+Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
+                                                        std::string_view keras_version);
+
+}  // namespace convsmith::models

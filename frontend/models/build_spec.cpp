@@ -1,0 +1,246 @@
+#include "frontend/models/build_spec.hpp"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <iterator>
+#include <map>
+#include <queue>
+#include <utility>
+
+#include "frontend/models/layer_ops.hpp"
+
+namespace convsmith::models {
+namespace {
+
+// Nested models may call each other exponentially often. Counted are layers and tensors of calls; the largest
+// real networks have some ten thousand.
+constexpr std::size_t kMaxWork = std::size_t{1} << 18;
+
+using UnknownLayers = std::map<std::string, std::vector<std::string>>;  // names by class
+
+void find_unknown(const ModelTree& model, const std::string& prefix, UnknownLayers& out) {
+  for (const LayerEntry& layer : model.layers) {
+    if (layer.model != nullptr) {
+      find_unknown(*layer.model, prefix + layer.name + "/", out);
+    } else if (!is_known_class(layer.class_name)) {
+      out[layer.class_name].push_back(prefix + layer.name);
+    }
+  }
+}
+
+Result<void> check_classes(const ModelTree& model) {
+  UnknownLayers unknown;
+  find_unknown(model, "", unknown);
+  if (unknown.empty()) return {};
+  std::string list;
+  for (const auto& [class_name, names] : unknown) {
+    std::string quoted;
+    for (const std::string& name : names) quoted += (quoted.empty() ? "" : ", ") + quote(name);
+    list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", class_name, quoted);
+  }
+  return make_error(ErrorCode::kUnsupported,
+                    fmt::format("The model has layers that are not supported: {}.", list));
+}
+
+class LayerList {
+ public:
+  LayerList(const Architecture& architecture, Rules rules, ModelSpec& spec, std::vector<std::string>& notes)
+      : architecture_(architecture), rules_(rules), spec_(spec), notes_(notes) {}
+
+  Result<void> add(ModelTree& model, const std::string& prefix, bool outermost) {
+    for (LayerEntry& layer : model.layers) {
+      if (layer.model != nullptr) {
+        if (Result<void> done = add(*layer.model, prefix + layer.name + "/", false); !done) return done;
+      } else if (outermost || layer.class_name != "InputLayer") {
+        if (Result<void> done = add_layer(layer, prefix + layer.name); !done) return done;
+      }
+    }
+    return {};
+  }
+
+ private:
+  Result<void> add_layer(LayerEntry& layer, const std::string& name) {
+    std::vector<std::string> notes;
+    const BindContext context{
+        .rules = rules_, .dialect = architecture_.dialect, .from_json = true, .notes = &notes};
+    const bool renames = architecture_.keras_version.starts_with("1");
+    const Value renamed = renames ? rename_keras1_arguments(*layer.config) : Value();
+    Result<LayerOp> op = bind_op(context, layer.class_name, renames ? renamed : *layer.config);
+    if (!op) return make_error(op.error().code, fmt::format("Layer {}: {}", quote(name), op.error().message));
+    for (const std::string& note : notes) notes_.push_back(fmt::format("Layer {}: {}", quote(name), note));
+    if (auto* spec = std::get_if<LayerSpec>(&*op)) {
+      spec->name = name;
+      const bool may_have_lost_it = spec->kind == LayerKind::kConv1DTranspose &&
+                                    architecture_.dialect == Dialect::kKeras3 &&
+                                    layer.config->find("output_padding") == nullptr;
+      if (may_have_lost_it) {
+        notes_.push_back(
+            fmt::format("Layer {}: `output_padding` is not in the file, which Keras before 3.15 never saved; "
+                        "it is read as "
+                        "None.",
+                        quote(name)));
+      }
+    }
+    layer.spec_index = static_cast<int>(spec_.layers.size());
+    spec_.layers.push_back({name, layer.class_name, std::move(*op), {}});
+    return {};
+  }
+
+  const Architecture& architecture_;
+  Rules rules_;
+  ModelSpec& spec_;
+  std::vector<std::string>& notes_;
+};
+
+class Inliner {
+ public:
+  explicit Inliner(ModelSpec& spec) : spec_(spec) {}
+
+  // The nodes that are the model's outputs if `inputs` are its inputs; the outermost model has none and makes
+  // nodes of its InputLayers.
+  Result<std::vector<int>> call(const ModelTree& model, const std::vector<int>* inputs) {
+    if (Result<void> done = count_work(model); !done) return tl::unexpected(done.error());
+    std::vector<std::vector<std::vector<int>>> values(model.layers.size());  // by layer, call, output
+    Result<std::vector<Place>> order = sort_calls(model);
+    if (!order) return tl::unexpected(order.error());
+    for (std::size_t i = 0; i < values.size(); ++i) values[i].resize(model.layers[i].calls.size());
+    for (const Place& place : *order) {
+      const LayerEntry& layer = model.layers[place.layer];
+      std::vector<int> arguments;
+      for (const TensorRef& ref : layer.calls[place.call]) arguments.push_back(value_of(values, ref));
+      std::vector<int>& out = values[place.layer][place.call];
+      if (layer.model != nullptr) {
+        Result<std::vector<int>> outputs = call_nested(layer, arguments);
+        if (!outputs) return outputs;
+        out = std::move(*outputs);
+      } else if (layer.class_name == "InputLayer" && inputs != nullptr) {
+        out = {(*inputs)[input_number(model, place.layer)]};
+      } else {
+        if (Result<void> done = check_arity(layer, arguments.size()); !done)
+          return tl::unexpected(done.error());
+        spec_.nodes.push_back({layer.spec_index, std::move(arguments)});
+        out = {static_cast<int>(spec_.nodes.size()) - 1};
+      }
+    }
+    if (inputs == nullptr) {
+      for (const TensorRef& ref : model.inputs) spec_.inputs.push_back(value_of(values, ref));
+    }
+    std::vector<int> outputs;
+    for (const TensorRef& ref : model.outputs) outputs.push_back(value_of(values, ref));
+    return outputs;
+  }
+
+ private:
+  struct Place {
+    std::size_t layer = 0;
+    std::size_t call = 0;
+    auto operator<=>(const Place&) const = default;
+  };
+
+  Result<void> count_work(const ModelTree& model) {
+    for (const LayerEntry& layer : model.layers) {
+      for (const std::vector<TensorRef>& refs : layer.calls) work_ += 1 + refs.size();
+    }
+    work_ += model.layers.size();
+    if (work_ <= kMaxWork) return {};
+    return make_error(
+        ErrorCode::kUnsupported,
+        fmt::format("The model has more than {} layers and calls with its nested models inlined.", kMaxWork));
+  }
+
+  static int value_of(const std::vector<std::vector<std::vector<int>>>& values, const TensorRef& ref) {
+    return values[static_cast<std::size_t>(ref.layer)][static_cast<std::size_t>(ref.call)]
+                 [static_cast<std::size_t>(ref.tensor)];
+  }
+
+  static std::size_t input_number(const ModelTree& model, std::size_t layer) {
+    std::size_t i = 0;
+    while (model.inputs[i].layer != static_cast<int>(layer)) ++i;
+    return i;
+  }
+
+  Result<std::vector<int>> call_nested(const LayerEntry& layer, const std::vector<int>& arguments) {
+    if (arguments.size() != layer.model->inputs.size()) {
+      return make_error(ErrorCode::kInvalidData,
+                        fmt::format("The nested model {} has {} inputs and is called with {}.",
+                                    quote(layer.name), layer.model->inputs.size(), arguments.size()));
+    }
+    return call(*layer.model, &arguments);
+  }
+
+  static Result<void> check_arity(const LayerEntry& layer, std::size_t count) {
+    const bool joins = layer.class_name == "Concatenate" || layer.class_name == "Merge" ||
+                       layer.class_name == "Add" || layer.class_name == "Multiply" ||
+                       layer.class_name == "Average" || layer.class_name == "Maximum" ||
+                       layer.class_name == "Minimum";
+    const bool fits = joins                              ? count >= 2
+                      : layer.class_name == "Subtract"   ? count == 2
+                      : layer.class_name == "InputLayer" ? count == 0
+                                                         : count == 1;
+    if (fits) return {};
+    return make_error(ErrorCode::kInvalidData, fmt::format("Layer {} ({}) can't be called with {} tensors.",
+                                                           quote(layer.name), layer.class_name, count));
+  }
+
+  // Each call behind those that it reads, otherwise in the order of the file.
+  static Result<std::vector<Place>> sort_calls(const ModelTree& model) {
+    std::vector<std::vector<std::size_t>> missing(model.layers.size());
+    std::vector<std::vector<std::vector<Place>>> readers(model.layers.size());
+    std::priority_queue<Place, std::vector<Place>, std::greater<>> ready;
+    std::size_t total = 0;
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+      missing[i].resize(model.layers[i].calls.size());
+      readers[i].resize(model.layers[i].calls.size());
+    }
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+      for (std::size_t j = 0; j < model.layers[i].calls.size(); ++j) {
+        ++total;
+        for (const TensorRef& ref : model.layers[i].calls[j])
+          readers[static_cast<std::size_t>(ref.layer)][static_cast<std::size_t>(ref.call)].push_back({i, j});
+        missing[i][j] = model.layers[i].calls[j].size();
+        if (missing[i][j] == 0) ready.push({i, j});
+      }
+    }
+    std::vector<Place> order;
+    while (!ready.empty()) {
+      const Place place = ready.top();
+      ready.pop();
+      order.push_back(place);
+      for (const Place& reader : readers[place.layer][place.call]) {
+        if (--missing[reader.layer][reader.call] == 0) ready.push(reader);
+      }
+    }
+    if (order.size() == total) return order;
+    for (std::size_t i = 0; i < missing.size(); ++i) {
+      for (const std::size_t left : missing[i]) {
+        if (left == 0) continue;
+        return make_error(ErrorCode::kInvalidData,
+                          fmt::format("The calls of model {} form a cycle, with layer {} on it or behind it.",
+                                      quote(model.name), quote(model.layers[i].name)));
+      }
+    }
+    return order;
+  }
+
+  ModelSpec& spec_;
+  std::size_t work_ = 0;
+};
+
+}  // namespace
+
+Result<ModelSpec> build_spec(Architecture& architecture, Rules rules, std::vector<std::string>& notes) {
+  if (Result<void> done = check_classes(architecture.model); !done) return tl::unexpected(done.error());
+  ModelSpec spec;
+  spec.name = architecture.model.name;
+  spec.dialect = architecture.dialect;
+  LayerList layers(architecture, rules, spec, notes);
+  if (Result<void> done = layers.add(architecture.model, "", true); !done)
+    return tl::unexpected(done.error());
+  Result<std::vector<int>> outputs = Inliner(spec).call(architecture.model, nullptr);
+  if (!outputs) return tl::unexpected(outputs.error());
+  spec.outputs = std::move(*outputs);
+  return spec;
+}
+
+}  // namespace convsmith::models

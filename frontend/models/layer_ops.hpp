@@ -1,0 +1,42 @@
+// One layer of a model file: its class and config become a LayerOp, and what weights it must have. The
+// convolution family is bound by bind_layer; this is everything around it. Called by architecture (names),
+// build_spec (ops) and weights.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "frontend/bind_context.hpp"
+#include "frontend/model_spec.hpp"
+#include "frontend/value.hpp"
+
+namespace convsmith::models {
+
+// The name of a class behind an alias ("MaxPool1D") or a spelling of Keras 1 ("Convolution1D").
+std::string_view canonical_class(std::string_view name);
+
+// "Conv1DTranspose" -> "conv1d_transpose", as Keras does it.
+std::string snake_case(std::string_view class_name);
+
+// Whether bind_op knows the class.
+bool is_known_class(std::string_view class_name);
+
+// Turn this: nb_filter, filter_length, border_mode of Keras 1   Into this: filters, kernel_size, padding
+Value rename_keras1_arguments(const Value& config);
+
+// The op of a layer of a known class. Messages don't say which layer it is.
+Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config);
+
+// What is known about a weight before the channels are.
+struct ExpectedWeight {
+  std::string name;
+  std::vector<std::optional<int64_t>> shape;
+  bool trainable = true;
+  bool any_rank = false;
+};
+std::vector<ExpectedWeight> expected_weights(const LayerOp& op);
+
+}  // namespace convsmith::models

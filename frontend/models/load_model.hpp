@@ -1,0 +1,42 @@
+// Reads whole Keras models: .keras, .h5 and JSON files of Keras 1 to 3. The front door of frontend/models;
+// called by runtime and the command line.
+//
+// A file's kind is decided by its first bytes, not by its name. Nothing but the named files is opened,
+// whatever they say, and damaged or hostile files give an error in bounded time and memory. HDF5 files are
+// read in a child process (h5_tree.hpp says why).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "convsmith/layer_spec.hpp"
+#include "frontend/model_spec.hpp"
+
+namespace convsmith {
+
+struct LoadOptions {
+  Rules rules = Rules::kCommon;
+  // Where weights come from for an architecture in JSON, or instead of the file's own: .weights.h5, weights
+  // only .h5, or a whole model in .h5 or .keras. Without it the layers of a JSON file have no weights, not
+  // even empty ones.
+  std::string weights_path = {};
+};
+
+struct LoadedModel {
+  ModelSpec spec;
+  std::vector<std::string> notes;  // whole sentences: what was ignored, converted or decided
+};
+
+// kUnavailable in a build without CONVSMITH_MODELS.
+Result<LoadedModel> load_model(const std::string& path, const LoadOptions& options = {});
+
+// The architecture alone, from the text that to_json gives; layers have no weights.
+Result<LoadedModel> parse_model_json(std::string_view text, Rules rules = Rules::kCommon);
+
+// The same for a file that is in memory; `name` is what errors call it. For tests and fuzzing.
+Result<LoadedModel> load_model_bytes(std::string_view bytes, const std::string& name,
+                                     const LoadOptions& options = {});
+
+}  // namespace convsmith

@@ -1,0 +1,129 @@
+#include "ir/parts.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace convsmith::ir {
+
+namespace {
+
+// Beyond any input: the only tap of a phase without taps looks there.
+constexpr int64_t kNowhere = int64_t{1} << 40;
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return a / b + (a % b > 0 ? 1 : 0);
+}
+int64_t floor_div(int64_t a, int64_t b) {
+  return a / b - (a % b < 0 ? 1 : 0);
+}
+
+// The taps t with t*dilation = phase (mod stride), t = first, first + step .., and the row of the input that
+// the last of them meets in row 0.
+struct PhaseTaps {
+  int64_t first = 0;
+  int64_t step = 1;
+  int64_t count = 0;
+  int64_t position = -kNowhere;
+};
+
+PhaseTaps phase_taps(const Problem& p, int64_t phase) {
+  PhaseTaps taps;
+  const int64_t common = std::gcd(p.stride, p.dilation);
+  taps.step = p.stride / common;
+  while (taps.first < taps.step && (phase - taps.first * p.dilation) % p.stride != 0) ++taps.first;
+  if (taps.first == taps.step || taps.first >= p.taps) return taps;
+  taps.count = (p.taps - 1 - taps.first) / taps.step + 1;
+  const int64_t last = taps.first + (taps.count - 1) * taps.step;
+  taps.position = (phase - last * p.dilation) / p.stride;
+  return taps;
+}
+
+Part make_part(const Problem& p, int64_t first, int64_t phases) {
+  const PhaseTaps shape = phase_taps(p, first);
+  Part part{
+      .problem = p, .row_steps = p.stride, .first = first, .phases = phases, .crop = p.pad_left, .taps = {}};
+  Problem& q = part.problem;
+  q.transposed = false;
+  q.stride = 1;
+  q.dilation = shape.count == 0 ? 1 : p.dilation / std::gcd(p.stride, p.dilation);
+  q.taps = std::max<int64_t>(1, shape.count);
+  q.pad_left = -shape.position;
+  q.pad_right = 0;
+  if (phases > 1) q.filters = phases * p.filters;
+  q.out_row = p.stride * p.out_pitch();
+  if (p.combine != Combine::kNone && p.operand_has_steps) q.operand_row = p.stride * p.operand_pitch();
+  for (int64_t j = first; j < first + phases; ++j) {
+    const PhaseTaps own = phase_taps(p, j);
+    for (int64_t m = 0; m < q.taps; ++m) {
+      part.taps.push_back(own.count == 0 ? -1 : own.first + (own.count - 1 - m) * own.step);
+    }
+  }
+  return part;
+}
+
+bool can_merge(const Problem& p) {
+  const bool operand_is_dense =
+      p.combine == Combine::kNone ||
+      (p.operand_has_steps && p.operand_has_channels && p.operand_pitch() == p.filters);
+  return p.has_weights() && p.groups == 1 && p.out_pitch() == p.filters && operand_is_dense;
+}
+
+// The rows in which all of `phases` phases from `first` on exist.
+RowRange full_rows(const Part& part, int64_t first, int64_t phases, int64_t out_steps) {
+  const int64_t begin = std::max<int64_t>(0, ceil_div(part.crop - first, part.row_steps));
+  const int64_t end = floor_div(out_steps - phases + part.crop - first, part.row_steps) + 1;
+  return {begin, std::max(begin, end)};
+}
+
+}  // namespace
+
+std::vector<Part> split_parts(const Problem& p) {
+  if (!p.transposed) return {Part{.problem = p, .taps = {}}};
+  std::vector<Part> parts;
+  for (int64_t first = 0; first < p.stride;) {
+    const PhaseTaps taps = phase_taps(p, first);
+    int64_t end = first + 1;
+    const auto matches = [&](int64_t phase) {
+      const PhaseTaps other = phase_taps(p, phase);
+      return other.count == taps.count && other.position == taps.position;
+    };
+    while (can_merge(p) && end < p.stride && matches(end)) ++end;
+    parts.push_back(make_part(p, first, end - first));
+    for (int64_t phase = first; end - first > 1 && phase < end; ++phase) {
+      Part edge = make_part(p, phase, 1);
+      edge.merged_first = first;
+      edge.merged_phases = end - first;
+      parts.push_back(std::move(edge));
+    }
+    first = end;
+  }
+  return parts;
+}
+
+std::array<RowRange, 2> part_rows(const Part& part, int64_t out_steps) {
+  const RowRange own = full_rows(part, part.first, part.phases, out_steps);
+  if (part.merged_phases == 0) return {own, RowRange{}};
+  const RowRange merged = full_rows(part, part.merged_first, part.merged_phases, out_steps);
+  if (merged.begin == merged.end) return {own, RowRange{}};
+  return {RowRange{own.begin, std::min(own.end, merged.begin)},
+          RowRange{std::max(own.begin, merged.end), own.end}};
+}
+
+std::vector<float> part_kernel(const Problem& layer, const Part& part, const float* kernel) {
+  const Problem& q = part.problem;
+  std::vector<float> out(static_cast<size_t>(q.taps * q.channels * q.filters));
+  size_t i = 0;
+  for (int64_t m = 0; m < q.taps; ++m) {
+    for (int64_t c = 0; c < q.channels; ++c) {
+      for (int64_t j = 0; j < part.phases; ++j) {
+        const int64_t tap = part.taps[static_cast<size_t>(j * q.taps + m)];
+        for (int64_t f = 0; f < layer.filters; ++f, ++i) {
+          if (tap >= 0) out[i] = kernel[(tap * layer.filters + f) * layer.channels + c];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace convsmith::ir

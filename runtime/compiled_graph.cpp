@@ -1,0 +1,202 @@
+#include "runtime/compiled_graph.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "codegen/row_programs.hpp"
+#include "codegen/transpose_program.hpp"
+#include "frontend/check.hpp"
+#include "ir/plan_slots.hpp"
+#include "ir/problem_text.hpp"
+
+namespace convsmith {
+
+namespace {
+
+// Parts of a transposed problem: each is code and a copy of its share of the weights.
+constexpr int64_t kMaxTransposedStride = 1024;
+
+// What a kernel's code depends on: padding is a matter of the call.
+Problem without_padding(Problem p) {
+  p.pad_same = false;
+  p.pad_left = 0;
+  p.pad_right = 0;
+  return p;
+}
+
+class Compiler {
+ public:
+  Compiler(CompiledGraph& out, std::string_view schedule, KernelCache& kernels)
+      : out_(out), schedule_(schedule), kernels_(kernels) {
+    const auto& memory = process_code_memory();
+    memory_ = memory ? *memory : nullptr;
+  }
+
+  Result<CompiledOp> compile(const ir::Op& op) {
+    if (op.kind != ir::OpKind::kNest) return compile_program(op);
+    if (op.problem.transposed && op.problem.stride > kMaxTransposedStride) {
+      return make_error(ErrorCode::kUnsupported,
+                        fmt::format("{}: a transposed layer may have strides up to {}, got {}.", op.name,
+                                    kMaxTransposedStride, op.problem.stride));
+    }
+    CompiledOp compiled;
+    for (ir::Part& part : ir::split_parts(op.problem)) {
+      const Problem problem = without_padding(part.problem);
+      auto kernel = get(fmt::format("{} {}", ir::problem_text(problem), schedule_),
+                        [&] { return compile_problem(problem, out_.backend, out_.isa, schedule_, memory_); });
+      if (!kernel) return tl::unexpected(kernel.error());
+      compiled.parts.push_back({std::move(part), std::move(*kernel)});
+    }
+    return compiled;
+  }
+
+ private:
+  template <class Make>
+  KernelResult get(const std::string& what, Make&& make) {
+    return kernels_.get(fmt::format("{} {} {}", backend_name(out_.backend), isa_name(out_.isa), what), make);
+  }
+
+  Result<CompiledOp> compile_program(const ir::Op& op) {
+    const Target& target = target_for(out_.isa);
+    const vir::Program program = op.kind == ir::OpKind::kTranspose
+                                     ? transpose_program(target)
+                                     : row_program(row_activation(op.kind), target);
+    auto kernel = get(program.name, [&]() -> KernelResult {
+      auto code = make_kernel(program, out_.backend, target, memory_);
+      if (!code) return tl::unexpected(code.error());
+      auto compiled = std::make_shared<CompiledKernel>();
+      compiled->backend = out_.backend;
+      compiled->isa = out_.isa;
+      compiled->blocks = {ir::Dim::kSample, 1, 1};
+      compiled->scratch_bytes = program.scratch_bytes;
+      compiled->kernel = std::move(*code);
+      return compiled;
+    });
+    if (!kernel) return tl::unexpected(kernel.error());
+    return CompiledOp{{{ir::Part{.taps = {}}, std::move(*kernel)}}};
+  }
+
+  static ActivationKind row_activation(ir::OpKind kind) {
+    switch (kind) {
+      case ir::OpKind::kSoftmax:
+        return ActivationKind::kSoftmax;
+      case ir::OpKind::kLogSoftmax:
+        return ActivationKind::kLogSoftmax;
+      default:
+        return ActivationKind::kSparsemax;
+    }
+  }
+
+  CompiledGraph& out_;
+  std::string_view schedule_;
+  KernelCache& kernels_;
+  CodeMemory* memory_ = nullptr;
+};
+
+void place_tensors(CompiledGraph& out) {
+  const ir::Graph& graph = out.graph;
+  const ir::Plan plan = ir::plan_slots(graph);
+  out.slots = plan.slots;
+  const auto number_in = [](const std::vector<int>& list, int tensor) {
+    return static_cast<int>(std::find(list.begin(), list.end(), tensor) - list.begin());
+  };
+  for (int t = 0; t < static_cast<int>(graph.tensors.size()); ++t) {
+    CompiledGraph::Place place;
+    int root = t;
+    for (; graph.tensors[static_cast<size_t>(root)].base >= 0;
+         root = graph.tensors[static_cast<size_t>(root)].base)
+      place.offset += graph.tensors[static_cast<size_t>(root)].first_channel;
+    using Kind = CompiledGraph::Place::Kind;
+    if (const int i = number_in(graph.inputs, root); i < static_cast<int>(graph.inputs.size())) {
+      place.kind = Kind::kInput;
+      place.index = i;
+    } else if (const int o = number_in(graph.outputs, root); o < static_cast<int>(graph.outputs.size())) {
+      place.kind = Kind::kOutput;
+      place.index = o;
+    } else {
+      place.kind = Kind::kSlot;
+      place.index = plan.slot_of_tensor[static_cast<size_t>(root)];
+      if (root == t && place.index >= 0) out.slot_tensors.push_back(t);
+    }
+    out.places.push_back(place);
+  }
+}
+
+std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart& part,
+                                            std::span<const std::span<const float>> arrays) {
+  const Problem& p = part.part.problem;
+  if (op.kind != ir::OpKind::kNest || part.kernel->weights.floats() == 0) return nullptr;
+  std::span<const float> kernel;
+  std::vector<float> own;
+  if (op.kernel >= 0) kernel = arrays[static_cast<size_t>(op.kernel)];
+  if (op.problem.transposed && p.has_weights()) {
+    own = ir::part_kernel(op.problem, part.part, kernel.data());
+    kernel = own;
+  }
+  std::vector<float> bias;
+  for (int64_t j = 0; p.has_bias && j < part.part.phases; ++j) {
+    const std::span<const float> once = arrays[static_cast<size_t>(op.bias)];
+    bias.insert(bias.end(), once.begin(), once.end());
+  }
+  return pack_weights(part.kernel, kernel, bias);
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
+                                                           std::string_view schedule, KernelCache& kernels) {
+  auto out = std::make_shared<CompiledGraph>();
+  out->backend = backend;
+  out->isa = isa;
+  Compiler compiler(*out, schedule, kernels);
+  size_t nests = 0;
+  for (const ir::Op& op : graph.ops) {
+    auto compiled = compiler.compile(op);
+    if (!compiled) return tl::unexpected(compiled.error());
+    for (const CompiledPart& part : compiled->parts) {
+      out->scratch_bytes = std::max(out->scratch_bytes, part.kernel->scratch_bytes);
+      out->code_bytes += part.kernel->kernel->code_bytes();
+    }
+    nests += compiled->parts.size();
+    out->ops.push_back(std::move(*compiled));
+  }
+  if (!schedule.empty() && nests != 1) {
+    return make_error(ErrorCode::kInvalidSpec,
+                      fmt::format("A schedule is for one loop nest; this layer is compiled as {}.", nests));
+  }
+  out->graph = std::move(graph);
+  place_tensors(*out);
+  return out;
+}
+
+std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
+                                              std::span<const std::span<const float>> arrays) {
+  auto packed = std::make_shared<PackedGraph>();
+  packed->arrays.resize(graph->graph.arrays.size());
+  for (size_t i = 0; i < graph->ops.size(); ++i) {
+    const ir::Op& op = graph->graph.ops[i];
+    packed->parts.emplace_back();
+    for (const CompiledPart& part : graph->ops[i].parts)
+      packed->parts.back().push_back(pack_part(op, part, arrays));
+    if (op.operand_array < 0) continue;
+    const std::span<const float> array = arrays[static_cast<size_t>(op.operand_array)];
+    packed->arrays[static_cast<size_t>(op.operand_array)].assign(array.begin(), array.end());
+  }
+  packed->graph = std::move(graph);
+  return packed;
+}
+
+bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights) {
+  if (weights.graph.get() == &graph) return true;
+  const auto fits = [](const CompiledPart& a, const CompiledPart& b) {
+    return a.kernel->weights == b.kernel->weights && a.part.problem.taps == b.part.problem.taps &&
+           a.part.taps == b.part.taps;
+  };
+  return std::equal(graph.ops.begin(), graph.ops.end(), weights.graph->ops.begin(), weights.graph->ops.end(),
+                    [&](const CompiledOp& a, const CompiledOp& b) {
+                      return std::equal(a.parts.begin(), a.parts.end(), b.parts.begin(), b.parts.end(), fits);
+                    });
+}
+
+}  // namespace convsmith

@@ -1,0 +1,74 @@
+// A graph whose passes are compiled, its weights packed, and one call of it. A layer and a whole model are
+// both graphs; the classes of the public headers stand before these functions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/convsmith.hpp"
+#include "ir/graph.hpp"
+#include "ir/parts.hpp"
+#include "runtime/compile.hpp"
+#include "runtime/kernel_cache.hpp"
+#include "runtime/run_kernel.hpp"
+
+namespace convsmith {
+
+struct CompiledPart {
+  ir::Part part;
+  std::shared_ptr<const CompiledKernel> kernel;
+};
+
+// The parts of a nest; of the other kinds of operations one part without a problem.
+struct CompiledOp {
+  std::vector<CompiledPart> parts;
+};
+
+struct CompiledGraph {
+  ir::Graph graph;
+  Backend backend = Backend::kInterp;
+  Isa isa = Isa::kBaseline;
+  std::vector<CompiledOp> ops;
+  // Where a tensor lives: the memory of its root, `offset` floats behind it.
+  struct Place {
+    enum class Kind : uint8_t { kInput, kOutput, kSlot };
+    Kind kind = Kind::kSlot;
+    int index = 0;  // of the input, output or slot
+    int64_t offset = 0;
+  };
+  std::vector<Place> places;  // by tensor
+  int slots = 0;
+  std::vector<int> slot_tensors;  // those that live in slots of their own memory: their sizes make the slots'
+  int64_t scratch_bytes = 0;      // of one thread
+  size_t code_bytes = 0;
+};
+
+struct PackedGraph {
+  std::shared_ptr<const CompiledGraph> graph;                         // the one it was packed for
+  std::vector<std::vector<std::shared_ptr<const PackedData>>> parts;  // by operation and part
+  std::vector<std::vector<float>> arrays;                             // operands that are arrays, by array
+};
+
+Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
+                                                           std::string_view schedule, KernelCache& kernels);
+
+// `arrays` are those of the graph, in its order, with the sizes that it says.
+std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
+                                              std::span<const std::span<const float>> arrays);
+
+// Whether weights packed for another graph are laid out as this one reads them.
+bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights);
+
+// Bytes that a call needs beside inputs, outputs and weights.
+size_t workspace_bytes(const CompiledGraph& graph, int64_t batch, std::span<const int64_t> steps,
+                       int threads);
+
+// `steps` by input. The weights fit.
+RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,
+                    std::span<const float* const> inputs, std::span<float* const> outputs, int64_t batch,
+                    std::span<const int64_t> steps, const RunOptions& options) noexcept;
+
+}  // namespace convsmith

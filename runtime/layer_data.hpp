@@ -1,0 +1,20 @@
+// What a CompiledLayer holds.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "convsmith/convsmith.hpp"
+#include "frontend/make_problem.hpp"
+#include "runtime/compiled_graph.hpp"
+
+namespace convsmith {
+
+struct LayerData {
+  LayerSpec spec;
+  LayerProblem problem;
+  std::vector<WeightShape> weights;
+  std::shared_ptr<const CompiledGraph> graph;
+};
+
+}  // namespace convsmith

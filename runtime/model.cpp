@@ -1,0 +1,144 @@
+#include "runtime/model.hpp"
+
+#include <fmt/format.h>
+
+#include "frontend/check.hpp"
+#include "frontend/model_spec.hpp"
+#include "frontend/models/load_model.hpp"
+#include "ir/build_graph.hpp"
+#include "ir/fold.hpp"
+#include "ir/fuse.hpp"
+#include "runtime/verbose.hpp"
+
+namespace convsmith {
+
+namespace {
+
+// Kernels are shared by all models of the process.
+KernelCache& model_kernels() {
+  static auto* cache = new KernelCache();  // never destroyed, as the default engine
+  return *cache;
+}
+
+void check(const ir::Graph& graph, std::string_view pass) {
+  const Result<void> ok = ir::verify_graph(graph);
+  if (ok) return;
+  fail_check(__FILE__, __LINE__,
+             fmt::format("after {}: {}\n{}", pass, ok.error().message, ir::print(graph)).c_str());
+}
+
+}  // namespace
+
+Result<ir::Graph> optimized_graph(const ModelSpec& model, Rules rules) {
+  auto graph = ir::build_graph(model, rules);
+  if (!graph) return graph;
+  check(*graph, "build_graph");
+  *graph = ir::fold(std::move(*graph));
+  check(*graph, "fold");
+  *graph = ir::fuse(std::move(*graph));
+  check(*graph, "fuse");
+  *graph = ir::flatten_elementwise(std::move(*graph));
+  check(*graph, "flatten_elementwise");
+  if (dump_wanted("graph")) dump("graph", ir::print(*graph));
+  return graph;
+}
+
+Result<CompiledModel> compile(const Model& model, const ModelOptions& options) {
+  auto graph = optimized_graph(model.spec(), options.rules);
+  if (!graph) return tl::unexpected(graph.error());
+  auto choice = choose_backend(options.backend, options.isa);
+  if (!choice) return tl::unexpected(choice.error());
+  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, {}, model_kernels());
+  if (!compiled) return tl::unexpected(compiled.error());
+  std::vector<std::span<const float>> arrays;
+  for (const ir::Array& array : (*compiled)->graph.arrays) arrays.emplace_back(array.data);
+  auto weights = pack_graph(*compiled, arrays);
+  return CompiledModel(
+      std::make_shared<const ModelData>(ModelData{std::move(*compiled), std::move(weights)}));
+}
+
+Result<Model> load_model(const ModelFile& file) {
+  auto loaded = load_model(file.path, {.rules = file.rules, .weights_path = file.weights});
+  if (!loaded) return tl::unexpected(loaded.error());
+  for (const std::string& note : loaded->notes) say(1, note);
+  return Model(std::make_shared<const ModelSpec>(std::move(loaded->spec)));
+}
+
+const std::string& Model::name() const {
+  return spec_->name;
+}
+
+size_t CompiledModel::input_count() const {
+  return data_->graph->graph.inputs.size();
+}
+size_t CompiledModel::output_count() const {
+  return data_->graph->graph.outputs.size();
+}
+
+std::vector<Shape> CompiledModel::input_shapes() const {
+  std::vector<Shape> shapes;
+  for (const std::vector<ir::Axis>& axes : data_->graph->graph.input_shapes) {
+    shapes.emplace_back();
+    for (const ir::Axis& axis : axes)
+      shapes.back().push_back(axis.extent < 0 ? std::optional(axis.size) : std::nullopt);
+  }
+  return shapes;
+}
+
+std::vector<std::optional<int64_t>> CompiledModel::fixed_steps() const {
+  return data_->graph->graph.pinned_steps;
+}
+
+std::vector<std::vector<int64_t>> CompiledModel::output_shapes(int64_t batch,
+                                                               std::span<const int64_t> steps) const {
+  const ir::Graph& graph = data_->graph->graph;
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
+  std::vector<std::vector<int64_t>> shapes;
+  for (const std::vector<ir::Axis>& axes : graph.output_shapes) {
+    shapes.push_back({batch});
+    for (const ir::Axis& axis : axes) {
+      const int64_t factor = axis.extent < 0 ? 1 : extents[static_cast<size_t>(axis.extent)];
+      shapes.back().push_back(axis.size * factor);
+    }
+  }
+  return shapes;
+}
+
+RunStatus CompiledModel::run(std::span<const float* const> inputs, std::span<float* const> outputs,
+                             int64_t batch, std::span<const int64_t> steps,
+                             const RunOptions& options) const noexcept {
+  if (inputs.size() != input_count() || outputs.size() != output_count() || steps.size() != input_count())
+    return RunStatus::kBadSize;
+  return run_graph(*data_->graph, *data_->weights, inputs, outputs, batch, steps, options);
+}
+
+RunStatus CompiledModel::run(const float* input, float* output, int64_t batch, int64_t steps,
+                             const RunOptions& options) const noexcept {
+  return run({&input, 1}, {&output, 1}, batch, {&steps, 1}, options);
+}
+
+size_t CompiledModel::workspace_bytes(int64_t batch, std::span<const int64_t> steps, int threads) const {
+  return convsmith::workspace_bytes(*data_->graph, batch, steps, threads);
+}
+
+Backend CompiledModel::backend() const {
+  return data_->graph->backend;
+}
+Isa CompiledModel::isa() const {
+  return data_->graph->isa;
+}
+size_t CompiledModel::code_bytes() const {
+  return data_->graph->code_bytes;
+}
+int CompiledModel::passes() const {
+  return ir::passes_over_memory(data_->graph->graph);
+}
+
+std::string CompiledModel::plan() const {
+  const ir::Graph& graph = data_->graph->graph;
+  std::string text = ir::print(graph);
+  for (const std::string& decision : graph.decisions) text += decision + "\n";
+  return text + fmt::format("{} passes over memory.\n", passes());
+}
+
+}  // namespace convsmith

@@ -1,0 +1,254 @@
+// One call of a compiled graph: sizes, memory, then pass by pass.
+#include <algorithm>
+#include <array>
+
+#include "frontend/check_spec.hpp"
+#include "ir/graph_extents.hpp"
+#include "runtime/compiled_graph.hpp"
+#include "runtime/thread_memory.hpp"
+
+namespace convsmith {
+
+namespace {
+
+constexpr int64_t kLine = 64;
+
+int64_t round_up(int64_t bytes) {
+  return (bytes + kLine - 1) / kLine * kLine;
+}
+
+// Numbers of one call, in memory that the caller provides: extents, then where each slot begins.
+struct Sizes {
+  int64_t* extents;
+  int64_t* slots;
+  int64_t bytes;  // of all slots
+};
+
+int64_t table_bytes(const CompiledGraph& graph) {
+  return round_up(static_cast<int64_t>(sizeof(int64_t)) *
+                  (static_cast<int64_t>(graph.graph.extents.size()) + graph.slots));
+}
+
+int64_t steps_of(const CompiledGraph& graph, const Sizes& sizes, int tensor) {
+  return sizes.extents[graph.graph.tensors[static_cast<size_t>(tensor)].steps];
+}
+
+// Numbers stay below 2^62: steps at most 2^40 by kMaxSteps, channels and batch by saturation in double.
+Sizes size_up(const CompiledGraph& graph, int64_t batch, std::span<const int64_t> steps, int64_t* table) {
+  Sizes sizes{table, table + graph.graph.extents.size(), 0};
+  for (size_t i = 0; i < graph.graph.extents.size(); ++i) {
+    const ir::Extent& extent = graph.graph.extents[i];
+    const int64_t from = extent.from >= 0 ? sizes.extents[extent.from] : 0;
+    sizes.extents[i] = ir::evaluate_extent(extent, from, steps);
+  }
+  std::fill_n(sizes.slots, graph.slots, 0);
+  for (const int t : graph.slot_tensors) {
+    const double floats = static_cast<double>(batch) * static_cast<double>(steps_of(graph, sizes, t)) *
+                          static_cast<double>(graph.graph.tensors[static_cast<size_t>(t)].channels);
+    int64_t& slot = sizes.slots[graph.places[static_cast<size_t>(t)].index];
+    slot = std::max(slot, round_up(static_cast<int64_t>(std::min(4.0 * floats, 0x1p60))));
+  }
+  for (int s = 0; s < graph.slots; ++s) {
+    const int64_t size = sizes.slots[s];
+    sizes.slots[s] = sizes.bytes;
+    sizes.bytes = std::min(sizes.bytes + size, int64_t{1} << 61);
+  }
+  return sizes;
+}
+
+// One call, with all its memory at hand.
+class Call {
+ public:
+  Call(const CompiledGraph& graph, const PackedGraph& weights, std::span<const float* const> inputs,
+       std::span<float* const> outputs, int64_t batch, const Sizes& sizes, std::byte* slots,
+       const RunOptions& options)
+      : graph_(graph),
+        weights_(weights),
+        inputs_(inputs),
+        outputs_(outputs),
+        batch_(batch),
+        sizes_(sizes),
+        slots_(slots),
+        options_(options) {}
+
+  void run() const {
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      const ir::Op& op = graph_.graph.ops[i];
+      if (op.kind == ir::OpKind::kNest) {
+        run_nest(i, op);
+      } else if (op.kind == ir::OpKind::kTranspose) {
+        run_transpose(i, op);
+      } else {
+        run_rows_of(i, op);
+      }
+    }
+  }
+
+ private:
+  // `floats` may point before the tensor, where only later rows are touched.
+  float* address(int tensor, int64_t floats = 0) const {
+    const CompiledGraph::Place& place = graph_.places[static_cast<size_t>(tensor)];
+    const auto index = static_cast<size_t>(place.index);
+    using Kind = CompiledGraph::Place::Kind;
+    auto base = reinterpret_cast<uintptr_t>(slots_);
+    if (place.kind == Kind::kSlot) base += static_cast<uintptr_t>(sizes_.slots[index]);
+    if (place.kind == Kind::kInput) base = reinterpret_cast<uintptr_t>(inputs_[index]);
+    if (place.kind == Kind::kOutput) base = reinterpret_cast<uintptr_t>(outputs_[index]);
+    return reinterpret_cast<float*>(base + static_cast<uintptr_t>(4 * (place.offset + floats)));
+  }
+
+  void run_nest(size_t i, const ir::Op& op) const {
+    const Problem& p = op.problem;
+    const int64_t steps = steps_of(graph_, sizes_, op.in);
+    const int64_t out_steps = steps_of(graph_, sizes_, op.out);
+    KernelArgs args{};
+    args.kIn = address(op.in);
+    args.kSteps = steps;
+    args.kSampleEnd = batch_;
+    fill_pitches(args, p, steps, out_steps);
+    if (op.operand_array >= 0) args.kOperandSample = 0;
+    for (size_t j = 0; j < graph_.ops[i].parts.size(); ++j) {
+      const CompiledPart& compiled = graph_.ops[i].parts[j];
+      const ir::Part& part = compiled.part;
+      const PackedData* packed = weights_.parts[i][j].get();
+      args.kWeights = packed != nullptr ? packed->data : nullptr;
+      args.kPadLeft = part.problem.left_padding(steps);
+      const int64_t behind = part.first - part.crop;  // steps from the output's first to the part's row 0
+      args.kOut = address(op.out, behind * p.out_pitch());
+      if (op.operand >= 0) args.kOperand = address(op.operand, behind * p.operand_pitch());
+      if (op.operand_array >= 0) args.kOperand = operand_array(op.operand_array, behind * p.operand_pitch());
+      for (const ir::RowRange& rows : ir::part_rows(part, out_steps)) {
+        if (rows.begin >= rows.end) continue;
+        args.kStepBegin = rows.begin;
+        args.kStepEnd = rows.end;
+        run_rows(*compiled.kernel, args, options_);
+      }
+    }
+  }
+
+  const float* operand_array(int array, int64_t floats) const {
+    const auto base = reinterpret_cast<uintptr_t>(weights_.arrays[static_cast<size_t>(array)].data());
+    return reinterpret_cast<const float*>(base + static_cast<uintptr_t>(4 * floats));
+  }
+
+  // Softmax and the like: rows along the last axis in memory.
+  void run_rows_of(size_t i, const ir::Op& op) const {
+    const ir::GraphTensor& in = graph_.graph.tensors[static_cast<size_t>(op.in)];
+    const int64_t steps = steps_of(graph_, sizes_, op.in);
+    const bool last = in.layout == Layout::kChannelsLast;
+    KernelArgs args{};
+    args.kIn = address(op.in);
+    args.kOut = address(op.out);
+    args.kSteps = last ? in.channels : steps;
+    args.kInSample = args.kSteps;
+    args.kOutSample = args.kSteps;
+    args.kSampleEnd = batch_ * (last ? steps : in.channels);
+    args.kStepEnd = 1;
+    run_rows(*graph_.ops[i].parts[0].kernel, args, options_);
+  }
+
+  void run_transpose(size_t i, const ir::Op& op) const {
+    const ir::GraphTensor& in = graph_.graph.tensors[static_cast<size_t>(op.in)];
+    const int64_t steps = steps_of(graph_, sizes_, op.in);
+    const bool last = in.layout == Layout::kChannelsLast;
+    const int64_t rows = last ? steps : in.channels;
+    const int64_t columns = last ? in.channels : steps;
+    KernelArgs args{};
+    args.kIn = address(op.in);
+    args.kOut = address(op.out);
+    args.kInSample = rows * columns;
+    args.kOutSample = rows * columns;
+    args.kInChannel = columns;
+    args.kOutChannel = rows;
+    args.kSampleEnd = batch_;
+    args.kStepEnd = rows;
+    args.kBlockEnd = columns;
+    run_rows(*graph_.ops[i].parts[0].kernel, args, options_);
+  }
+
+  const CompiledGraph& graph_;
+  const PackedGraph& weights_;
+  std::span<const float* const> inputs_;
+  std::span<float* const> outputs_;
+  int64_t batch_;
+  const Sizes& sizes_;
+  std::byte* slots_;
+  const RunOptions& options_;
+};
+
+bool all_given(const auto& pointers, const std::vector<int>& tensors, const CompiledGraph& graph,
+               const Sizes& sizes) {
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (pointers[i] == nullptr && steps_of(graph, sizes, tensors[i]) > 0) return false;
+  }
+  return true;
+}
+
+bool is_empty(const CompiledGraph& graph, const Sizes& sizes) {
+  return std::all_of(graph.graph.outputs.begin(), graph.graph.outputs.end(),
+                     [&](int t) { return steps_of(graph, sizes, t) == 0; });
+}
+
+RunStatus check_sizes(const CompiledGraph& graph, const Sizes& sizes, int64_t batch,
+                      std::span<const int64_t> steps) {
+  const ir::Graph& g = graph.graph;
+  for (size_t i = 0; i < g.inputs.size(); ++i) {
+    if (i < g.pinned_steps.size() && g.pinned_steps[i] && steps[i] != *g.pinned_steps[i])
+      return RunStatus::kWrongSteps;
+  }
+  for (const ir::SameSteps& pair : g.same_steps) {
+    if (sizes.extents[pair.a] != sizes.extents[pair.b]) return RunStatus::kWrongSteps;
+  }
+  const bool has_input = std::all_of(steps.begin(), steps.end(), [](int64_t n) { return n > 0; });
+  const bool all_made =
+      std::all_of(g.outputs.begin(), g.outputs.end(), [&](int t) { return steps_of(graph, sizes, t) > 0; });
+  if (has_input && batch > 0 && !all_made) return RunStatus::kEmptyOutput;
+  return sizes.bytes < int64_t{1} << 60 ? RunStatus::kOk : RunStatus::kBadSize;
+}
+
+}  // namespace
+
+size_t workspace_bytes(const CompiledGraph& graph, int64_t batch, std::span<const int64_t> steps,
+                       int threads) {
+  std::vector<int64_t> table(static_cast<size_t>(table_bytes(graph)) / sizeof(int64_t));
+  const Sizes sizes = size_up(graph, batch, steps, table.data());
+  const bool has_tables = graph.slots > 0;
+  return static_cast<size_t>((has_tables ? table_bytes(graph) + sizes.bytes : 0) +
+                             round_up(graph.scratch_bytes) * std::max(threads, 1));
+}
+
+RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,
+                    std::span<const float* const> inputs, std::span<float* const> outputs, int64_t batch,
+                    std::span<const int64_t> steps, const RunOptions& options) noexcept {
+  const auto is_bad = [](int64_t size) { return size < 0 || size > kMaxAxis; };
+  if (is_bad(batch) || std::any_of(steps.begin(), steps.end(), is_bad)) return RunStatus::kBadSize;
+  std::array<int64_t, 16> few;
+  const auto table = static_cast<size_t>(table_bytes(graph));
+  thread_local ThreadMemory table_memory;
+  const bool own_memory = options.workspace == nullptr;
+  void* numbers = table <= sizeof(few)             ? few.data()
+                  : own_memory || graph.slots == 0 ? table_memory.get(table)
+                                                   : options.workspace;
+  if (numbers == nullptr) return RunStatus::kNoMemory;
+  const Sizes sizes = size_up(graph, batch, steps, static_cast<int64_t*>(numbers));
+  if (const RunStatus status = check_sizes(graph, sizes, batch, steps); status != RunStatus::kOk)
+    return status;
+  if (batch == 0 || is_empty(graph, sizes)) return RunStatus::kOk;
+  if (!all_given(inputs, graph.graph.inputs, graph, sizes) ||
+      !all_given(outputs, graph.graph.outputs, graph, sizes))
+    return RunStatus::kNullPointer;
+  RunOptions inner = options;
+  std::byte* slots = nullptr;
+  if (graph.slots > 0 && own_memory) {
+    thread_local ThreadMemory slot_memory;
+    slots = static_cast<std::byte*>(slot_memory.get(static_cast<size_t>(sizes.bytes)));
+    if (slots == nullptr && sizes.bytes > 0) return RunStatus::kNoMemory;
+  } else if (graph.slots > 0) {
+    slots = static_cast<std::byte*>(options.workspace) + table;
+    inner.workspace = slots + sizes.bytes;
+  }
+  Call(graph, weights, inputs, outputs, batch, sizes, slots, inner).run();
+  return RunStatus::kOk;
+}
+
+}  // namespace convsmith

@@ -1,0 +1,32 @@
+// Memory of one thread that only grows: a call that fits what earlier ones needed allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+
+namespace convsmith {
+
+class ThreadMemory {
+ public:
+  ThreadMemory() = default;
+  ThreadMemory(const ThreadMemory&) = delete;
+  ThreadMemory& operator=(const ThreadMemory&) = delete;
+  ~ThreadMemory() { std::free(data_); }
+
+  // At least `bytes` bytes at a multiple of 64, of any content; null if there is no memory.
+  void* get(size_t bytes) {
+    if (bytes > size_) {
+      std::free(data_);
+      size_ = (bytes + 4095) / 4096 * 4096;
+      data_ = std::aligned_alloc(64, size_);
+      if (data_ == nullptr) size_ = 0;
+    }
+    return data_;
+  }
+
+ private:
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace convsmith
