@@ -21,21 +21,6 @@ Shape shape_of(const Tensor& tensor) {
   return {tensor.shape.begin(), tensor.shape.end()};
 }
 
-// Tensors come from the caller, who may have broken their invariant.
-Result<void> check_tensor(const Tensor& tensor) {
-  double floats = 1.0;
-  bool negative = false;
-  for (const int64_t size : tensor.shape) {
-    floats *= static_cast<double>(size);
-    negative = negative || size < 0;
-  }
-  if (!negative && floats == static_cast<double>(tensor.data.size())) return {};
-  return make_error(ErrorCode::kInvalidData,
-                    fmt::format("A tensor of shape ({}) has {} elements, which is not the product of its "
-                                "sizes.",
-                                fmt::join(tensor.shape, ", "), tensor.data.size()));
-}
-
 Result<std::vector<Tensor>> batch_norm_weights(const BatchNormOp& op, const Shape& input) {
   const Result<size_t> axis = find_axis(op.axis, input.size());
   if (!axis) return tl::unexpected(axis.error());
@@ -108,6 +93,20 @@ Result<std::optional<double>> activity_loss(const Layer::State& state, const Ten
 }
 
 }  // namespace
+
+Result<void> check_tensor(const Tensor& tensor) {
+  double floats = 1.0;
+  bool negative = false;
+  for (const int64_t size : tensor.shape) {
+    floats *= static_cast<double>(size);
+    negative = negative || size < 0;
+  }
+  if (!negative && floats == static_cast<double>(tensor.data.size())) return {};
+  return make_error(ErrorCode::kInvalidData,
+                    fmt::format("A tensor of shape ({}) has {} elements, which is not the product of its "
+                                "sizes.",
+                                fmt::join(tensor.shape, ", "), tensor.data.size()));
+}
 
 const std::string& Layer::name() const {
   return state_->name;

@@ -55,4 +55,7 @@ std::shared_ptr<Layer::State> make_family_state(LayerSpec spec);
 // A layer without arguments of the family's; `arguments` is its class and what its config says.
 std::shared_ptr<Layer::State> make_simple_state(KerasObject arguments, LayerOp op, std::string name);
 
+// Tensors come from the caller, who may have broken their invariant.
+Result<void> check_tensor(const Tensor& tensor);
+
 }  // namespace convsmith::layers

@@ -25,18 +25,16 @@ Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>
     compiled_ = std::move(*made);
   }
   if (!packed_) {
-    const std::vector<float> no_bias;
-    Result<PackedWeights> made =
-        compiled_->pack(weights.front().data, weights.size() > 1 ? weights.back().data : no_bias);
+    std::vector<std::span<const float>> arrays;
+    for (const Tensor& weight : weights) arrays.emplace_back(weight.data);
+    Result<PackedWeights> made = compiled_->pack(arrays);
     if (!made) return tl::unexpected(made.error());
     packed_ = std::move(*made);
   }
-  // Of Dense, all axes but the last one count as steps.
-  const bool channels_last = is_dense || spec.data_format == DataFormat::kChannelsLast;
-  const int64_t batch = is_dense ? 1 : product(shape.first(shape.size() - 2));
-  const int64_t steps = is_dense        ? product(shape.first(shape.size() - 1))
-                        : channels_last ? shape[shape.size() - 2]
-                                        : shape.back();
+  // Of Dense, all axes but the last one count as batch.
+  const bool channels_last = spec.data_format == DataFormat::kChannelsLast;
+  const int64_t batch = product(shape.first(shape.size() - (is_dense ? 1 : 2)));
+  const int64_t steps = is_dense ? 1 : shape[shape.size() - (channels_last ? 2 : 1)];
   Tensor output{std::move(output_shape), {}};
   output.data.resize(static_cast<size_t>(product(output.shape)));
   const RunStatus status = compiled_->run(*packed_, input.data.data(), output.data.data(), batch, steps);

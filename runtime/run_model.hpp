@@ -8,7 +8,7 @@
 
 namespace convsmith {
 
-// `model` has one input and one output.
-Result<Tensor> run_model(const ModelSpec& model, const Tensor& input);
+// `model` has one input, of the input's shape but for its steps, and one output.
+Result<Tensor> run_model(ModelSpec model, const Tensor& input);
 
 }  // namespace convsmith

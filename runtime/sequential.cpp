@@ -8,6 +8,7 @@
 #include "frontend/make_problem.hpp"
 #include "runtime/layer_state.hpp"
 #include "runtime/random.hpp"
+#include "runtime/run_model.hpp"
 
 namespace convsmith::layers {
 namespace {
@@ -16,9 +17,8 @@ tl::unexpected<Error> in_layer(const Layer& layer, const Error& error) {
   return make_error(error.code, fmt::format("In layer `{}`: {}", layer.name(), error.message));
 }
 
-// Layer by layer. A compiled model takes the place of the loop where no layer has an activity regularizer,
-// which must see that layer's output.
-Result<Tensor> run_sequential(std::vector<Layer>& layers, const Tensor& input) {
+// A layer with an activity regularizer must see its own output.
+Result<Tensor> run_one_by_one(std::vector<Layer>& layers, const Tensor& input) {
   Tensor tensor = input;
   for (Layer& layer : layers) {
     if (layer.class_name() == "InputLayer") continue;
@@ -100,7 +100,31 @@ Result<Tensor> Sequential::operator()(const Tensor& input) {
       return tl::unexpected(done.error());
     }
   }
-  return run_sequential(layers_, input);
+  const bool regularized = std::any_of(layers_.begin(), layers_.end(), [](const Layer& layer) {
+    return layer.state_->has_activity_regularizer();
+  });
+  if (regularized) return run_one_by_one(layers_, input);
+  if (Result<void> sound = check_tensor(input); !sound) return tl::unexpected(sound.error());
+  ModelSpec model;
+  model.name = name_;
+  if (input.shape.size() < 2) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("The input of `{}` must have a batch axis and one more, got {} axes.",
+                                  name_, input.shape.size()));
+  }
+  const Shape shape(input.shape.begin() + 1, input.shape.end());
+  model.layers.push_back({"input", "InputLayer", InputOp{shape}, {}});
+  model.nodes.push_back({0, {}});
+  for (const Layer& layer : layers_) {
+    const Layer::State& state = *layer.state_;
+    if (state.class_name == "InputLayer") continue;
+    const int before = static_cast<int>(model.nodes.size()) - 1;
+    model.nodes.push_back({static_cast<int>(model.layers.size()), {before}});
+    model.layers.push_back({state.name, state.class_name, state.op, state.weights});
+  }
+  model.inputs = {0};
+  model.outputs = {static_cast<int>(model.nodes.size()) - 1};
+  return run_model(std::move(model), input);
 }
 
 Result<Shape> Sequential::output_shape() const {
