@@ -88,8 +88,8 @@ TEST(Engine, WhatChangesTheCodeIsCompiledAnew) {
 // Padding is a matter of the call: layers that differ in nothing else share a kernel, and their own results.
 TEST(Engine, PaddingsShareAKernel) {
   Engine engine;
-  const CompiledLayer valid = compiled(engine, "Conv1D(8, 3, input_shape=(10, 16))");
-  const CompiledLayer same = compiled(engine, "Conv1D(8, 3, padding='same', input_shape=(10, 16))");
+  const CompiledLayer valid = engine.compile("Conv1D(8, 3, input_shape=(10, 16))").value();
+  const CompiledLayer same = engine.compile("Conv1D(8, 3, padding='same', input_shape=(10, 16))").value();
   EXPECT_EQ(engine.stats().compiles, 1U);
   EXPECT_EQ(valid.output_steps(10), 8);
   EXPECT_EQ(same.output_steps(10), 10);
