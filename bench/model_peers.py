@@ -49,6 +49,7 @@ def convsmith_us(program, model, batch, steps):
 
 def onnx_session(model, folder):
     path = os.path.join(folder, "model.onnx")
+    model(np.zeros([1, 64, *model.input_shape[2:]], np.float32))  # export wants a model that was called
     model.export(path, format="onnx", verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
