@@ -80,15 +80,15 @@ std::string npz_bytes(const TemporaryFolder& folder,
   return TemporaryFolder::read(path);
 }
 
-const Problem kSmall{.channels = 2, .filters = 3, .taps = 2, .activation = {}};
+const std::vector<WeightShape> kSmall = {{"kernel", {2, 2, 3}}, {"bias", {3}}};
 
 std::string good_npz(const TemporaryFolder& folder) {
   return npz_bytes(folder,
                    {{"kernel.npy", npy_bytes(counting({2, 2, 3}))}, {"bias.npy", npy_bytes(counting({3}))}});
 }
 
-std::string weights_error(const std::string& path, const Problem& problem = kSmall) {
-  const Result<LayerWeights> weights = read_weights(path, problem);
+std::string weights_error(const std::string& path, const std::vector<WeightShape>& shapes = kSmall) {
+  const Result<std::vector<Tensor>> weights = read_weights(path, shapes);
   return weights ? "no error" : weights.error().message;
 }
 
@@ -191,10 +191,10 @@ TEST(Npz, WeightsFromArchiveAndFolder) {
   folder.write("kernel.npy", npy_bytes(counting({2, 2, 3})));
   folder.write("bias.npy", npy_bytes(counting({3})));
   for (const std::string& path : {archive, folder / ""}) {
-    const Result<LayerWeights> weights = read_weights(path, kSmall);
+    const Result<std::vector<Tensor>> weights = read_weights(path, kSmall);
     ASSERT_TRUE(weights) << weights.error().message;
-    EXPECT_EQ(weights->kernel, counting({2, 2, 3}).data);
-    EXPECT_EQ(weights->bias, counting({3}).data);
+    EXPECT_EQ((*weights)[0], counting({2, 2, 3}));
+    EXPECT_EQ((*weights)[1], counting({3}));
   }
 }
 
@@ -212,9 +212,9 @@ TEST(Npz, EveryDamagedByteGivesAnErrorOrTheRightSizes) {
   for (size_t at = 0; at < file.size(); ++at) {
     std::string damaged = file;
     damaged[at] = static_cast<char>(damaged[at] ^ 0xff);
-    const Result<LayerWeights> weights = read_weights(folder.write("t.npz", damaged), kSmall);
+    const Result<std::vector<Tensor>> weights = read_weights(folder.write("t.npz", damaged), kSmall);
     if (weights) {
-      EXPECT_EQ(weights->kernel.size() + weights->bias.size(), 15U) << at;
+      EXPECT_EQ((*weights)[0].data.size() + (*weights)[1].data.size(), 15U) << at;
     }
   }
 }
@@ -227,15 +227,15 @@ TEST(Npz, MembersMissingExtraTwiceAndMisshapen) {
   const std::string kernel = npy_bytes(counting({2, 2, 3}));
   const std::string bias = npy_bytes(counting({3}));
   EXPECT_THAT(weights_error(archive({{"bias.npy", bias}})), HasSubstr("kernel.npy is missing"));
-  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}})), HasSubstr("bias of shape (3) is missing"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}})),
+              HasSubstr("bias.npy is missing; it must have the shape (3)"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"gamma.npy", bias}})),
               HasSubstr("'gamma.npy'"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", bias}, {"bias.npy", bias}})),
               HasSubstr("must have the shape (2, 2, 3)"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", kernel}})),
               HasSubstr("got (2, 2, 3)"));
-  Problem no_bias = kSmall;
-  no_bias.has_bias = false;
+  const std::vector<WeightShape> no_bias = {kSmall[0]};
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", bias}}), no_bias),
               HasSubstr("use_bias=False"));
   // Two members of one name: the name of the other is patched, wherever it stands.
@@ -249,8 +249,7 @@ TEST(Npz, MembersMissingExtraTwiceAndMisshapen) {
 // The directory of the archive claims a terabyte.
 TEST(Npz, BombsAreRefusedBeforeTheyUnpack) {
   const TemporaryFolder folder;
-  const Problem giant{
-      .channels = 1 << 14, .filters = 1 << 14, .taps = 1 << 10, .has_bias = false, .activation = {}};
+  const std::vector<WeightShape> giant = {{"kernel", {1 << 10, 1 << 14, 1 << 14}}};
   std::string file = npz_bytes(folder, {{"kernel.npy", npy_header({1 << 10, 1 << 14, 1 << 14})}});
   const size_t entry = file.find("PK\1\2");
   ASSERT_NE(entry, std::string::npos);
