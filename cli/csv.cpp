@@ -112,18 +112,19 @@ class Parser {
             fmt::format("The first line of {} holds no number: taken as a header.", name_));
       if (header) return {};
     }
-    const auto columns = static_cast<int64_t>(cells.size());
-    if (columns != channels_) {
-      return fail(fmt::format("line {} has {} columns; it must have {}, as the lines before it", line_,
-                              columns, channels_));
-    }
     for (const size_t column : picked_) {
+      if (column >= cells.size()) break;
       const std::optional<float> value = parse_number(cells[column]);
       if (!value) {
         return fail(fmt::format("line {}, column {} is '{}'; it must be a float32 number", line_, column + 1,
                                 printable(cells[column])));
       }
       signal_.tensor.data.push_back(*value);
+    }
+    const auto columns = static_cast<int64_t>(cells.size());
+    if (columns != channels_) {
+      return fail(fmt::format("line {} has {} columns; it must have {}, as the lines before it", line_,
+                              columns, channels_));
     }
     ++steps_;
     return {};

@@ -36,10 +36,19 @@ vir::Program program_of(ir::OpKind kind, const Target& target) {
   return row_program(ActivationKind::kSparsemax, target);
 }
 
+// Which output steps a part of a transposed problem makes.
+std::string part_title(const std::string& title, const ir::Part& part, size_t index, size_t count) {
+  std::string text = fmt::format("{}{}part {} of {}", title, title.empty() ? "" : ", ", index + 1, count);
+  if (part.phases == part.row_steps) return fmt::format("{}, all output steps", text);
+  text += fmt::format(", output step {}", part.first);
+  if (part.phases > 1) text += fmt::format(" to {}", part.first + part.phases - 1);
+  return fmt::format("{} of every {}{}", text, part.row_steps, part.merged_phases > 0 ? " at the ends" : "");
+}
+
 // The units of one pass.
 Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
                        std::string_view schedule) {
-  const std::string title = op.name.empty() ? name : fmt::format("{}: {}", name, op.name);
+  const std::string title = name.empty() ? name : fmt::format("{}: {}", name, op.name);
   if (op.kind != ir::OpKind::kNest) {
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
@@ -50,7 +59,7 @@ Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& 
   for (size_t i = 0; i < parts.size(); ++i) {
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
-    if (parts.size() > 1) unit.name = fmt::format("{}, part {} of {}", title, i + 1, parts.size());
+    if (parts.size() > 1) unit.name = part_title(title, parts[i], i, parts.size());
     if (Result<void> done = lower_into(unit, parts[i].problem, target, schedule); !done) return done;
   }
   return {};
@@ -60,7 +69,7 @@ Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const Common
                         const Target& target, int pass) {
   const auto count = static_cast<int>(graph.ops.size());
   if (pass > count)
-    return refuse(fmt::format("--pass is {}; there {} {}.", pass, count == 1 ? "is" : "are", count));
+    return refuse(fmt::format("--pass is {}; it must be at most {}, the number of passes.", pass, count));
   for (int i = 0; i < count; ++i) {
     if (pass != 0 && i + 1 != pass) continue;
     const ir::Op& op = graph.ops[static_cast<size_t>(i)];
@@ -84,7 +93,9 @@ Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const 
   if (depth == Depth::kProblem) return {};
   Result<ir::Graph> graph = ir::layer_graph(*pipeline.problem);
   if (!graph) return tl::unexpected(graph.error());
-  graph->name = class_name_of(pipeline.layer->spec.kind);
+  const LayerSpec& spec = pipeline.layer->spec;
+  graph->name = spec.name.empty() ? default_name_of(spec.kind) : spec.name;
+  for (ir::Op& op : graph->ops) op.name = graph->name;
   pipeline.graph = std::move(*graph);
   if (depth == Depth::kGraph) return {};
   return fill_units(pipeline, *pipeline.graph, options, target, pass);

@@ -90,7 +90,7 @@ class Panel {
   void grid() {
     add("<rect x='{}' y='{}' width='{}' height='{}' fill='#fff' stroke='#bbb'/>\n", kLeft, top_, kPlotWidth,
         kPanelHeight);
-    const double step = nice_step(range_.high - range_.low, 5);
+    const double step = nice_step(range_.high - range_.low, 7);
     for (double value = std::ceil(range_.low / step) * step; value <= range_.high; value += step) {
       const double y = y_of(value);
       add("<path d='M{} {:.1f}h{}' stroke='#e6e6e6'/>\n", kLeft, y, kPlotWidth);

@@ -215,7 +215,7 @@ Result<Value> add_layer(const LayerCall& call, const PreluOp&) {
   const Value& in = call.in();
   if (call.layer.weights.empty()) {
     return builder.error(ErrorCode::kInvalidData,
-                         "The weights are missing; the shape of alpha says which axes share one.");
+                         "The model needs a file with its weights: only alpha itself says which axes share one.");
   }
   const Tensor& alpha = call.layer.weights[0];
   std::vector<int64_t> expected;

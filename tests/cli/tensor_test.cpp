@@ -13,6 +13,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cli/plot.hpp"
 #include "cli/run.hpp"
 #include "tests/cli/temporary_folder.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 
 using cli_test::TemporaryFolder;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string bytes_of(const std::vector<float>& data) {
   std::string bytes(data.size() * sizeof(float), '\0');
@@ -198,6 +200,32 @@ TEST(Npz, WeightsFromArchiveAndFolder) {
   }
 }
 
+// Either generation's names, and numpy's own where none were given.
+TEST(Npz, NamesOfVariables) {
+  const TemporaryFolder folder;
+  const std::string depthwise = npy_bytes(counting({3, 2, 1}));
+  const std::string pointwise = npy_bytes(counting({1, 2, 4}));
+  const auto names_of = [&](const std::vector<std::string>& names, const std::vector<WeightShape>& shapes) {
+    std::vector<std::pair<std::string, std::string>> members = {{names[0] + ".npy", depthwise}};
+    if (names.size() > 1) members.emplace_back(names[1] + ".npy", pointwise);
+    const auto weights = read_weights(folder.write("t.npz", npz_bytes(folder, members)), shapes);
+    return weights ? std::string("fits") : weights.error().message;
+  };
+  const std::vector<WeightShape> depthwise2 = {{"depthwise_kernel", {3, 2, 1}}};
+  const std::vector<WeightShape> depthwise3 = {{"kernel", {3, 2, 1}}};
+  const std::vector<WeightShape> separable = {{"depthwise_kernel", {3, 2, 1}},
+                                              {"pointwise_kernel", {1, 2, 4}}};
+  for (const char* name : {"depthwise_kernel", "kernel", "arr_0"}) {
+    EXPECT_EQ(names_of({name}, depthwise2), "fits");
+    EXPECT_EQ(names_of({name}, depthwise3), "fits");
+  }
+  EXPECT_EQ(names_of({"pointwise_kernel"}, depthwise2).find("fits"), std::string::npos);
+  EXPECT_EQ(names_of({"depthwise_kernel", "pointwise_kernel"}, separable), "fits");
+  EXPECT_EQ(names_of({"arr_0", "arr_1"}, separable), "fits");
+  EXPECT_THAT(names_of({"kernel", "pointwise_kernel"}, separable), HasSubstr("depthwise_kernel.npy"));
+  EXPECT_THAT(names_of({"depthwise_kernel"}, separable), HasSubstr("pointwise_kernel.npy is missing"));
+}
+
 TEST(Npz, EveryTruncationIsAnError) {
   const TemporaryFolder folder;
   const std::string file = good_npz(folder);
@@ -297,6 +325,37 @@ TEST(Csv, ErrorsNameTheLine) {
   }
 }
 
+TEST(Csv, PicksColumnsByNameAndNumber) {
+  const std::string text = "when,left,right\nnoon,1,2\nnight,3,4\n";
+  const auto pick = [&](const std::vector<std::string>& columns) {
+    const auto signal = parse_csv(text, "x.csv", columns);
+    return signal ? signal->tensor : Tensor{};
+  };
+  EXPECT_EQ(pick({"right"}), (Tensor{{2, 1}, {2, 4}}));
+  EXPECT_EQ(pick({"2"}), (Tensor{{2, 1}, {1, 3}}));
+  EXPECT_EQ(pick({"right", "left"}), (Tensor{{2, 2}, {2, 1, 4, 3}}));
+  EXPECT_THAT(parse_csv(text, "x.csv", {}).error().message, HasSubstr("'noon'"));
+  EXPECT_THAT(parse_csv(text, "x.csv", {"when"}).error().message, HasSubstr("'noon'"));
+  EXPECT_THAT(parse_csv(text, "x.csv", {"middle"}).error().message, HasSubstr("when, left, right"));
+  for (const char* number : {"0", "4", "99999999999999999999", ""})
+    EXPECT_FALSE(parse_csv(text, "x.csv", {number})) << number;
+  EXPECT_THAT(parse_csv("1,2\n3,4\n", "x.csv", {"left"}).error().message, HasSubstr("from 1 to 2"));
+}
+
+TEST(SignalFile, ColumnsStandBehindAColon) {
+  const TemporaryFolder folder;
+  const auto columns = [](const std::string& typed) {
+    const auto file = parse_signal_file(typed, "--input");
+    return file ? file->columns : std::vector<std::string>{file.error().message};
+  };
+  EXPECT_EQ(columns("a.csv:x,2"), (std::vector<std::string>{"x", "2"}));
+  EXPECT_EQ(columns("a.csv"), std::vector<std::string>{});
+  EXPECT_EQ(columns("a:b.csv:c:d"), std::vector<std::string>{"c:d"});
+  EXPECT_EQ(columns(folder.write("odd.csv:1.npy", "")), std::vector<std::string>{})
+      << "the file has that name";
+  EXPECT_THAT(columns("a.npy:1")[0], HasSubstr("must end with"));
+}
+
 RC_GTEST_PROP(Csv, ReadsWhatItWrites, (const std::vector<uint32_t>& bits)) {
   RC_PRE(!bits.empty());
   Tensor tensor{{static_cast<int64_t>(bits.size()), 1}, {}};
@@ -379,6 +438,58 @@ TEST(Arrange, BatchIsTheProductOfLeadingAxes) {
   EXPECT_EQ(input->steps, 10);
   constexpr int64_t kHuge = int64_t{1} << 40;
   EXPECT_FALSE(arrange_input({{kHuge, kHuge, 0, 1}, {}}, FileFormat::kNpy, Layout::kChannelsLast, "x.npy"));
+}
+
+TEST(Arrange, ModelInputs) {
+  const auto fits = [](std::vector<int64_t> shape, FileFormat format, const Shape& sample,
+                       std::optional<int64_t> fixed = {}) {
+    return arrange_sample(counting(std::move(shape)), format, sample, fixed, "x");
+  };
+  const Shape open = {std::nullopt, 3};
+  EXPECT_EQ(fits({7, 3}, FileFormat::kNpy, open)->steps, 7);
+  EXPECT_TRUE(fits({7, 3}, FileFormat::kCsv, open)->single);
+  EXPECT_EQ(fits({2, 7, 3}, FileFormat::kNpy, open)->batch, 2);
+  EXPECT_FALSE(fits({2, 7, 4}, FileFormat::kNpy, open));
+  EXPECT_FALSE(fits({7}, FileFormat::kNpy, open));
+  EXPECT_TRUE(fits({7, 3}, FileFormat::kNpy, open, 7));
+  EXPECT_THAT(fits({8, 3}, FileFormat::kNpy, open, 7).error().message, HasSubstr("exactly 7 steps"));
+  // Channels first: rows of a table are steps all the same.
+  EXPECT_EQ(fits({7, 3}, FileFormat::kCsv, {3, std::nullopt})->tensor.shape, (std::vector<int64_t>{1, 3, 7}));
+  // Features: rows are samples, and a column that fits is one.
+  EXPECT_EQ(fits({5, 3}, FileFormat::kCsv, {3})->batch, 5);
+  EXPECT_EQ(fits({3, 1}, FileFormat::kCsv, {3})->batch, 1);
+  EXPECT_EQ(fits({3}, FileFormat::kNpy, {3})->steps, 1);
+}
+
+TEST(Noise, RatioIsInDecibels) {
+  const Tensor clean{{2, 1}, {3, 4}};
+  EXPECT_NEAR(signal_to_noise({{2, 1}, {3, 4.5F}}, clean), 20, 1e-9);
+  EXPECT_EQ(signal_to_noise(clean, clean), HUGE_VAL);
+}
+
+TEST(Plot, IsSmallAndWhole) {
+  for (const int64_t channels : {1, 3, 64, 300}) {
+    const Tensor signal = counting({20000 / channels + 1, channels});
+    Tensor odd = signal;
+    odd.data[0] = std::numeric_limits<float>::quiet_NaN();
+    odd.data[1] = std::numeric_limits<float>::infinity();
+    const std::string svg =
+        svg_text({.title = "a < b & c",
+                  .panels = {{"input", {{"x", &odd, "red"}}},
+                             {"output", {{"e", &signal, "gray"}, {"y", &signal, "blue"}}}},
+                  .rates = {0, 360}});
+    EXPECT_LT(svg.size(), 200000U) << channels;
+    EXPECT_THAT(svg, StartsWith("<svg xmlns="));
+    EXPECT_THAT(svg, HasSubstr("a &lt; b &amp; c"));
+    EXPECT_THAT(svg, HasSubstr("seconds"));
+    EXPECT_EQ(svg.find("nan"), std::string::npos);
+    EXPECT_EQ(svg.find("inf"), std::string::npos);
+  }
+  // A spike of one step is seen however long the signal.
+  Tensor spike{{1000000, 1}, std::vector<float>(1000000, 0.0F)};
+  spike.data[123456] = 1;
+  const std::string svg = svg_text({.title = "", .panels = {{"", {{"x", &spike, "red"}}}}, .rates = {0}});
+  EXPECT_THAT(svg, HasSubstr(fmt::format("{:.1f} ", 72 + 868 * 0.1234565)));
 }
 
 TEST(Compare, DifferencesAndNans) {
