@@ -1,4 +1,4 @@
-// What a CompiledLayer holds.
+// What a CompiledLayer holds, and the graph behind it. Used by the engine and by explain on the command line.
 #pragma once
 
 #include <memory>
@@ -16,5 +16,9 @@ struct LayerData {
   std::vector<WeightShape> weights;
   std::shared_ptr<const CompiledGraph> graph;
 };
+
+// The graph that is compiled for a layer whose problem has been made: for inputs of `input_shape`, or without
+// it of the spec's own.
+Result<ir::Graph> layer_graph(const LayerSpec& spec, const Shape& input_shape, Rules rules);
 
 }  // namespace convsmith
