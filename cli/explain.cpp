@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/describe_problem.hpp"
+#include "cli/files.hpp"
 #include "cli/load_spec.hpp"
 #include "cli/pipeline.hpp"
 #include "codegen/llvm_loader.hpp"
@@ -189,8 +190,8 @@ class Printer {
     if (arguments_.common.json) json[std::string(stage)] = section.json;
     if (arguments_.common.json) return;
     const bool ended = section.text.ends_with('\n');
-    fmt::print("== {}{}{} ==\n{}{}\n", stage, unit.empty() ? "" : " of ", unit, section.text,
-               ended ? "" : "\n");
+    fmt::print("== {}{}{} ==\n{}{}\n", stage, unit.empty() ? "" : " of ", without_controls(unit),
+               without_controls(section.text), ended ? "" : "\n");
   }
 
   void print_unit(const std::vector<std::string_view>& stages, const Unit& unit, const Pipeline& pipeline,
@@ -235,11 +236,14 @@ int explain(const ExplainArguments& arguments) {
   if (!subject) return report(subject.error());
   const Result<const Target*> target = find_target(arguments.common, *subject);
   if (!target) return report(target.error());
-  const bool all = stages->size() == kStages.size();
+  bool all = stages->size() == kStages.size();
   const bool is_model = std::holds_alternative<LoadedModelSpec>(*subject);
   // All stages of all passes of a model would be a book.
-  if (is_model && all && arguments.pass == 0) *stages = {"graph"};
   if (is_model && all && arguments.pass != 0) std::erase(*stages, "graph");
+  if (is_model && all && arguments.pass == 0) {
+    *stages = {"graph"};
+    all = false;
+  }
   // A model's problems are those of its passes.
   const bool is_file = !std::holds_alternative<ParsedLayer>(*subject);
   const Depth depth = is_file && *stages != std::vector<std::string_view>{"graph"}

@@ -52,6 +52,9 @@ Result<void> check_memory(const std::string& what, double bytes);
 // Foreign text as a message may show it: printable, at most 60 characters.
 std::string printable(std::string_view text);
 
+// The same for text of any length and alphabet: only what could steer a terminal is replaced, lines stay.
+std::string without_controls(std::string text);
+
 // ".npy" of "a/b.NPY": the suffix in small letters, empty without one.
 std::string suffix_of(const std::string& path);
 

@@ -14,6 +14,7 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "codegen/llvm_loader.hpp"
+#include "frontend/models/load_model.hpp"
 #include "runtime/compile.hpp"
 
 #ifndef PR_GET_MDWE
@@ -82,6 +83,8 @@ Json gather() {
   for (const Backend backend : {Backend::kXbyak, Backend::kLlvm, Backend::kInterp}) {
     json["backends"][std::string(backend_name(backend))] = availability(choose_backend(backend, Isa::kAuto));
   }
+  const auto probe = load_model_bytes("", "");
+  json["model_files"] = probe || probe.error().code != ErrorCode::kUnavailable ? "ok" : probe.error().message;
   const Result<Choice> choice = choose_backend(Backend::kAuto, Isa::kAuto);
   json["auto"] = choice ? fmt::format("{}, {}", backend_name(choice->backend), isa_name(choice->isa))
                         : choice.error().message;
@@ -115,6 +118,7 @@ void print_text(const Json& json) {
   row("caches", caches.empty() ? "unknown" : caches);
   for (const auto& [name, state] : json["backends"].items()) row(name, text(state));
   row("auto", text(json["auto"]));
+  row("model files", text(json["model_files"]));
   row("code memory", text(json["code_memory"]));
   row("MDWE", text(json["memory_deny_write_execute"]));
   for (const auto& [name, value] : json["environment"].items()) fmt::print("{}={}\n", name, text(value));

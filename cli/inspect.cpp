@@ -11,6 +11,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
+#include "cli/files.hpp"
 #include "convsmith/model.hpp"
 #include "frontend/layer_class.hpp"
 #include "frontend/make_problem.hpp"
@@ -81,23 +82,23 @@ void print_table(const std::string& name, const std::vector<LayerSummary>& rows)
   double parameters = 0;
   double macs = 0;
   for (const LayerSummary& row : rows) {
-    table.push_back({fmt::format("{} ({})", row.name, row.class_name), shape_text(row.output_shape),
-                     with_commas(static_cast<double>(row.parameters)), with_commas(row.macs_per_step),
-                     joined(row.inputs)});
+    table.push_back({without_controls(fmt::format("{} ({})", row.name, row.class_name)),
+                     shape_text(row.output_shape), with_commas(static_cast<double>(row.parameters)),
+                     with_commas(row.macs_per_step), without_controls(joined(row.inputs))});
     parameters += static_cast<double>(row.parameters);
     macs += row.macs_per_step;
   }
   std::array<size_t, 4> widths{};
   for (const auto& cells : table)
     for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
-  fmt::print("{}\n\n", name);
+  fmt::print("{}\n\n", without_controls(name));
   for (const auto& c : table) {
     fmt::print("{:<{}}  {:<{}}  {:>{}}  {:>{}}{}{}\n", c[0], widths[0], c[1], widths[1], c[2], widths[2],
                c[3], widths[3], c[4].empty() ? "" : "  ", c[4]);
   }
   fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
              with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
-             rows.front().name);
+             without_controls(rows.front().name));
 }
 
 Json shape_json(const Shape& shape) {

@@ -5,10 +5,10 @@
 #include "cli/common_options.hpp"
 #include "codegen/row_programs.hpp"
 #include "codegen/transpose_program.hpp"
-#include "frontend/layer_class.hpp"
 #include "ir/build_graph.hpp"
 #include "ir/parts.hpp"
 #include "runtime/compile.hpp"
+#include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith::cli {
@@ -40,7 +40,7 @@ vir::Program program_of(ir::OpKind kind, const Target& target) {
 std::string part_title(const std::string& title, const ir::Part& part, size_t index, size_t count) {
   std::string text = fmt::format("{}{}part {} of {}", title, title.empty() ? "" : ", ", index + 1, count);
   if (part.phases == part.row_steps) return fmt::format("{}, all output steps", text);
-  text += fmt::format(", output step {}", part.first);
+  text += fmt::format(", output step{} {}", part.phases > 1 ? "s" : "", part.first);
   if (part.phases > 1) text += fmt::format(" to {}", part.first + part.phases - 1);
   return fmt::format("{} of every {}{}", text, part.row_steps, part.merged_phases > 0 ? " at the ends" : "");
 }
@@ -94,8 +94,6 @@ Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const 
   Result<ir::Graph> graph =
       ir::build_graph(pipeline.layer->spec, pipeline.problem->chain.front().channels, options.rules);
   if (!graph) return tl::unexpected(graph.error());
-  const LayerSpec& spec = pipeline.layer->spec;
-  graph->name = spec.name.empty() ? default_name_of(spec.kind) : spec.name;
   pipeline.graph = std::move(*graph);
   if (depth == Depth::kGraph) return {};
   return fill_units(pipeline, *pipeline.graph, options, target, pass);

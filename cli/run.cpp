@@ -225,7 +225,7 @@ Result<int> run(const RunArguments& arguments) {
   if (Result<void> done = judge(outcome, *files); !done) return tl::unexpected(done.error());
   if (Result<void> done = write_results(outcome, files->outputs); !done) return tl::unexpected(done.error());
   if (arguments.common.json) {
-    fmt::print("{}\n", to_json(outcome).dump(2));
+    fmt::print("{}\n", to_json(outcome).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
     print_text(outcome);
   }

@@ -76,7 +76,7 @@ void print_text(const Outcome& outcome) {
   const auto row = [](const std::string& name, const std::string& value) {
     fmt::print("{:<9} {}\n", name, value);
   };
-  row(r.kind, r.text);
+  row(r.kind, without_controls(r.text));
   row("weights", r.weights);
   for (const Tensor& input : outcome.inputs) row("input", shape_text(input.shape));
   for (const Tensor& output : outcome.outputs) row("output", shape_text(output.shape));

@@ -11,6 +11,7 @@
 #include "ir/problem_text.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/initialize_weights.hpp"
+#include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
 #include "runtime/run_kernel.hpp"
 

@@ -1,4 +1,4 @@
-// What a CompiledLayer holds.
+// What a CompiledLayer holds, and the graph behind it. Used by the engine and by explain on the command line.
 #pragma once
 
 #include <memory>

@@ -280,6 +280,7 @@ TEST(Cli, InfoSaysWhatThereIs) {
   const Json json = Json::parse(outcome.out);
   EXPECT_EQ(json["environment"]["CONVSMITH_MAX_ISA"], "avx2");
   EXPECT_EQ(json["backends"]["interp"], "ok");
+  EXPECT_TRUE(json.contains("model_files"));
   EXPECT_THAT(json["auto"].get<std::string>(), Not(HasSubstr("avx512")));
 }
 

@@ -210,6 +210,28 @@ TEST(CliModels, WithoutWeightsTheyAreDrawn) {
   EXPECT_NE(run("2"), one);
 }
 
+// A file's names steer no terminal, and bytes that are no text break no JSON.
+TEST(CliModels, HostileNamesAreShownHarmlessly) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write(
+      "m.json",
+      "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"\\u001b[31m\", \"layers\": ["
+      "{\"class_name\": \"Conv1D\", \"config\": {\"name\": \"a\\u001b\\u0007b\", \"filters\": 2, "
+      "\"kernel_size\": 1, \"batch_input_shape\": [null, null, 1]}}]}}");
+  const std::string x = input_file(folder, "x.npy", {1, 4, 1});
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"inspect", file},
+                                                {"explain", file},
+                                                {"explain", file, "--pass", "1", "--stage", "schedule"},
+                                                {"run", file, "--input", x}}) {
+    const Outcome outcome = call(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b"))) << words[0];
+    std::vector<std::string> as_json = words;
+    as_json.emplace_back("--json");
+    EXPECT_FALSE(json_of(as_json).empty());
+  }
+}
+
 TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
   const TemporaryFolder folder;
   const std::string net = model_file("two_in_two_out_k3");

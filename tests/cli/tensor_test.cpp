@@ -13,7 +13,6 @@
 #include <cstring>
 #include <limits>
 
-#include "cli/plot.hpp"
 #include "cli/run.hpp"
 #include "tests/cli/temporary_folder.hpp"
 
@@ -22,7 +21,6 @@ namespace {
 
 using cli_test::TemporaryFolder;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 std::string bytes_of(const std::vector<float>& data) {
   std::string bytes(data.size() * sizeof(float), '\0');
@@ -465,31 +463,6 @@ TEST(Noise, RatioIsInDecibels) {
   const Tensor clean{{2, 1}, {3, 4}};
   EXPECT_NEAR(signal_to_noise({{2, 1}, {3, 4.5F}}, clean), 20, 1e-9);
   EXPECT_EQ(signal_to_noise(clean, clean), HUGE_VAL);
-}
-
-TEST(Plot, IsSmallAndWhole) {
-  for (const int64_t channels : {1, 3, 64, 300}) {
-    const Tensor signal = counting({20000 / channels + 1, channels});
-    Tensor odd = signal;
-    odd.data[0] = std::numeric_limits<float>::quiet_NaN();
-    odd.data[1] = std::numeric_limits<float>::infinity();
-    const std::string svg =
-        svg_text({.title = "a < b & c",
-                  .panels = {{"input", {{"x", &odd, "red"}}},
-                             {"output", {{"e", &signal, "gray"}, {"y", &signal, "blue"}}}},
-                  .rates = {0, 360}});
-    EXPECT_LT(svg.size(), 200000U) << channels;
-    EXPECT_THAT(svg, StartsWith("<svg xmlns="));
-    EXPECT_THAT(svg, HasSubstr("a &lt; b &amp; c"));
-    EXPECT_THAT(svg, HasSubstr("seconds"));
-    EXPECT_EQ(svg.find("nan"), std::string::npos);
-    EXPECT_EQ(svg.find("inf"), std::string::npos);
-  }
-  // A spike of one step is seen however long the signal.
-  Tensor spike{{1000000, 1}, std::vector<float>(1000000, 0.0F)};
-  spike.data[123456] = 1;
-  const std::string svg = svg_text({.title = "", .panels = {{"", {{"x", &spike, "red"}}}}, .rates = {0}});
-  EXPECT_THAT(svg, HasSubstr(fmt::format("{:.1f} ", 72 + 868 * 0.1234565)));
 }
 
 TEST(Compare, DifferencesAndNans) {
