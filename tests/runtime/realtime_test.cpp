@@ -10,9 +10,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 
 #include "convsmith/convsmith.hpp"
-#include "tests/support/layer_shapes.hpp"
+#include "convsmith/model.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -87,36 +88,65 @@ constexpr const char* kLayers[] = {
     "Conv1D(2, 5, strides=2, activation='relu', input_shape=(None, 24))",
     "Conv1D(24, 3, groups=24, padding='causal', input_shape=(None, 24))",
     "Conv1D(6, 4, dilation_rate=3, data_format='channels_first', input_shape=(9, None))",
+    "Conv1DTranspose(5, 4, strides=3, padding='same', input_shape=(None, 7))",
+    "SeparableConv1D(9, 3, padding='same', activation='softmax', input_shape=(None, 20))",
+    "Conv1DTranspose(5, 4, strides=3, data_format='channels_first', input_shape=(7, None))",
 };
 
+// A call of a layer or model, ready to be repeated.
 struct Runner {
-  CompiledLayer layer;
-  PackedWeights weights;
+  std::function<RunStatus(const float* input, float* output, const RunOptions& options)> call;
   std::vector<float> input;
   std::vector<float> output;
-  std::vector<std::byte> scratch;
+  std::vector<std::byte> memory;
   static constexpr int64_t kSteps = 50;
 
-  bool run(bool own_scratch) {
-    const RunOptions options{.workspace = own_scratch && !scratch.empty() ? scratch.data() : nullptr};
-    return layer.run(weights, input.data(), output.data(), 1, kSteps, options) == RunStatus::kOk;
+  bool run(bool own_memory) {
+    void* workspace = own_memory && !memory.empty() ? memory.data() : nullptr;
+    return call(input.data(), output.data(), {.workspace = workspace}) == RunStatus::kOk;
   }
 };
 
-std::vector<Runner> make_runners(const Place& place) {
+Runner layer_runner(const CompiledLayer& layer) {
+  std::vector<std::vector<float>> arrays;
+  for (const WeightShape& weight : layer.weight_shapes()) {
+    int64_t size = 1;
+    for (const int64_t axis : weight.shape) size *= axis;
+    arrays.emplace_back(static_cast<size_t>(size), 0.25F);
+  }
+  const PackedWeights weights =
+      layer.pack(std::vector<std::span<const float>>(arrays.begin(), arrays.end())).value();
+  return {[layer, weights](const float* in, float* out, const RunOptions& options) {
+            return layer.run(weights, in, out, 1, Runner::kSteps, options);
+          },
+          std::vector<float>(static_cast<size_t>(Runner::kSteps * layer.channels()), 0.125F),
+          std::vector<float>(static_cast<size_t>(layer.output_steps(Runner::kSteps) * layer.filters())),
+          std::vector<std::byte>(layer.workspace_bytes(1, Runner::kSteps))};
+}
+
+// A whole network: transposed phases, several slots.
+std::vector<Runner> model_runners(const Place& place) {
   std::vector<Runner> runners;
+  const auto model = load_model({std::string(CONVSMITH_TEST_DATA) + "/models/ecg_denoiser/model.keras"});
+  if (!model && model.error().code == ErrorCode::kUnavailable) return runners;
+  EXPECT_TRUE(model) << model.error().message;
+  const auto compiled = compile(*model, {.backend = place.backend, .isa = place.isa});
+  EXPECT_TRUE(compiled) << compiled.error().message;
+  const int64_t steps = Runner::kSteps;
+  runners.push_back({[compiled = *compiled](const float* in, float* out, const RunOptions& options) {
+                       return compiled.run(in, out, 1, Runner::kSteps, options);
+                     },
+                     std::vector<float>(static_cast<size_t>(steps), 0.125F), std::vector<float>(56),
+                     std::vector<std::byte>(compiled->workspace_bytes(1, {&steps, 1}))});
+  return runners;
+}
+
+std::vector<Runner> make_runners(const Place& place) {
+  std::vector<Runner> runners = model_runners(place);
   for (const char* text : kLayers) {
     auto layer = compile(text, {.backend = place.backend, .isa = place.isa});
     EXPECT_TRUE(layer.has_value()) << text << ": " << layer.error().message;
-    if (!layer) continue;
-    const auto [taps, channels, filters] = test::kernel_shape(*layer);
-    const std::vector<float> kernel(static_cast<size_t>(taps * channels * filters), 0.25F);
-    const std::vector<float> bias(static_cast<size_t>(filters), 0.5F);
-    PackedWeights weights = *layer->pack(kernel, bias);
-    const auto inputs = static_cast<size_t>(Runner::kSteps * layer->channels());
-    const auto outputs = static_cast<size_t>(layer->output_steps(Runner::kSteps) * filters);
-    runners.push_back({*layer, weights, std::vector<float>(inputs, 0.125F), std::vector<float>(outputs),
-                       std::vector<std::byte>(layer->workspace_bytes(1, Runner::kSteps))});
+    if (layer) runners.push_back(layer_runner(*layer));
   }
   return runners;
 }
