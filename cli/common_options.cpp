@@ -170,6 +170,23 @@ Result<Problem> problem_for(const LayerSpec& spec, const CommonOptions& options)
   return problem;
 }
 
+Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOptions& options) {
+  if (!options.input_shape.empty()) {
+    Shape shape{spec.batch_size};
+    shape.insert(shape.end(), options.input_shape.begin(), options.input_shape.end());
+    return make_layer_problem(spec, shape, options.rules);
+  }
+  Result<LayerProblem> problem = make_layer_problem(spec, options.rules);
+  if (!problem && spec.input_shape.empty())
+    problem.error().message += " Give one, for example with --input-shape None,128.";
+  return problem;
+}
+
+bool is_model_file(const std::string& spec) {
+  const std::string suffix = suffix_of(spec);
+  return suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5";
+}
+
 int thread_count(const CommonOptions& options) {
   if (options.threads > 0) return options.threads;
   const char* const text = std::getenv("CONVSMITH_NUM_THREADS");

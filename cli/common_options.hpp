@@ -10,6 +10,7 @@
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
+#include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
 #include "frontend/problem.hpp"
 #include "ir/nest.hpp"
@@ -42,6 +43,11 @@ Result<LoadedSpec> load_spec(const CommonOptions& options);
 // The problem for --input-shape where given, else for the spec's own input_shape; without either an error
 // that says how to give one.
 Result<Problem> problem_for(const LayerSpec& spec, const CommonOptions& options);
+// The same for layers of several passes.
+Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOptions& options);
+
+// Whether SPEC names a whole Keras model: .keras, .h5 or .hdf5.
+bool is_model_file(const std::string& spec);
 
 // --threads, else CONVSMITH_NUM_THREADS, else 1.
 int thread_count(const CommonOptions& options);
