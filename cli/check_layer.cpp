@@ -196,7 +196,7 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
   if (!parsed) {
     return make_error(
         ErrorCode::kUnsupported,
-        fmt::format("A nest is checked as the layer that it computes, and this one is none: {}", text));
+        fmt::format("A .nest file is checked as the layer that it computes, and {} is none.", text));
   }
   const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
   if (!problem) return tl::unexpected(problem.error());

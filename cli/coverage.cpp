@@ -63,6 +63,9 @@ constexpr Name kNames[] = {
     {"model", "fixed steps"},
     {"model", "open steps"},
     {"model", "slices"},
+    {"model", "several inputs"},
+    {"model", "several outputs"},
+    {"model", "shared layer"},
     {"call", "no samples"},
     {"call", "no steps"},
     {"call", "no output"},
@@ -231,6 +234,9 @@ void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& c
   const bool is_fixed = std::any_of(graph.pinned_steps.begin(), graph.pinned_steps.end(),
                                     [](const auto& steps) { return steps.has_value(); });
   hit("model", is_fixed ? "fixed steps" : "open steps");
+  if (model.inputs.size() > 1) hit("model", "several inputs");
+  if (model.outputs.size() > 1) hit("model", "several outputs");
+  if (model.nodes.size() > model.layers.size()) hit("model", "shared layer");
   count();
 }
 

@@ -280,12 +280,14 @@ double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int6
 }
 
 std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps) {
+  for (const std::optional<int64_t>& pinned : graph.pinned_steps) steps = pinned.value_or(steps);
   std::vector<int64_t> result;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     const ir::GraphTensor& tensor = graph.tensors[static_cast<size_t>(graph.inputs[i])];
-    const bool is_open = graph.extents[static_cast<size_t>(tensor.steps)].kind == ir::Extent::Kind::kInput;
+    const ir::Extent& own = graph.extents[static_cast<size_t>(tensor.steps)];
     const bool is_pinned = i < graph.pinned_steps.size() && graph.pinned_steps[i];
-    result.push_back(is_pinned ? *graph.pinned_steps[i] : is_open ? steps : 1);
+    const int64_t open = own.kind == ir::Extent::Kind::kFixed ? own.value : steps;
+    result.push_back(is_pinned ? *graph.pinned_steps[i] : open);
   }
   return result;
 }

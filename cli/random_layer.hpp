@@ -64,7 +64,7 @@ Call random_call(const ir::Graph& graph, uint64_t seed);
 double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int64_t> steps);
 
 // What the inputs of a call have for steps: what a layer behind an input fixes, 1 without such an axis, else
-// `steps`.
+// what another input's must be (they may meet), else `steps`.
 std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps);
 
 // The data of a call by input, and of a graph whose arrays have none by array.

@@ -33,6 +33,7 @@ class Drawer {
     const bool ends = form >= kForms;  // the sure one is an ending
     const bool is_open = !ends && random_.one_in(2);
     Value x = input(random_.one_in(4) ? 1 : random_.between(2, kMostChannels), is_open);
+    if (random_.one_in(8)) x = merge(x, input(x.channels, is_open), MergeKind::kAdd);
     const int64_t pieces = random_.between(1, 4);
     const int64_t sure = ends ? -1 : random_.between(0, pieces - 1);
     for (int64_t i = 0; i < pieces; ++i) {
@@ -61,7 +62,7 @@ class Drawer {
   Value input(int64_t channels, bool is_open) {
     const auto steps = is_open ? std::optional<int64_t>() : steps_;
     const int node = add("InputLayer", InputOp{{steps, channels}}, {});
-    model_.inputs = {node};
+    model_.inputs.push_back(node);
     return {node, steps_, channels};
   }
 
@@ -127,8 +128,8 @@ class Drawer {
     return spec;
   }
 
-  Value norm(Value x) {
-    BatchNormOp op{.center = !random_.one_in(4), .scale = !random_.one_in(4)};
+  Value norm(Value x, int64_t axis = -1) {
+    BatchNormOp op{.axis = axis, .center = !random_.one_in(4), .scale = !random_.one_in(4)};
     std::vector<Tensor> arrays;
     if (op.scale) arrays.push_back(weights({x.channels}, 0.5F, 1.0F));
     if (op.center) arrays.push_back(weights({x.channels}, 0.5F));
@@ -137,8 +138,9 @@ class Drawer {
     return next(x, "BatchNormalization", op, std::move(arrays));
   }
 
-  Value pool(Value x, bool average) {
+  Value pool(Value x, bool average, DataFormat format = DataFormat::kChannelsLast) {
     PoolOp op{.average = average, .pool_size = random_.between(2, 4), .strides = random_.between(1, 3)};
+    op.data_format = format;
     if (random_.one_in(2)) op.padding = Padding::kSame;
     const bool is_same = op.padding == Padding::kSame;
     if (!is_same && x.steps < op.pool_size) return x;
@@ -156,6 +158,11 @@ class Drawer {
   Value residual(Value x, MergeKind kind) {
     const int64_t taps = random_.between(1, 3);
     Value y = layer(same_spec(x.channels, taps, some_activation()), x);
+    // The same layer once more.
+    if (random_.one_in(4)) {
+      model_.nodes.push_back({model_.nodes.back().layer, {y.node}});
+      y.node = static_cast<int>(model_.nodes.size()) - 1;
+    }
     if (random_.one_in(2)) y = norm(y);
     y = random_.one_in(2) ? merge(x, y, kind) : merge(y, x, kind);
     return random_.one_in(2) ? next(y, "Activation", ActivationOp{some_activation()}) : y;
@@ -218,6 +225,8 @@ class Drawer {
     x = next(x, "Permute", turn);
     x = next(x, "Conv1D", spec, std::move(arrays));
     x.channels = spec.filters;
+    if (random_.one_in(2)) x = norm(x, 1);
+    if (random_.one_in(2)) x = pool(x, random_.one_in(2), DataFormat::kChannelsFirst);
     return next(x, "Permute", turn);
   }
 

@@ -162,7 +162,9 @@ CallOutput CallRunner::run(const ParallelFor& parallel) {
 
 bool CallRunner::has_parts() const {
   const std::vector<ir::Op>& ops = graph_->graph.ops;
-  return ops.size() == 1 && ops[0].kind == ir::OpKind::kNest && !ops[0].problem.transposed &&
+  // Views show sizes that the call does not have.
+  return ops.size() == 1 && ops[0].in == graph_->graph.inputs[0] && ops[0].out == graph_->graph.outputs[0] &&
+         ops[0].kind == ir::OpKind::kNest && !ops[0].problem.transposed &&
          ops[0].problem.combine == Combine::kNone && graph_->ops[0].parts.size() == 1;
 }
 
