@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -89,6 +90,13 @@ std::optional<Finding> check_variants(const std::vector<Variant>& variants, cons
     if (auto finding = compare(runner.run_in_parts(), " in parts")) return finding;
   }
   return std::nullopt;
+}
+
+std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph) {
+  constexpr int64_t kShort = 24;
+  auto out = std::make_shared<CompiledGraph>(graph);
+  for (int64_t& chunk : out->chunks) chunk = std::min(chunk, kShort);
+  return out;
 }
 
 Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_ends,

@@ -79,4 +79,8 @@ Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_e
                                               const CompileVariant& compile,
                                               std::vector<std::string>* skipped = nullptr);
 
+// The graph with chains of operations that run a few steps at a time, so that short inputs have several
+// chunks.
+std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph);
+
 }  // namespace convsmith::cli

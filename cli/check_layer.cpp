@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/layer_graph.hpp"
 #include "cli/reference.hpp"
 #include "codegen/choose_schedule.hpp"
 #include "frontend/parse_layer.hpp"
 #include "ir/build_nest.hpp"
-#include "ir/layer_graph.hpp"
 #include "ir/problem_text.hpp"
 #include "ir/schedule.hpp"
 
@@ -60,16 +60,17 @@ Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph
                                                           KernelCache& kernels) {
   auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels);
   if (!compiled || !choice.small_chunks || !choice.text.empty()) return compiled;
-  return with_kernels(**compiled, [&](const Problem& p) -> Result<std::shared_ptr<const CompiledKernel>> {
-    ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
-    if (!shrink_chunks(schedule)) return nullptr;
-    return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule), code_memory());
-  });
+  return with_kernels(
+      *with_short_chains(**compiled), [&](const Problem& p) -> Result<std::shared_ptr<const CompiledKernel>> {
+        ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
+        if (!shrink_chunks(schedule)) return nullptr;
+        return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule), code_memory());
+      });
 }
 
 // The nests as they were compiled, for the coverage.
 Result<ScheduledGraph> schedule_graph(const CompiledGraph& graph, const ScheduleChoice& choice) {
-  ScheduledGraph scheduled{graph.isa, {}};
+  ScheduledGraph scheduled{graph.isa, {}, graph.chunks};
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     scheduled.nests.emplace_back();
     if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
@@ -176,7 +177,7 @@ std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
-  auto graph = ir::layer_graph(problem);
+  auto graph = layer_graph(spec, problem);
   if (!graph) return tl::unexpected(graph.error());
   CheckedLayer layer{spec, std::move(*graph), {}, {}, {}};
   KernelCache kernels;
@@ -200,7 +201,7 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
   }
   const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
   if (!problem) return tl::unexpected(problem.error());
-  auto graph = ir::layer_graph(*problem);
+  auto graph = layer_graph(parsed->spec, *problem);
   if (!graph) return tl::unexpected(graph.error());
   CheckedLayer layer{std::move(parsed->spec), std::move(*graph), {}, {}, {}};
   KernelCache kernels;
@@ -216,7 +217,7 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
   if (!variants) return tl::unexpected(variants.error());
   layer.variants = std::move(*variants);
   const auto done = schedule_all(layer, [&](const CompiledGraph& g) {
-    return Result<ScheduledGraph>(ScheduledGraph{g.isa, {{nest}}});
+    return Result<ScheduledGraph>(ScheduledGraph{g.isa, {{nest}}, g.chunks});
   });
   if (!done) return tl::unexpected(done.error());
   return layer;

@@ -72,7 +72,8 @@ bool has_batch_norm(const ModelSpec& model) {
 
 }  // namespace
 
-Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends) {
+Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
+                                        bool small_chunks) {
   CheckedModel checked;
   checked.spec = std::make_shared<const ModelSpec>(std::move(model));
   auto plain = ir::build_graph(*checked.spec, rules);
@@ -85,6 +86,9 @@ Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std:
   });
   if (!variants) return tl::unexpected(variants.error());
   checked.variants = std::move(*variants);
+  for (Variant& variant : checked.variants) {
+    if (small_chunks) variant.graph = with_short_chains(*variant.graph);
+  }
   const Isa isa = checked.variants.front().back_end.isa;
   auto folded = compile_graph(ir::fold(*plain), Backend::kInterp, isa, {}, kernels);
   if (!folded) return tl::unexpected(folded.error());

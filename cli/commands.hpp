@@ -12,6 +12,7 @@ inline constexpr int kFailure = 1;  // a mismatch, or something that the host re
 inline constexpr int kUsage = 2;    // the command line, a spec or an input file is wrong
 
 void add_run(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
 void add_explain(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);

@@ -11,14 +11,10 @@
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
-#include "codegen/vir_text.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/nest_text.hpp"
 
 namespace convsmith::cli {
 namespace {
 
-constexpr uint64_t kMaxSpecBytes = uint64_t{1} << 20;
 constexpr int kMaxThreads = 1024;
 
 // An option whose value is one of a few words.
@@ -68,34 +64,11 @@ Shape parse_shape(const std::string& typed) {
     more = comma != std::string_view::npos;
     if (more) text.remove_prefix(comma + 1);
   }
-  if (shape.size() >= 2) return shape;
+  if (!shape.empty()) return shape;
   throw CLI::ValidationError(
       fmt::format("--input-shape is '{}'; it must be the sizes of steps and channels, without the batch "
-                  "axis, such as 10,128 "
-                  "or None,128.",
+                  "axis, such as 10,128 or None,128 (of a Dense layer: features alone will do).",
                   typed));
-}
-
-bool is_file_suffix(const std::string& suffix) {
-  return suffix == ".json" || suffix == ".nest" || suffix == ".vir";
-}
-
-template <class T>
-Result<LoadedSpec> as_spec(Result<T> result, const std::string& path) {
-  if (result) return Result<LoadedSpec>(tl::in_place, std::move(*result));
-  if (path.empty()) return tl::unexpected(result.error());
-  return make_error(result.error().code, fmt::format("{}: {}", path, result.error().message));
-}
-
-Result<LoadedSpec> parse_spec(const std::string& text, const std::string& suffix, const std::string& path,
-                              Rules rules) {
-  if (suffix == ".nest") return as_spec(ir::parse_nest(text), path);
-  if (suffix == ".vir") return as_spec(vir::parse(text), path);
-  Result<ParsedLayer> layer = parse_layer(text, rules);
-  if (layer) {
-    for (const std::string& note : layer->notes) print_note(note);
-  }
-  return as_spec(std::move(layer), path);
 }
 
 }  // namespace
@@ -104,8 +77,10 @@ void add_spec(CLI::App& command, CommonOptions& options, bool required) {
   command
       .add_option(
           "SPEC", options.spec,
-          "The layer: call text such as \"Conv1D(32, 3, activation='relu', input_shape=(10, 128))\", or a "
-          "file: a layer's config (.json), a loop nest (.nest) or a vector program (.vir)")
+          "A layer: call text such as \"Conv1D(32, 3, activation='relu', input_shape=(10, 128))\"; or a "
+          "file: "
+          "a layer's config (.json), a whole model (.keras, .h5, .json), a loop nest (.nest) or a vector "
+          "program (.vir)")
       ->required(required)
       ->type_name("");
 }
@@ -139,52 +114,6 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   command.add_option("--seed", options.seed, "Seed of whatever is drawn at random (default: 0)")
       ->type_name("S");
   command.add_flag("--json", options.json, "Print JSON");
-}
-
-Result<LoadedSpec> load_spec(const CommonOptions& options) {
-  const std::string suffix = suffix_of(options.spec);
-  const bool is_text = options.spec.find_first_of("({") != std::string::npos && !is_file_suffix(suffix);
-  if (is_text) return parse_spec(options.spec, "", "", options.rules);
-  if (!is_file_suffix(suffix)) {
-    return make_error(
-        ErrorCode::kInvalidSpec,
-        fmt::format(
-            "SPEC is '{}'; it must be call text such as \"Conv1D(32, 3)\" or the name of a .json, .nest or "
-            ".vir file.",
-            printable(options.spec)));
-  }
-  const Result<std::string> text = read_text(options.spec, kMaxSpecBytes);
-  if (!text) return tl::unexpected(text.error());
-  return parse_spec(*text, suffix, options.spec, options.rules);
-}
-
-Result<Problem> problem_for(const LayerSpec& spec, const CommonOptions& options) {
-  if (!options.input_shape.empty()) {
-    Shape shape{spec.batch_size};
-    shape.insert(shape.end(), options.input_shape.begin(), options.input_shape.end());
-    return make_problem(spec, shape, options.rules);
-  }
-  if (!spec.input_shape.empty()) return make_problem(spec, options.rules);
-  Result<Problem> problem = make_problem(spec, options.rules);
-  if (!problem) problem.error().message += " Give one, for example with --input-shape None,128.";
-  return problem;
-}
-
-Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOptions& options) {
-  if (!options.input_shape.empty()) {
-    Shape shape{spec.batch_size};
-    shape.insert(shape.end(), options.input_shape.begin(), options.input_shape.end());
-    return make_layer_problem(spec, shape, options.rules);
-  }
-  Result<LayerProblem> problem = make_layer_problem(spec, options.rules);
-  if (!problem && spec.input_shape.empty())
-    problem.error().message += " Give one, for example with --input-shape None,128.";
-  return problem;
-}
-
-bool is_model_file(const std::string& spec) {
-  const std::string suffix = suffix_of(spec);
-  return suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5";
 }
 
 int thread_count(const CommonOptions& options) {

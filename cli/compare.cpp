@@ -222,22 +222,24 @@ Result<CompileCost> time_model(const ModelSpec& model, Rules rules, BackEnd back
   return CompileCost{fresh->compile_us, again->compile_us};
 }
 
-int compare_model(const Options& options) {
+int compare_model(const Options& options, ModelSpec model) {
   const CommonOptions& common = options.common;
   if (!common.schedule.empty() || !common.input_shape.empty()) {
     return report(
         {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and SPEC is a model."});
   }
-  const auto model = load_model({.path = common.spec, .weights = {}, .rules = common.rules});
-  if (!model) return report(model.error());
-  const auto graph = optimized_graph(model->spec(), common.rules);
+  if (find_layer_without_weights(model) != nullptr) {
+    print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
+    if (const auto done = draw_weights(model, common.rules, common.seed); !done) return report(done.error());
+  }
+  const auto graph = optimized_graph(model, common.rules);
   if (!graph) return report(graph.error());
   KernelCache kernels;
   auto variants = compile_variants(available_back_ends(common.backend, common.isa), [&](BackEnd back_end) {
     return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels);
   });
   if (!variants) return report(variants.error());
-  CompareCall call = call_of(options, 1, declared_steps(model->spec()).value_or(kUsualSteps));
+  CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));
   // What a layer fixes wins over what was asked for.
   call.steps = input_steps(*graph, call.steps).front();
   if (options.steps && call.steps != *options.steps) {
@@ -246,7 +248,7 @@ int compare_model(const Options& options) {
   }
   return compare_checked(
       options, std::move(*variants), {}, call,
-      [&](BackEnd back_end) { return time_model(model->spec(), common.rules, back_end); }, common.spec);
+      [&](BackEnd back_end) { return time_model(model, common.rules, back_end); }, common.spec);
 }
 
 // A row of a vector program: how many operations it does is not known.
@@ -295,11 +297,11 @@ int compare_vir(const Options& options, const vir::Program& program) {
 }
 
 int run_compare(const Options& options) {
-  if (is_model_file(options.common.spec)) return compare_model(options);
-  const auto loaded = load_spec(options.common);
+  const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
   if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return compare_nest(options, *nest);
+  if (const auto* model = std::get_if<LoadedModelSpec>(&*loaded)) return compare_model(options, *model->spec);
   return compare_vir(options, std::get<vir::Program>(*loaded));
 }
 

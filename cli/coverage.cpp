@@ -53,6 +53,7 @@ constexpr Name kNames[] = {
     {"passes", "one"},
     {"passes", "two"},
     {"passes", "three or more"},
+    {"passes", "chunk by chunk"},
     {"phases", "merged"},
     {"phases", "edge of merged"},
     {"phases", "single"},
@@ -350,6 +351,7 @@ void Coverage::hit_parts(const ir::Graph& graph, const ScheduledGraph& scheduled
     const ir::Op& op = graph.ops[i];
     if (op.kind != ir::OpKind::kNest) continue;
     const int64_t out_steps = steps_of(op.out);
+    if (scheduled.chunks[i] > 0 && out_steps > scheduled.chunks[i]) hit("passes", "chunk by chunk");
     const std::vector<ir::Part> parts = ir::split_parts(op.problem);
     for (size_t j = 0; j < parts.size(); ++j) {
       const ir::Part& part = parts[j];

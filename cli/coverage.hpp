@@ -22,6 +22,7 @@ namespace convsmith::cli {
 struct ScheduledGraph {
   Isa isa;
   std::vector<std::vector<ir::LoopNest>> nests;
+  std::vector<int64_t> chunks;  // CompiledGraph's
 };
 
 class Coverage {

@@ -1,5 +1,6 @@
 // Comma-separated values: a row for each step, a column for each channel.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -36,7 +37,8 @@ std::optional<float> parse_number(std::string_view cell) {
 
 class Parser {
  public:
-  Parser(std::string_view text, const std::string& name) : text_(text), name_(name) {
+  Parser(std::string_view text, const std::string& name, const std::vector<std::string>& wanted)
+      : text_(text), name_(name), wanted_(wanted) {
     if (text_.starts_with("\xef\xbb\xbf")) text_.remove_prefix(3);  // a byte order mark
     while (!text_.empty() && std::string_view(" \t\r\n").find(text_.back()) != std::string_view::npos) {
       text_.remove_suffix(1);
@@ -51,7 +53,7 @@ class Parser {
       text_.remove_prefix(std::min(end + 1, text_.size()));
     }
     if (steps_ == 0) return fail("it has no row of numbers");
-    signal_.tensor.shape = {steps_, channels_};
+    signal_.tensor.shape = {steps_, static_cast<int64_t>(picked_.size())};
     return std::move(signal_);
   }
 
@@ -60,59 +62,97 @@ class Parser {
     return make_error(ErrorCode::kInvalidData, fmt::format("{}: {}.", name_, what));
   }
 
-  Result<void> row(std::string_view line) {
-    if (line_ == 1 && is_header(line)) {
-      signal_.notes.push_back(fmt::format("The first line of {} holds no number: taken as a header.", name_));
-      return {};
-    }
-    int64_t columns = 0;
+  static std::vector<std::string_view> cells_of(std::string_view line) {
+    std::vector<std::string_view> cells;
     for (bool more = true; more;) {
       const size_t comma = line.find(',');
-      const std::string_view cell = trim(line.substr(0, comma));
-      ++columns;
-      const std::optional<float> value = parse_number(cell);
-      if (!value) {
-        return fail(fmt::format("line {}, column {} is '{}'; it must be a float32 number", line_, columns,
-                                printable(cell)));
-      }
-      signal_.tensor.data.push_back(*value);
+      cells.push_back(trim(line.substr(0, comma)));
       more = comma != std::string_view::npos;
       if (more) line.remove_prefix(comma + 1);
     }
-    if (steps_ > 0 && columns != channels_) {
+    return cells;
+  }
+
+  static std::optional<size_t> as_number(const std::string& word) {
+    size_t number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+    return number;
+  }
+
+  // Which columns are taken, once the first line is known.
+  Result<void> pick(const std::vector<std::string_view>& first, bool header) {
+    for (const std::string& word : wanted_) {
+      const auto named = header ? std::find(first.begin(), first.end(), word) : first.end();
+      const std::optional<size_t> number = as_number(word);
+      if (named != first.end()) {
+        picked_.push_back(static_cast<size_t>(named - first.begin()));
+      } else if (number && *number >= 1 && *number <= first.size()) {
+        picked_.push_back(*number - 1);
+      } else if (header && !number) {
+        return fail(fmt::format("it has no column '{}'; its columns are {}", printable(word),
+                                printable(fmt::format("{}", fmt::join(first, ", ")))));
+      } else {
+        return fail(fmt::format("it has no column '{}'; columns are {}numbers from 1 to {}", printable(word),
+                                header ? "names of its first line, or " : "", first.size()));
+      }
+    }
+    for (size_t i = 0; wanted_.empty() && i < first.size(); ++i) picked_.push_back(i);
+    channels_ = static_cast<int64_t>(first.size());
+    return {};
+  }
+
+  Result<void> row(std::string_view line) {
+    const std::vector<std::string_view> cells = cells_of(line);
+    if (line_ == 1) {
+      const bool header = is_header(cells);
+      if (Result<void> done = pick(cells, header); !done) return done;
+      if (header && wanted_.empty())
+        signal_.notes.push_back(
+            fmt::format("The first line of {} holds no number: taken as a header.", name_));
+      if (header) return {};
+    }
+    for (const size_t column : picked_) {
+      if (column >= cells.size()) break;
+      const std::optional<float> value = parse_number(cells[column]);
+      if (!value) {
+        return fail(fmt::format("line {}, column {} is '{}'; it must be a float32 number", line_, column + 1,
+                                printable(cells[column])));
+      }
+      signal_.tensor.data.push_back(*value);
+    }
+    const auto columns = static_cast<int64_t>(cells.size());
+    if (columns != channels_) {
       return fail(fmt::format("line {} has {} columns; it must have {}, as the lines before it", line_,
                               columns, channels_));
     }
-    channels_ = columns;
     ++steps_;
     return {};
   }
 
   // Names of columns: cells that are not empty and no numbers.
-  static bool is_header(std::string_view line) {
-    for (bool more = true; more;) {
-      const size_t comma = line.find(',');
-      const std::string_view cell = trim(line.substr(0, comma));
+  static bool is_header(const std::vector<std::string_view>& cells) {
+    return std::none_of(cells.begin(), cells.end(), [](std::string_view cell) {
       const bool starts_number = !cell.empty() && std::string_view("+-.0123456789").find(cell[0]) < 13;
-      if (cell.empty() || starts_number || parse_number(cell)) return false;
-      more = comma != std::string_view::npos;
-      if (more) line.remove_prefix(comma + 1);
-    }
-    return true;
+      return cell.empty() || starts_number || parse_number(cell);
+    });
   }
 
   std::string_view text_;
   const std::string& name_;
+  const std::vector<std::string>& wanted_;
+  std::vector<size_t> picked_;  // columns
   Signal signal_;
   int64_t line_ = 0;
   int64_t steps_ = 0;
-  int64_t channels_ = 0;
+  int64_t channels_ = 0;  // columns of each line
 };
 
 }  // namespace
 
-Result<Signal> parse_csv(std::string_view text, const std::string& name) {
-  return Parser(text, name).run();
+Result<Signal> parse_csv(std::string_view text, const std::string& name,
+                         const std::vector<std::string>& columns) {
+  return Parser(text, name, columns).run();
 }
 
 std::string csv_text(const Tensor& tensor) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "frontend/activations.hpp"
+#include "ir/graph.hpp"
+#include "ir/problem_text.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -15,17 +17,57 @@ std::string generation_text(const LayerSpec& spec) {
 }
 
 std::string padding_text(const Problem& problem) {
+  if (problem.transposed) {
+    if (problem.pad_left == 0 && problem.pad_right == 0) return "none";
+    return problem.pad_right >= 0
+               ? fmt::format("{} output steps cropped left, {} right", problem.pad_left, problem.pad_right)
+               : fmt::format("{} output steps cropped left, {} added right", problem.pad_left,
+                             -problem.pad_right);
+  }
   if (problem.pad_same) return "same: zeros so that outputs = ceil(steps / stride); the odd one goes right";
   if (problem.pad_left == 0 && problem.pad_right == 0) return "none";
   return fmt::format("{} zero steps left, {} right", problem.pad_left, problem.pad_right);
 }
 
+std::string shifted(const std::string& text, int64_t shift) {
+  return shift == 0 ? text : fmt::format("{} {:+}", text, shift);
+}
+
 std::string length_formula(const Problem& problem) {
+  if (problem.transposed) {
+    const std::string steps = problem.stride == 1 ? "steps" : fmt::format("{} * steps", problem.stride);
+    return shifted(steps, problem.span() - problem.stride - problem.pad_left - problem.pad_right);
+  }
   if (problem.pad_same)
     return problem.stride == 1 ? "steps" : fmt::format("ceil(steps / {})", problem.stride);
   const int64_t shift = problem.pad_left + problem.pad_right - problem.span();
-  if (problem.stride == 1) return shift == -1 ? "steps" : fmt::format("steps {:+}", shift + 1);
+  if (problem.stride == 1) return shifted("steps", shift + 1);
   return fmt::format("floor((steps {:+}) / {}) + 1", shift, problem.stride);
+}
+
+// What one output step is made of.
+std::string kernel_text(const Problem& problem) {
+  if (problem.taps == ir::kAllSteps) return "all steps";
+  if (problem.transposed) {
+    return fmt::format("{} taps, stride {}, dilation {}: one input step reaches {} output steps",
+                       problem.taps, problem.stride, problem.dilation, problem.span());
+  }
+  return fmt::format("{} taps, stride {}, dilation {}: one output looks at {} steps", problem.taps,
+                     problem.stride, problem.dilation, problem.span());
+}
+
+std::string parameters_text(const Problem& problem, int64_t parameters) {
+  const int64_t a = problem.transposed ? problem.filters : problem.group_channels();
+  const int64_t b = problem.transposed ? problem.channels : problem.filters;
+  std::string text = std::to_string(parameters);
+  if (problem.has_weights()) text += fmt::format(": kernel ({}, {}, {})", problem.taps, a, b);
+  if (problem.has_bias)
+    text += fmt::format("{} bias ({})", problem.has_weights() ? "," : ":", problem.filters);
+  return text;
+}
+
+std::string activation_word(const Activation& activation) {
+  return activation.kind == ActivationKind::kLinear ? "linear" : activation_text(activation, Dialect::kCall);
 }
 
 }  // namespace
@@ -41,21 +83,22 @@ Facts describe_spec(const ParsedLayer& layer) {
 }
 
 Facts describe_problem(const Problem& problem) {
-  const int64_t macs = problem.taps * problem.group_channels() * problem.filters;
+  const int64_t macs =
+      problem.has_weights() ? problem.taps * problem.group_channels() * problem.filters : int64_t{0};
   const int64_t parameters = macs + (problem.has_bias ? problem.filters : 0);
-  const bool linear = problem.activation.kind == ActivationKind::kLinear;
-  const std::string activation = linear ? "linear" : activation_text(problem.activation, Dialect::kCall);
-  const char* const layout = problem.layout == Layout::kChannelsLast ? "channels_last" : "channels_first";
+  const bool last = problem.layout == Layout::kChannelsLast;
+  const std::string reduce(ir::reduce_name(problem.reduce));
   Facts facts;
-  facts.json = {{"layout", layout},
+  facts.json = {{"layout", last ? "channels_last" : "channels_first"},
                 {"channels", problem.channels},
                 {"filters", problem.filters},
                 {"taps", problem.taps},
                 {"stride", problem.stride},
                 {"dilation", problem.dilation},
                 {"groups", problem.groups},
+                {"transposed", problem.transposed},
                 {"bias", problem.has_bias},
-                {"activation", activation},
+                {"activation", activation_word(problem.activation)},
                 {"span", problem.span()},
                 {"padding", padding_text(problem)},
                 {"output_steps", length_formula(problem)},
@@ -64,22 +107,47 @@ Facts describe_problem(const Problem& problem) {
   const auto row = [&](std::string_view name, const std::string& value) {
     facts.text += fmt::format("{:<13} {}\n", name, value);
   };
-  row("input", problem.layout == Layout::kChannelsLast ? fmt::format("(batch, steps, {})", problem.channels)
-                                                       : fmt::format("(batch, {}, steps)", problem.channels));
-  row("output", problem.layout == Layout::kChannelsLast
-                    ? fmt::format("(batch, outputs, {})", problem.filters)
-                    : fmt::format("(batch, {}, outputs)", problem.filters));
+  row("input", last ? fmt::format("(batch, steps, {})", problem.channels)
+                    : fmt::format("(batch, {}, steps)", problem.channels));
+  row("output", last ? fmt::format("(batch, outputs, {})", problem.filters)
+                     : fmt::format("(batch, {}, outputs)", problem.filters));
   row("outputs", length_formula(problem));
-  row("kernel", fmt::format("{} taps, stride {}, dilation {}: one output looks at {} steps", problem.taps,
-                            problem.stride, problem.dilation, problem.span()));
+  if (!problem.has_weights()) row("takes", reduce);
+  row("kernel", kernel_text(problem));
   row("padding", padding_text(problem));
-  row("groups", fmt::format("{}, each of {} channels and {} filters", problem.groups,
-                            problem.group_channels(), problem.group_filters()));
-  row("activation", activation);
-  row("multiply-adds", fmt::format("{} an output step", macs));
-  row("parameters",
-      fmt::format("{}: kernel ({}, {}, {}){}", parameters, problem.taps, problem.group_channels(),
-                  problem.filters, problem.has_bias ? fmt::format(", bias ({})", problem.filters) : ""));
+  if (!problem.has_weights() || problem.is_channelwise()) {
+    row("groups", "every channel on its own");
+  } else {
+    row("groups", fmt::format("{}, each of {} channels and {} filters", problem.groups,
+                              problem.group_channels(), problem.group_filters()));
+  }
+  row("activation", activation_word(problem.activation));
+  if (problem.combine != Combine::kNone) {
+    facts.json["combine"] = ir::combine_name(problem.combine);
+    facts.json["after"] = activation_word(problem.after);
+    row("combine", fmt::format("{} with a second tensor, then {}", ir::combine_name(problem.combine),
+                               activation_word(problem.after)));
+  }
+  row("multiply-adds", fmt::format("{} an {} step", macs, problem.transposed ? "input" : "output"));
+  row("parameters", parameters_text(problem, parameters));
+  return facts;
+}
+
+Facts describe_problem(const LayerProblem& layer) {
+  if (layer.chain.size() == 1 && !layer.row) return describe_problem(layer.chain[0]);
+  Facts facts;
+  for (size_t i = 0; i < layer.chain.size(); ++i) {
+    const Facts part = describe_problem(layer.chain[i]);
+    if (layer.chain.size() > 1)
+      facts.text += i == 0 ? "first, for each channel:\n" : "then, across channels:\n";
+    facts.text += part.text;
+    facts.json["chain"].push_back(part.json);
+  }
+  if (!layer.row) return facts;
+  const bool last = layer.chain.front().layout == Layout::kChannelsLast;
+  const char* const axis = last ? "over the filters of a step" : "over the steps of a filter";
+  facts.text += fmt::format("{:<13} {}, {}\n", "then", activation_word(*layer.row), axis);
+  facts.json["then"] = {{"activation", activation_word(*layer.row)}, {"axis", axis}};
   return facts;
 }
 

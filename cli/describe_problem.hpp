@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
 #include "frontend/problem.hpp"
 
@@ -16,5 +17,7 @@ struct Facts {
 
 Facts describe_spec(const ParsedLayer& layer);
 Facts describe_problem(const Problem& problem);
+// Of a layer: its contractions one after the other, and what is done behind them.
+Facts describe_problem(const LayerProblem& layer);
 
 }  // namespace convsmith::cli

@@ -1,4 +1,4 @@
-// `convsmith explain`: every stage between the layer's text and its machine code, as text.
+// `convsmith explain`: every stage between the text of a layer, or the file of a model, and its machine code.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +11,8 @@
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/describe_problem.hpp"
+#include "cli/load_spec.hpp"
+#include "cli/pipeline.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/vir_text.hpp"
 #include "codegen/x86/disassemble.hpp"
@@ -22,22 +24,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 7> kStages = {"spec", "problem", "nest", "schedule",
-                                                     "vir",  "llvm",    "asm"};
+constexpr std::array<std::string_view, 8> kStages = {"spec",     "problem", "graph", "nest",
+                                                     "schedule", "vir",     "llvm",  "asm"};
 
 struct ExplainArguments {
   CommonOptions common;
+  std::string weights;
   std::vector<std::string> stages = {"all"};
-};
-
-// What SPEC was, and all that followed from it so far.
-struct Pipeline {
-  std::optional<ParsedLayer> layer;
-  std::optional<Problem> problem;
-  std::optional<ir::LoopNest> naive;
-  std::optional<ir::Schedule> schedule;
-  std::optional<ir::LoopNest> nest;
-  std::optional<vir::Program> program;
+  int pass = 0;  // from 1; 0: all
 };
 
 // A stage in both forms.
@@ -54,8 +48,9 @@ Result<std::vector<std::string_view>> wanted_stages(const std::vector<std::strin
     if (known == kStages.end()) {
       return make_error(
           ErrorCode::kInvalidSpec,
-          fmt::format("--stage is '{}'; it must be spec, problem, nest, schedule, vir, llvm, asm or all.",
-                      word));
+          fmt::format(
+              "--stage is '{}'; it must be spec, problem, graph, nest, schedule, vir, llvm, asm or all.",
+              word));
     }
     stages.push_back(*known);
   }
@@ -68,7 +63,7 @@ Result<std::vector<std::string_view>> wanted_stages(const std::vector<std::strin
 }
 
 // The instruction set to explain for; the CPU need not have it.
-Result<const Target*> find_target(const CommonOptions& options, const LoadedSpec& spec) {
+Result<const Target*> find_target(const CommonOptions& options, const Subject& spec) {
   const auto* const program = std::get_if<vir::Program>(&spec);
   if (options.isa != Isa::kAuto) return &target_for(options.isa);
   if (program != nullptr) {
@@ -81,69 +76,38 @@ Result<const Target*> find_target(const CommonOptions& options, const LoadedSpec
   return &target_for(choice->isa);
 }
 
-Result<void> lower_layer_into(Pipeline& pipeline, const CommonOptions& options, const Target& target) {
-  const Result<Problem> problem = problem_for(pipeline.layer->spec, options);
-  if (!problem) return tl::unexpected(problem.error());
-  pipeline.problem = *problem;
-  Result<LoweredLayer> lowered = lower_layer(*problem, target, options.schedule);
-  if (!lowered) return tl::unexpected(lowered.error());
-  pipeline.naive = std::move(lowered->naive);
-  pipeline.schedule = std::move(lowered->schedule);
-  pipeline.nest = std::move(lowered->nest);
-  pipeline.program = std::move(lowered->program);
-  return {};
-}
-
-// Runs the pipeline as far as it goes; an error leaves what was reached.
-Result<void> fill(Pipeline& pipeline, LoadedSpec spec, const CommonOptions& options, const Target& target) {
-  if (auto* layer = std::get_if<ParsedLayer>(&spec)) {
-    pipeline.layer = std::move(*layer);
-    return lower_layer_into(pipeline, options, target);
-  }
-  if (!options.schedule.empty()) {
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("--schedule is given, but {} is scheduled already.", options.spec));
-  }
-  if (auto* program = std::get_if<vir::Program>(&spec)) {
-    if (program->lanes != target.lanes) {
-      return make_error(ErrorCode::kInvalidSpec,
-                        fmt::format("{} has {} lanes, and isa {} has {}.", options.spec, program->lanes,
-                                    target.name, target.lanes));
-    }
-    pipeline.program = std::move(*program);
-    return {};
-  }
-  pipeline.nest = std::move(std::get<ir::LoopNest>(spec));
-  pipeline.problem = pipeline.nest->problem;
-  Result<vir::Program> program = lower_nest(*pipeline.nest, target);
-  if (!program) return tl::unexpected(program.error());
-  pipeline.program = std::move(*program);
-  return {};
-}
-
 Section plain(std::string text) {
   Json json = text;
   return {std::move(text), std::move(json)};
 }
 
-Section nest_section(const Pipeline& pipeline) {
-  const std::string scheduled = ir::print(*pipeline.nest);
-  if (!pipeline.naive) return {scheduled, {{"scheduled", scheduled}}};
-  const std::string naive = ir::print(*pipeline.naive);
+Section nest_section(const Unit& unit) {
+  const std::string scheduled = ir::print(*unit.nest);
+  if (!unit.naive) return {scheduled, {{"scheduled", scheduled}}};
+  const std::string naive = ir::print(*unit.naive);
   return {fmt::format("# as the formula says\n{}\n# as scheduled\n{}", naive, scheduled),
           {{"naive", naive}, {"scheduled", scheduled}}};
 }
 
-Result<Section> llvm_section(const Pipeline& pipeline, const Target& target) {
-  const auto& module = load_llvm_module();
-  if (!module) return tl::unexpected(module.error());
-  return plain((*module)->print_ir(*pipeline.program, target));
+Section graph_section(const ir::Graph& graph) {
+  const std::string text = ir::print(graph);
+  const int passes = ir::passes_over_memory(graph);
+  std::string all = text;
+  for (const std::string& decision : graph.decisions) all += decision + "\n";
+  all += fmt::format("{} pass{} over memory.\n", passes, passes == 1 ? "" : "es");
+  return {std::move(all), {{"text", text}, {"decisions", graph.decisions}, {"passes", passes}}};
 }
 
-Result<Section> asm_section(const Pipeline& pipeline, const Target& target) {
-  const Result<x86::MachineCode> code = x86::assemble(*pipeline.program, target);
+Result<Section> llvm_section(const Unit& unit, const Target& target) {
+  const auto& module = load_llvm_module();
+  if (!module) return tl::unexpected(module.error());
+  return plain((*module)->print_ir(*unit.program, target));
+}
+
+Result<Section> asm_section(const Unit& unit, const Target& target) {
+  const Result<x86::MachineCode> code = x86::assemble(*unit.program, target);
   if (!code) return tl::unexpected(code.error());
-  const x86::Disassembly listing = x86::disassemble(*pipeline.program, *code);
+  const x86::Disassembly listing = x86::disassemble(*unit.program, *code);
   std::string text = listing.text;
   text +=
       fmt::format("\n{} bytes of machine code for {}, {} of them constants; {} integers live on the stack.\n",
@@ -162,9 +126,8 @@ Result<Section> asm_section(const Pipeline& pipeline, const Target& target) {
   return Section{std::move(text), std::move(json)};
 }
 
-// One stage; nullopt where the pipeline begins behind it or ended before it.
-Result<std::optional<Section>> make_section(std::string_view stage, const Pipeline& pipeline,
-                                            const Target& target) {
+// One stage of what SPEC is as a whole; nullopt where there is none.
+std::optional<Section> top_section(std::string_view stage, const Pipeline& pipeline, bool asked) {
   if (stage == "spec" && pipeline.layer) {
     const Facts facts = describe_spec(*pipeline.layer);
     return Section{facts.text, facts.json};
@@ -173,64 +136,119 @@ Result<std::optional<Section>> make_section(std::string_view stage, const Pipeli
     const Facts facts = describe_problem(*pipeline.problem);
     return Section{facts.text, facts.json};
   }
-  if (stage == "nest" && pipeline.nest) return nest_section(pipeline);
-  if (stage == "schedule" && pipeline.schedule) return plain(ir::print(*pipeline.schedule));
-  if (!pipeline.program) return std::nullopt;
-  if (stage == "vir") return plain(vir::print(*pipeline.program));
-  if (stage == "llvm") return llvm_section(pipeline, target);
-  if (stage == "asm") return asm_section(pipeline, target);
+  if (stage == "graph" && pipeline.graph && (asked || pipeline.graph->ops.size() > 1))
+    return graph_section(*pipeline.graph);
   return std::nullopt;
 }
 
-void print_section(std::string_view stage, const Section& section) {
-  const bool ended = section.text.ends_with('\n');
-  fmt::print("== {} ==\n{}{}\n", stage, section.text, ended ? "" : "\n");
+// One stage of a unit; nullopt where it begins behind that stage or ended before it.
+Result<std::optional<Section>> unit_section(std::string_view stage, const Unit& unit, const Target& target) {
+  if (stage == "problem" && unit.problem) {
+    const Facts facts = describe_problem(*unit.problem);
+    return Section{facts.text, facts.json};
+  }
+  if (stage == "nest" && unit.nest) return nest_section(unit);
+  if (stage == "schedule" && unit.schedule) return plain(ir::print(*unit.schedule));
+  if (!unit.program) return std::nullopt;
+  if (stage == "vir") return plain(vir::print(*unit.program));
+  if (stage == "llvm") return llvm_section(unit, target);
+  if (stage == "asm") return asm_section(unit, target);
+  return std::nullopt;
 }
 
-// Prints the stages; a back end that is not there is one sentence among others, and a failure only where its
-// stage was asked for by name.
-int print_stages(const std::vector<std::string_view>& stages, const Pipeline& pipeline, const Target& target,
-                 const ExplainArguments& arguments, bool complete) {
-  int exit_code = kOk;
-  Json json;
-  const bool all = stages.size() == kStages.size();
-  for (const std::string_view stage : stages) {
-    Result<std::optional<Section>> section = make_section(stage, pipeline, target);
-    if (!section && !all) {
-      exit_code = report(section.error());
-      continue;
+// Prints stages, or collects them as JSON.
+class Printer {
+ public:
+  Printer(const ExplainArguments& arguments, const Target& target, bool all)
+      : arguments_(arguments), target_(target), all_(all) {}
+
+  // A back end that is not there is one sentence among others, and a failure only where its stage was asked
+  // for by name; so is a stage that SPEC does not have. `complete`: nothing went wrong before.
+  int print(const std::vector<std::string_view>& stages, const Pipeline& pipeline, bool complete) {
+    std::vector<std::string_view> shown;
+    for (const std::string_view stage : stages) {
+      const std::optional<Section> section = top_section(stage, pipeline, !all_);
+      if (!section) continue;
+      shown.push_back(stage);
+      add(json_, stage, "", *section);
     }
-    if (!section) section = plain(section.error().message);
-    if (!section->has_value()) {
-      if (all || !complete) continue;
-      exit_code =
-          report({ErrorCode::kInvalidSpec, fmt::format("--stage is {}, and {} begins behind that stage.",
-                                                       stage, arguments.common.spec)});
-      continue;
+    for (const Unit& unit : pipeline.units) print_unit(stages, unit, pipeline, shown);
+    for (const std::string_view stage : stages) {
+      const bool missing = std::find(shown.begin(), shown.end(), stage) == shown.end();
+      if (!missing || all_ || !complete || exit_code_ != kOk) continue;
+      exit_code_ = report({ErrorCode::kInvalidSpec, fmt::format("--stage is {}, and {} has no such stage.",
+                                                                stage, arguments_.common.spec)});
     }
-    if (arguments.common.json) json[std::string(stage)] = std::move((*section)->json);
-    if (!arguments.common.json) print_section(stage, **section);
+    if (arguments_.common.json && complete)
+      fmt::print("{}\n", json_.dump(2, ' ', false, Json::error_handler_t::replace));
+    return exit_code_;
   }
-  if (arguments.common.json && complete) fmt::print("{}\n", json.dump(2));
-  return exit_code;
+
+ private:
+  void add(Json& json, std::string_view stage, const std::string& unit, const Section& section) {
+    if (arguments_.common.json) json[std::string(stage)] = section.json;
+    if (arguments_.common.json) return;
+    const bool ended = section.text.ends_with('\n');
+    fmt::print("== {}{}{} ==\n{}{}\n", stage, unit.empty() ? "" : " of ", unit, section.text,
+               ended ? "" : "\n");
+  }
+
+  void print_unit(const std::vector<std::string_view>& stages, const Unit& unit, const Pipeline& pipeline,
+                  std::vector<std::string_view>& shown) {
+    Json passes{{"name", unit.name}};
+    Json& json = unit.name.empty() ? json_ : passes;
+    for (const std::string_view stage : stages) {
+      // The problem of a layer that is one nest has been shown.
+      if (stage == "problem" && pipeline.problem && unit.name.empty()) continue;
+      Result<std::optional<Section>> section = unit_section(stage, unit, target_);
+      if (!section && !all_) {
+        exit_code_ = report(section.error());
+        shown.push_back(stage);
+        continue;
+      }
+      if (!section) section = plain(section.error().message);
+      if (!section->has_value()) continue;
+      shown.push_back(stage);
+      add(json, stage, unit.name, **section);
+    }
+    if (!unit.name.empty()) json_["passes"].push_back(std::move(passes));
+  }
+
+  const ExplainArguments& arguments_;
+  const Target& target_;
+  bool all_;
+  Json json_;
+  int exit_code_ = kOk;
+};
+
+Depth depth_of(const std::vector<std::string_view>& stages, int pass) {
+  if (pass != 0 || std::find(kStages.begin(), kStages.end(), stages.back()) > kStages.begin() + 2)
+    return Depth::kUnits;
+  if (stages.back() == "graph") return Depth::kGraph;
+  return stages.back() == "problem" ? Depth::kProblem : Depth::kSpec;
 }
 
 int explain(const ExplainArguments& arguments) {
-  const auto stages = wanted_stages(arguments.stages);
+  auto stages = wanted_stages(arguments.stages);
   if (!stages) return report(stages.error());
-  Result<LoadedSpec> spec = load_spec(arguments.common);
-  if (!spec) return report(spec.error());
-  const Result<const Target*> target = find_target(arguments.common, *spec);
+  Result<Subject> subject = load_subject(arguments.common, arguments.weights);
+  if (!subject) return report(subject.error());
+  const Result<const Target*> target = find_target(arguments.common, *subject);
   if (!target) return report(target.error());
+  const bool all = stages->size() == kStages.size();
+  const bool is_model = std::holds_alternative<LoadedModelSpec>(*subject);
+  // All stages of all passes of a model would be a book.
+  if (is_model && all && arguments.pass == 0) *stages = {"graph"};
+  if (is_model && all && arguments.pass != 0) std::erase(*stages, "graph");
+  // A model's problems are those of its passes.
+  const bool is_file = !std::holds_alternative<ParsedLayer>(*subject);
+  const Depth depth = is_file && *stages != std::vector<std::string_view>{"graph"}
+                          ? Depth::kUnits
+                          : depth_of(*stages, arguments.pass);
   Pipeline pipeline;
-  Result<void> filled;
-  const auto* const layer = std::get_if<ParsedLayer>(&*spec);
-  if (layer != nullptr && *stages == std::vector<std::string_view>{"spec"}) {
-    pipeline.layer = *layer;  // needs no input shape
-  } else {
-    filled = fill(pipeline, std::move(*spec), arguments.common, **target);
-  }
-  const int exit_code = print_stages(*stages, pipeline, **target, arguments, filled.has_value());
+  const Result<void> filled =
+      fill_pipeline(pipeline, std::move(*subject), arguments.common, **target, depth, arguments.pass);
+  const int exit_code = Printer(arguments, **target, all).print(*stages, pipeline, filled.has_value());
   return filled ? exit_code : report(filled.error());
 }
 
@@ -238,20 +256,27 @@ int explain(const ExplainArguments& arguments) {
 
 void add_explain(CLI::App& app, int& exit_code) {
   CLI::App* const command =
-      app.add_subcommand("explain", "Show every stage from the layer's text to machine code");
+      app.add_subcommand("explain", "Show every stage from a layer's text or a model to machine code");
   const auto arguments = std::make_shared<ExplainArguments>();
   add_spec(*command, arguments->common, true);
   command
-      ->add_option(
-          "--stage", arguments->stages,
-          "Which stages: spec, problem, nest, schedule, vir, llvm, asm (several with commas; default: all)")
+      ->add_option("--stage", arguments->stages,
+                   "Which stages: spec, problem, graph, nest, schedule, vir, llvm, asm (several with commas; "
+                   "default: all, "
+                   "of a model without --pass the graph)")
       ->delimiter(',')
       ->type_name("STAGE");
+  command->add_option("--pass", arguments->pass, "Only this pass over memory of a model or layer, from 1")
+      ->check(CLI::Range(1, 1000000))
+      ->type_name("N");
+  command->add_option("--weights", arguments->weights, "A file with the model's weights, where SPEC has none")
+      ->type_name("FILE");
   add_common_options(*command, arguments->common);
   command->footer(
       "The assembly is the Xbyak back end's; --isa may name an instruction set that this CPU lacks.\n"
-      "Example:\n  convsmith explain \"Conv1D(32, 3, input_shape=(None, 128))\" --stage schedule,asm --isa "
-      "avx2");
+      "Examples:\n  convsmith explain \"Conv1D(32, 3, input_shape=(None, 128))\" --stage schedule,asm --isa "
+      "avx2\n  convsmith explain model.keras\n  convsmith explain model.keras --pass 2 --stage "
+      "nest,schedule");
   command->callback([arguments, &exit_code] { exit_code = explain(*arguments); });
 }
 

@@ -14,10 +14,13 @@ namespace {
 using namespace convsmith::cli;
 
 constexpr const char* kAbout =
-    "convsmith compiles 1-D convolution layers, written as Keras writes them, to machine code and runs them.";
+    "convsmith compiles 1-D convolution layers and networks, as Keras writes them, to machine code and runs "
+    "them.";
 
 constexpr const char* kExamples = R"help(Examples:
   convsmith run "Conv1D(32, 3, activation='relu')" --input x.npy --output y.npy
+  convsmith run model.keras --input ecg.csv:2 --output y.csv --plot y.svg
+  convsmith inspect model.keras
   convsmith explain "Conv1D(32, 3, input_shape=(None, 128))" --stage schedule,asm
   convsmith compare "Conv1D(256, 11, dilation_rate=5, padding='same', input_shape=(640, 256))"
   convsmith verify --random 200
@@ -35,6 +38,7 @@ int run_program(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(0, 1);
   add_run(app, exit_code);
+  add_inspect(app, exit_code);
   add_explain(app, exit_code);
   add_compare(app, exit_code);
   add_verify(app, exit_code);

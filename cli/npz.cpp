@@ -104,21 +104,26 @@ Result<std::unique_ptr<ByteSource>> open_entry(const Archive& archive, uint64_t 
 
 }  // namespace
 
-Result<NpzMembers> open_npz(const std::string& path) {
+Result<Members> open_npz(const std::string& path, const std::vector<std::vector<std::string>>& names) {
   const Result<Archive> archive = open_archive(path);
   if (!archive) return tl::unexpected(archive.error());
-  NpzMembers members;
+  Members members(names.size());
   const zip_int64_t count = zip_get_num_entries(archive->zip.get(), 0);
   for (zip_int64_t i = 0; i < count; ++i) {
     const auto index = static_cast<zip_uint64_t>(i);
     const char* const raw = zip_get_name(archive->zip.get(), index, 0);
     const std::string entry = raw != nullptr ? raw : "";
-    if (entry != "kernel.npy" && entry != "bias.npy") {
-      return refuse(path, fmt::format("it has a member '{}'; it may only have kernel.npy and bias.npy",
-                                      printable(entry)));
+    const auto wanted = std::find_if(names.begin(), names.end(), [&](const auto& aliases) {
+      return std::any_of(aliases.begin(), aliases.end(),
+                         [&](const std::string& name) { return entry == name + ".npy"; });
+    });
+    if (wanted == names.end()) {
+      std::string legal;
+      for (const auto& aliases : names) legal += (legal.empty() ? "" : ", ") + aliases.front() + ".npy";
+      return refuse(path, fmt::format("it has a member '{}'; it may only have {}", printable(entry), legal));
     }
-    std::unique_ptr<ByteSource>& slot = entry == "kernel.npy" ? members.kernel : members.bias;
-    if (slot != nullptr) return refuse(path, fmt::format("it has two members '{}'", entry));
+    std::unique_ptr<ByteSource>& slot = members[static_cast<size_t>(wanted - names.begin())];
+    if (slot != nullptr) return refuse(path, fmt::format("it has two members for {}", wanted->front()));
     Result<std::unique_ptr<ByteSource>> source = open_entry(*archive, index, entry);
     if (!source) return tl::unexpected(source.error());
     slot = std::move(*source);

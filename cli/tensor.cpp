@@ -5,8 +5,7 @@
 
 #include <filesystem>
 #include <limits>
-
-#include "frontend/weight_shapes.hpp"
+#include <ranges>
 
 namespace convsmith::cli {
 namespace {
@@ -18,28 +17,60 @@ Result<void> write_npy(int descriptor, const std::string& path, const Tensor& te
 }
 
 // The file `name` in a folder; null where there is none.
-Result<std::unique_ptr<ByteSource>> open_member(const std::string& folder, const char* name) {
+Result<std::unique_ptr<ByteSource>> open_member(const std::string& folder, const std::string& name) {
   const std::filesystem::path path = std::filesystem::path(folder) / name;
   std::error_code code;
   if (!std::filesystem::exists(path, code)) return nullptr;
   return open_file(path.string());
 }
 
-Result<NpzMembers> open_folder(const std::string& path) {
-  Result<std::unique_ptr<ByteSource>> kernel = open_member(path, "kernel.npy");
-  if (!kernel) return tl::unexpected(kernel.error());
-  Result<std::unique_ptr<ByteSource>> bias = open_member(path, "bias.npy");
-  if (!bias) return tl::unexpected(bias.error());
-  return NpzMembers{std::move(*kernel), std::move(*bias)};
+using Names = std::vector<std::vector<std::string>>;
+
+// By weight: what its file may be called. The generations of Keras disagree on one name.
+Names names_of(const std::vector<WeightShape>& shapes) {
+  Names names;
+  for (const WeightShape& weight : shapes) {
+    names.push_back({weight.name});
+    const bool alone = shapes.size() == 1 || shapes[1].name == "bias";
+    if (weight.name == "kernel") names.back().emplace_back("depthwise_kernel");
+    if (weight.name == "depthwise_kernel" && alone) names.back().emplace_back("kernel");
+    names.back().push_back(fmt::format("arr_{}", names.size() - 1));
+  }
+  return names;
 }
 
-Result<NpzMembers> open_weights(const std::string& path) {
+Result<Members> open_folder(const std::string& path, const Names& names) {
+  Members members;
+  for (const std::vector<std::string>& aliases : names) {
+    members.emplace_back();
+    for (const std::string& name : aliases) {
+      if (members.back() != nullptr) continue;
+      Result<std::unique_ptr<ByteSource>> source = open_member(path, name + ".npy");
+      if (!source) return tl::unexpected(source.error());
+      members.back() = std::move(*source);
+    }
+  }
+  return members;
+}
+
+Result<Members> open_weights(const std::string& path, const Names& names) {
   std::error_code code;
-  if (std::filesystem::is_directory(path, code)) return open_folder(path);
-  if (suffix_of(path) == ".npz") return open_npz(path);
+  if (std::filesystem::is_directory(path, code)) return open_folder(path, names);
+  if (suffix_of(path) == ".npz") return open_npz(path, names);
   return make_error(
       ErrorCode::kInvalidData,
-      fmt::format("--weights is {}; it must be a .npz file or a folder with kernel.npy and bias.npy.", path));
+      fmt::format(
+          "--weights is {}; of a layer it must be a .npz file or a folder with {}.npy.", path,
+          fmt::join(names | std::views::transform([](const auto& n) { return n.front(); }), ".npy, ")));
+}
+
+// Where "a.csv:x,y" has its colon; npos without one. A file that really has that name wins.
+size_t find_columns(const std::string& typed) {
+  std::error_code code;
+  if (std::filesystem::exists(typed, code)) return std::string::npos;
+  for (size_t at = typed.rfind(':'); at != std::string::npos && at > 0; at = typed.rfind(':', at - 1))
+    if (suffix_of(typed.substr(0, at)) == ".csv") return at;
+  return std::string::npos;
 }
 
 }  // namespace
@@ -57,20 +88,41 @@ Result<FileFormat> format_of(const std::string& path, std::string_view option) {
                     fmt::format("{} is {}; its name must end with .npy, .csv or .wav.", option, path));
 }
 
-Result<Signal> read_signal(const std::string& path, FileFormat format) {
-  if (format == FileFormat::kWav) return read_wav(path);
-  if (format == FileFormat::kCsv) {
-    const Result<std::string> text = read_text(path, std::numeric_limits<uint64_t>::max());
-    if (!text) return tl::unexpected(text.error());
-    return parse_csv(*text, path);
+Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option) {
+  const size_t colon = find_columns(typed);
+  SignalFile file{.path = typed.substr(0, colon), .columns = {}};
+  const Result<FileFormat> format = format_of(file.path, option);
+  if (!format) return tl::unexpected(format.error());
+  file.format = *format;
+  if (colon == std::string::npos) return file;
+  std::string_view rest = std::string_view(typed).substr(colon + 1);
+  for (bool more = true; more;) {
+    const size_t comma = rest.find(',');
+    file.columns.emplace_back(rest.substr(0, comma));
+    more = comma != std::string_view::npos;
+    if (more) rest.remove_prefix(comma + 1);
   }
-  Result<std::unique_ptr<ByteSource>> source = open_file(path);
+  return file;
+}
+
+Result<Signal> read_signal(const SignalFile& file) {
+  if (file.format == FileFormat::kWav) return read_wav(file.path);
+  if (file.format == FileFormat::kCsv) {
+    const Result<std::string> text = read_text(file.path, std::numeric_limits<uint64_t>::max());
+    if (!text) return tl::unexpected(text.error());
+    return parse_csv(*text, file.path, file.columns);
+  }
+  Result<std::unique_ptr<ByteSource>> source = open_file(file.path);
   if (!source) return tl::unexpected(source.error());
   Result<NpyReader> reader = NpyReader::open(std::move(*source));
   if (!reader) return tl::unexpected(reader.error());
   Result<Tensor> tensor = reader->read();
   if (!tensor) return tl::unexpected(tensor.error());
   return Signal{std::move(*tensor), 0, {}};
+}
+
+Result<Signal> read_signal(const std::string& path, FileFormat format) {
+  return read_signal(SignalFile{path, format, {}});
 }
 
 Result<void> write_signal(const std::string& path, FileFormat format, const Tensor& tensor, int sample_rate) {
@@ -89,37 +141,37 @@ Result<void> write_signal(const std::string& path, FileFormat format, const Tens
   });
 }
 
-Result<LayerWeights> read_weights(const std::string& path, const Problem& problem) {
-  const auto in_file = [&](const Error& error) {
-    return make_error(error.code, fmt::format("--weights {}: {}", path, error.message));
+Result<std::vector<Tensor>> read_weights(const std::string& path, const std::vector<WeightShape>& shapes) {
+  const auto refuse = [&](const std::string& what) {
+    return make_error(ErrorCode::kInvalidData, fmt::format("--weights {}: {}.", path, what));
   };
-  Result<NpzMembers> members = open_weights(path);
-  if (!members) return tl::unexpected(members.error());
-  if (members->kernel == nullptr) {
-    return make_error(ErrorCode::kInvalidData,
-                      fmt::format("--weights {}: kernel.npy is missing; it must have the shape ({}, {}, {}).",
-                                  path, problem.taps, problem.group_channels(), problem.filters));
-  }
-  Result<NpyReader> kernel = NpyReader::open(std::move(members->kernel));
-  if (!kernel) return tl::unexpected(kernel.error());
-  std::optional<NpyReader> bias;
-  if (members->bias != nullptr) {
-    Result<NpyReader> reader = NpyReader::open(std::move(members->bias));
+  Names names = names_of(shapes);
+  // What the layer has no use for is named rather than passed over.
+  const bool no_bias = shapes.empty() || shapes.back().name != "bias";
+  if (no_bias) names.push_back({"bias"});
+  Result<Members> opened = open_weights(path, names);
+  if (!opened) return tl::unexpected(opened.error());
+  Members& members = *opened;
+  if (no_bias && members.back() != nullptr)
+    return refuse("bias.npy is there, but the layer has use_bias=False");
+  std::vector<NpyReader> readers;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const std::string expected = fmt::format("({})", fmt::join(shapes[i].shape, ", "));
+    if (members[i] == nullptr)
+      return refuse(fmt::format("{}.npy is missing; it must have the shape {}", shapes[i].name, expected));
+    Result<NpyReader> reader = NpyReader::open(std::move(members[i]));
     if (!reader) return tl::unexpected(reader.error());
-    bias = std::move(*reader);
+    if (reader->shape() != shapes[i].shape) {
+      return refuse(fmt::format("{} must have the shape {}, got ({})", shapes[i].name, expected,
+                                fmt::join(reader->shape(), ", ")));
+    }
+    readers.push_back(std::move(*reader));
   }
-  std::optional<std::span<const int64_t>> bias_shape;
-  if (bias) bias_shape = bias->shape();
-  if (Result<void> done = check_weights(problem, kernel->shape(), bias_shape); !done)
-    return in_file(done.error());
-  LayerWeights weights;
-  Result<Tensor> array = kernel->read();
-  if (!array) return tl::unexpected(array.error());
-  weights.kernel = std::move(array->data);
-  if (bias) {
-    array = bias->read();
+  std::vector<Tensor> weights;
+  for (NpyReader& reader : readers) {
+    Result<Tensor> array = reader.read();
     if (!array) return tl::unexpected(array.error());
-    weights.bias = std::move(array->data);
+    weights.push_back(std::move(*array));
   }
   return weights;
 }

@@ -13,8 +13,8 @@
 
 #include "cli/files.hpp"
 #include "convsmith/error.hpp"
+#include "convsmith/layer_spec.hpp"
 #include "convsmith/tensor.hpp"
-#include "frontend/problem.hpp"
 
 namespace convsmith::cli {
 
@@ -34,6 +34,17 @@ enum class FileFormat { kNpy, kCsv, kWav };
 // By suffix; an error names the option (for example "--input").
 Result<FileFormat> format_of(const std::string& path, std::string_view option);
 
+// A file and what to take of it: as typed, "x.npy", or with columns "x.csv:2", "x.csv:noisy,clean". Columns
+// are names of the first line, or numbers from 1.
+struct SignalFile {
+  std::string path;
+  FileFormat format = FileFormat::kNpy;
+  std::vector<std::string> columns;  // empty: all
+};
+// An error names the option.
+Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option);
+
+Result<Signal> read_signal(const SignalFile& file);
 Result<Signal> read_signal(const std::string& path, FileFormat format);
 // Atomic. For .csv and .wav the tensor is (steps, channels).
 Result<void> write_signal(const std::string& path, FileFormat format, const Tensor& tensor, int sample_rate);
@@ -57,25 +68,22 @@ class NpyReader {
 // The header and bytes of a .npy file, version 1 (2 where the header is long).
 std::string npy_header(const std::vector<int64_t>& shape);
 
-Result<Signal> parse_csv(std::string_view text, const std::string& name);
+// Only the cells of the columns that are taken must be numbers.
+Result<Signal> parse_csv(std::string_view text, const std::string& name,
+                         const std::vector<std::string>& columns = {});
 std::string csv_text(const Tensor& tensor);
 
 Result<Signal> read_wav(const std::string& path);
 Result<void> write_wav(int descriptor, const std::string& path, const Tensor& tensor, int sample_rate);
 
-// The members of a .npz archive that are named, each at most once; others are refused.
-struct NpzMembers {
-  std::unique_ptr<ByteSource> kernel;  // kernel.npy; null: missing
-  std::unique_ptr<ByteSource> bias;    // bias.npy
-};
-Result<NpzMembers> open_npz(const std::string& path);
+// The members of a .npz archive: for each list of names the one member that has one of them (without
+// ".npy"), or null. Others are refused.
+using Members = std::vector<std::unique_ptr<ByteSource>>;
+Result<Members> open_npz(const std::string& path, const std::vector<std::vector<std::string>>& names);
 
-// Weights of a layer from a .npz file or a folder with kernel.npy and bias.npy. Shapes are checked before
-// arrays are read.
-struct LayerWeights {
-  std::vector<float> kernel;
-  std::vector<float> bias;
-};
-Result<LayerWeights> read_weights(const std::string& path, const Problem& problem);
+// Weights of a layer from a .npz file or a folder, named as Keras names its variables (kernel.npy, bias.npy,
+// depthwise_kernel.npy, pointwise_kernel.npy), or arr_0.npy and so on as numpy.savez(*get_weights()) does.
+// Shapes are checked before arrays are read.
+Result<std::vector<Tensor>> read_weights(const std::string& path, const std::vector<WeightShape>& shapes);
 
 }  // namespace convsmith::cli

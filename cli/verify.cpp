@@ -17,7 +17,7 @@
 #include "cli/files.hpp"
 #include "cli/random_model.hpp"
 #include "cli/vir_file.hpp"
-#include "frontend/models/load_model.hpp"
+#include "runtime/model.hpp"
 
 namespace convsmith::cli {
 
@@ -33,6 +33,7 @@ struct Options {
   bool guard = false;
   bool small_chunks = false;
   std::optional<uint64_t> random_model;
+  std::optional<uint64_t> weights_seed;
 };
 
 constexpr int64_t kUsualCases = 1000;
@@ -168,12 +169,12 @@ int verify_nest(const Options& options, const ir::LoopNest& nest) {
 
 int verify_model(const Options& options, ModelSpec spec, const std::string& command) {
   const CommonOptions& common = options.common;
-  if (!common.schedule.empty() || !common.input_shape.empty() || options.small_chunks) {
-    return report({ErrorCode::kInvalidSpec,
-                   "--schedule, --small-chunks and --input-shape are for layers, and this is a model."});
+  if (!common.schedule.empty() || !common.input_shape.empty()) {
+    return report(
+        {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and this is a model."});
   }
-  auto model =
-      make_checked_model(std::move(spec), common.rules, available_back_ends(common.backend, common.isa));
+  auto model = make_checked_model(std::move(spec), common.rules,
+                                  available_back_ends(common.backend, common.isa), options.small_chunks);
   if (!model) return report(model.error());
   const std::vector<Call> calls =
       calls_of(options, [&](uint64_t seed) { return random_model_call(*model, seed); });
@@ -181,11 +182,16 @@ int verify_model(const Options& options, ModelSpec spec, const std::string& comm
   return print_report(verify_calls(*model, calls, command_for(options, command), verify), common.json, false);
 }
 
-int verify_model_file(const Options& options) {
-  auto loaded = load_model(options.common.spec, {.rules = options.common.rules, .weights_path = {}});
-  if (!loaded) return report(loaded.error());
-  for (const std::string& note : loaded->notes) print_note(note);
-  return verify_model(options, std::move(loaded->spec), "convsmith verify " + options.common.spec);
+int verify_model_file(const Options& options, const ModelSpec& loaded) {
+  ModelSpec spec = loaded;
+  std::string command = "convsmith verify " + options.common.spec;
+  if (find_layer_without_weights(spec) != nullptr) {
+    const uint64_t seed = options.weights_seed.value_or(options.common.seed);
+    print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
+    if (const auto done = draw_weights(spec, options.common.rules, seed); !done) return report(done.error());
+    command += fmt::format(" --weights-seed {}", seed);
+  }
+  return verify_model(options, std::move(spec), command);
 }
 
 int verify_vir(const Options& options, const vir::Program& program) {
@@ -219,11 +225,12 @@ int run_verify(const Options& options) {
                         fmt::format("convsmith verify --random-model {}", *options.random_model));
   }
   if (options.common.spec.empty()) return verify_random_layers(options);
-  if (is_model_file(options.common.spec)) return verify_model_file(options);
-  const auto loaded = load_spec(options.common);
+  const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return verify_spec(options, *parsed);
   if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return verify_nest(options, *nest);
+  if (const auto* model = std::get_if<LoadedModelSpec>(&*loaded))
+    return verify_model_file(options, *model->spec);
   return verify_vir(options, std::get<vir::Program>(*loaded));
 }
 
@@ -243,6 +250,10 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("COUNT");
   command.add_option("--random-model", options->random_model, "Check the random model of this seed")
+      ->type_name("SEED");
+  command
+      .add_option("--weights-seed", options->weights_seed,
+                  "Seed of the weights of a model without any (default: --seed)")
       ->type_name("SEED");
   command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")
       ->check(CLI::Range(0, 1 << 20))
@@ -266,7 +277,8 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, static_cast<int>(kCrashSlots)))
       ->type_name("N");
   command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
-  command.add_flag("--small-chunks", options->small_chunks, "Shrink the chosen schedule's chunks of steps");
+  command.add_flag("--small-chunks", options->small_chunks,
+                   "Shrink the chunks of steps of chosen schedules and chains of passes");
   command.callback([options, &exit_code] { exit_code = run_verify(*options); });
 }
 

@@ -99,13 +99,16 @@ class Worker {
   }
 
   void model_cases(uint64_t seed, uint64_t number, int64_t cases) {
-    const std::string command = fmt::format("convsmith verify --random-model {}", seed);
+    const bool small_chunks = seed / kModelForms % 2 == 0;
+    const std::string command =
+        fmt::format("convsmith verify --random-model {}{}", seed, small_chunks ? " --small-chunks" : "");
     set_crash_line(slot_, command);
     {
       const std::lock_guard lock(shared_.mutex);
       ++shared_.report.models;
     }
-    const auto model = make_checked_model(random_model(seed), Rules::kAny, back_ends_for(number));
+    const auto model =
+        make_checked_model(random_model(seed), Rules::kAny, back_ends_for(number), small_chunks);
     if (!model) return fail(command, model.error().message);
     for (int64_t i = 0; i < cases; ++i)
       one_case(*model, random_model_call(*model, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);

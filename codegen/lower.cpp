@@ -360,7 +360,9 @@ void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);
   if (transposes_output_) transpose_sums(at.out, cover);
-  if (epilogue_waits_) combine_rows(at, cover);
+  if (!epilogue_waits_) return;
+  finish_steps(at, cover.valid ? *cover.valid : b_.iconst(cover.steps), cover.groups * cover.filters,
+               Stage::kCombine);
 }
 
 }  // namespace lowering

@@ -69,9 +69,9 @@ V Lowerer::load_operand(P operand, int64_t offset, bool per_lane, std::optional<
 }
 
 V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane,
-                    std::optional<M> mask) {
-  const V activated = emit_activation(b_, p_.activation, y);
-  if (!operand) return activated;
+                    std::optional<M> mask, Stage stage) {
+  const V activated = stage == Stage::kCombine ? y : emit_activation(b_, p_.activation, y);
+  if (!operand || stage == Stage::kActivation) return activated;
   const V other = load_operand(*operand, offset, per_lane, mask);
   return emit_activation(b_, p_.after, combine(activated, other));
 }
@@ -81,9 +81,10 @@ V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t op
                          std::optional<M> mask) {
   const V reduced = t.count ? b_.div(acc, *t.count) : acc;
   const V sum = bias ? b_.add(reduced, *bias) : reduced;
-  if (!finishes_sums_ || epilogue_waits_) return sum;
+  if (epilogue_waits_) return is_cheap(p_.activation) ? emit_activation(b_, p_.activation, sum) : sum;
+  if (!finishes_sums_) return sum;
   const bool per_lane = lanes_over_steps() ? p_.operand_has_steps : p_.operand_has_channels;
-  return epilogue(sum, t.at.operand, operand_offset, per_lane, mask);
+  return epilogue(sum, t.at.operand, operand_offset, per_lane, mask, Stage::kAll);
 }
 
 // Rows of steps, vectors of filters or channels.
@@ -106,14 +107,7 @@ void Lowerer::store_rows(Tile& t) {
     }
   }
   if (finishes_sums_) return;
-  finish_stored({t.at.out,
-                 t.at.operand,
-                 {out_row_, {}},
-                 {operand_row_, {}},
-                 t.vectors,
-                 unit_lanes,
-                 p_.operand_has_channels},
-                b_.iconst(t.rows));
+  finish_steps(t.at, b_.iconst(t.rows), t.units, Stage::kAll);
 }
 
 // Rows of filters, vectors of steps: to the output where steps are neighbours there, else to the sums
@@ -140,8 +134,9 @@ void Lowerer::store_filters(Tile& t) {
     }
     if (a + 1 < t.rows) advance(at, filter);
   }
-  if (finishes_sums_ || epilogue_waits_) return;
-  finish_stored({t.at.out, t.at.operand, out_item_, operand_channel_, t.vectors, mask, p_.operand_has_steps},
+  if (finishes_sums_ || (epilogue_waits_ && is_cheap(p_.activation))) return;
+  finish_stored({t.at.out, t.at.operand, out_item_, operand_channel_, t.vectors, mask, p_.operand_has_steps,
+                 epilogue_waits_ ? Stage::kActivation : Stage::kAll},
                 b_.iconst(t.rows));
 }
 
@@ -212,7 +207,8 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
       const int64_t offset = v * b_.vector_bytes();
       const std::optional<M> mask = v + 1 == rows.vectors ? rows.last_mask : std::nullopt;
       const V x = load_operand(row, offset, true, mask);
-      const V y = epilogue(x, operand, rows.operand_per_lane ? offset : 0, rows.operand_per_lane, mask);
+      const V y =
+          epilogue(x, operand, rows.operand_per_lane ? offset : 0, rows.operand_per_lane, mask, rows.stage);
       if (mask) {
         b_.store(row, offset, y, *mask);
       } else {
@@ -224,25 +220,46 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
   });
 }
 
-// The epilogue of a step tile whose sums are in the output by now: row by row of filters.
-void Lowerer::combine_rows(const Cursor& at, const Cover& cover) {
-  const int64_t filters = cover.groups * cover.filters;
-  const auto rows = [&](const Cursor& here, int64_t vectors, std::optional<M> mask) {
-    const I steps = b_.icopy(cover.valid ? *cover.valid : b_.iconst(cover.steps));
-    finish_stored(
-        {here.out, here.operand, {out_row_, {}}, {operand_row_, {}}, vectors, mask, p_.operand_has_channels},
-        steps);
-  };
-  const int64_t whole = filters / lanes();
-  const Cursor here = copied(at);
+// The epilogue of `steps` stored output steps, of `units` filters each.
+void Lowerer::finish_steps(const Cursor& at, I steps, int64_t units, Stage stage) {
+  const bool operand_is_dense =
+      !at.operand || (p_.operand_has_steps && p_.operand_has_channels && operand_row_ == 4 * units);
+  if (out_row_ == 4 * units && operand_is_dense) return finish_run(at, steps, units, stage);
   const CursorStride vector{{}, times(out_channel_, lanes()), {}, times(operand_channel_, lanes())};
-  if (whole > 0) {
-    b_.loop(b_.iconst(whole), "combine", [&] {
-      rows(here, 1, std::nullopt);
+  const Cursor here = copied(at);
+  const auto column = [&](std::optional<M> mask) {
+    finish_stored(
+        {here.out, here.operand, {out_row_, {}}, {operand_row_, {}}, 1, mask, p_.operand_has_channels, stage},
+        b_.icopy(steps));
+  };
+  if (units >= lanes()) {
+    b_.loop(b_.iconst(units / lanes()), "columns", [&] {
+      column(std::nullopt);
       advance(here, vector);
     });
   }
-  if (filters % lanes() > 0) rows(here, 1, unit_mask(filters));
+  if (units % lanes() > 0) column(unit_mask(units));
+}
+
+// The same where the steps are one run of floats. Row by row, the masked vectors of narrow rows would
+// overlap, and each load would wait for the store before it.
+void Lowerer::finish_run(const Cursor& at, I steps, int64_t units, Stage stage) {
+  const Cursor here = copied(at);
+  const I floats = b_.imulc(steps, units);
+  const I vectors = b_.idivc(floats, lanes());
+  const I rest = b_.isub(floats, b_.imulc(vectors, lanes()));
+  const StoredRows rows{
+      here.out, here.operand, {b_.vector_bytes(), {}}, {b_.vector_bytes(), {}}, 1, std::nullopt, true, stage};
+  finish_stored(rows, b_.icopy(vectors));
+  const CursorStride vector{{}, rows.out_pitch, {}, rows.operand_pitch};
+  const Cursor end = moved(here, vectors, vector);
+  b_.if_less(b_.iconst(0), rest, "rest", [&] {
+    StoredRows last = rows;
+    last.out = end.out;
+    last.operand = end.operand;
+    last.last_mask = b_.first(rest);
+    finish_stored(last, b_.iconst(1));
+  });
 }
 
 }  // namespace convsmith::lowering

@@ -65,6 +65,9 @@ class Lowerer {
   Result<vir::Program> run();
 
  private:
+  // Where the operand waits for the sums to be in the output, the epilogue runs in two stages.
+  enum class Stage : uint8_t { kAll, kActivation, kCombine };
+
   // lower.cpp: from the samples to the tile
   Result<void> check() const;
   void prologue();
@@ -113,13 +116,16 @@ class Lowerer {
     int64_t vectors;
     std::optional<M> last_mask;
     bool operand_per_lane;
+    Stage stage;
   };
   void finish_stored(const StoredRows& rows, I count);
-  void combine_rows(const Cursor& at, const Cover& cover);
+  void finish_steps(const Cursor& at, I steps, int64_t units, Stage stage);
+  void finish_run(const Cursor& at, I steps, int64_t units, Stage stage);
   V combine(V y, V operand);
   V load_operand(P operand, int64_t offset, bool per_lane, std::optional<M> mask);
   // What follows the bias.
-  V epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane, std::optional<M> mask);
+  V epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane, std::optional<M> mask,
+             Stage stage);
   V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
 
@@ -166,7 +172,7 @@ class Lowerer {
   bool transposes_output_ = false;
   // Until the sums are in the output, because their lanes are not those of the operand.
   bool epilogue_waits_ = false;
-  bool finishes_sums_ = true;    // all of the epilogue runs on accumulators, not over the stored tile
+  bool finishes_sums_ = true;  // all of the epilogue runs on accumulators, not over the stored tile
   // Distances
   int64_t in_row_ = 0;   // bytes from one input position to the next
   int64_t out_row_ = 0;  // bytes from one output step to the next

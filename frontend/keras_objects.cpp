@@ -405,10 +405,7 @@ Result<void> check_keras_object(const KerasObject& object, ObjectRole role, std:
 Result<KerasObject> complete_keras_object(const KerasObject& object, ObjectRole role,
                                           std::string_view argument) {
   const ClassInfo* info = find_class(role, object.class_name);
-  // Identity is the one class that is legal for some weights only; who uses it knows their shape.
-  const bool is_identity = info != nullptr && info->name == "Identity";
-  Result<void> legal = check_keras_object(is_identity ? KerasObject{"Orthogonal", object.params} : object,
-                                          role, argument, Rules::kAny);
+  Result<void> legal = check_keras_object(object, role, argument, Rules::kAny);
   if (!legal) return tl::unexpected(legal.error());
   KerasObject out{object.class_name};
   for (const ParamInfo& param : info->params) {

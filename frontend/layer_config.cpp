@@ -10,6 +10,7 @@
 
 #include "frontend/activations.hpp"
 #include "frontend/keras_objects.hpp"
+#include "frontend/layer_class.hpp"
 
 namespace convsmith {
 namespace {
@@ -17,22 +18,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-
-std::string_view class_name_text(LayerKind kind) {
-  switch (kind) {
-    case LayerKind::kConv1D:
-      return "Conv1D";
-    case LayerKind::kConv1DTranspose:
-      return "Conv1DTranspose";
-    case LayerKind::kDepthwiseConv1D:
-      return "DepthwiseConv1D";
-    case LayerKind::kSeparableConv1D:
-      return "SeparableConv1D";
-    case LayerKind::kDense:
-      return "Dense";
-  }
-  return "";
-}
 
 // {"class_name": .., "config": ..}, with the two keys that Keras 3 wants.
 Json serialized(std::string_view module, std::string_view class_name, Json config, Dialect dialect) {
@@ -47,6 +32,12 @@ Json serialized(std::string_view module, std::string_view class_name, Json confi
 Json dtype_json(std::string_view dtype, Dialect dialect) {
   if (dialect != Dialect::kKeras3) return dtype;
   return serialized("keras", "DTypePolicy", {{"name", dtype}}, dialect);
+}
+
+Json shape_json(const std::optional<int64_t>& batch_size, const Shape& shape) {
+  Json out = Json::array({batch_size ? Json(*batch_size) : Json()});
+  for (const std::optional<int64_t>& axis : shape) out.push_back(axis ? Json(*axis) : Json());
+  return out;
 }
 
 Json param_json(const KerasObject::Param& param) {
@@ -138,7 +129,9 @@ class ConfigWriter {
   void write_base() {
     if (!spec_.name.empty()) config_["name"] = spec_.name;
     config_["trainable"] = true;
-    if (!is_keras3() && !spec_.input_shape.empty()) config_["batch_input_shape"] = shape_json(spec_);
+    if (!is_keras3() && !spec_.input_shape.empty()) {
+      config_["batch_input_shape"] = shape_json(spec_.batch_size, spec_.input_shape);
+    }
     config_["dtype"] = dtype_json(spec_.dtype, dialect_);
   }
 
@@ -198,14 +191,6 @@ class ConfigWriter {
     if (!error_) error_ = std::move(error);
   }
 
- public:
-  static Json shape_json(const LayerSpec& spec) {
-    Json out = Json::array({spec.batch_size ? Json(*spec.batch_size) : Json()});
-    for (const std::optional<int64_t>& axis : spec.input_shape) out.push_back(axis ? Json(*axis) : Json());
-    return out;
-  }
-
- private:
   const LayerSpec& spec_;
   Dialect dialect_;
   Json config_ = Json::object();
@@ -228,15 +213,45 @@ Result<std::string> layer_config(const LayerSpec& spec, Dialect dialect) {
 Result<std::string> layer_object(const LayerSpec& spec, Dialect dialect) {
   Result<Json> config = ConfigWriter(spec, dialect).write();
   if (!config) return tl::unexpected(config.error());
-  Json out = serialized("keras.layers", class_name_text(spec.kind), std::move(*config), dialect);
+  Json out = serialized("keras.layers", class_name_of(spec.kind), std::move(*config), dialect);
   if (dialect == Dialect::kKeras3 && !spec.input_shape.empty()) {
-    out["build_config"] = {{"input_shape", ConfigWriter::shape_json(spec)}};
+    out["build_config"] = {{"input_shape", shape_json(spec.batch_size, spec.input_shape)}};
   }
   return dump(out);
 }
 
 std::string simple_layer_config(const KerasObject& arguments, std::string_view name, Dialect dialect) {
   return dump(simple_layer_json(arguments, name, dialect));
+}
+
+std::string input_layer_config(const Shape& shape, std::optional<int64_t> batch_size, std::string_view name,
+                               Dialect dialect) {
+  const char* key = dialect == Dialect::kKeras3 ? "batch_shape" : "batch_input_shape";
+  return dump({{key, shape_json(batch_size, shape)},
+               {"dtype", "float32"},
+               {"sparse", false},
+               {"ragged", false},
+               {"name", name}});
+}
+
+std::string wrap_layer_config(std::string_view class_name, std::string_view config, Dialect dialect) {
+  return dump(serialized("keras.layers", class_name, Json::parse(config), dialect));
+}
+
+std::string sequential_config(std::string_view name, const std::vector<std::string>& layers,
+                              const Shape& input_shape, Dialect dialect) {
+  Json config = {{"name", name}};
+  if (dialect == Dialect::kKeras3) {
+    config["trainable"] = true;
+    config["dtype"] = dtype_json("float32", dialect);
+  }
+  config["layers"] = Json::array();
+  for (const std::string& layer : layers) config["layers"].push_back(Json::parse(layer));
+  if (!input_shape.empty()) {
+    config["build_input_shape"] =
+        shape_json(input_shape.front(), {input_shape.begin() + 1, input_shape.end()});
+  }
+  return dump(config);
 }
 
 // An underscore where a capital begins a word: ReLU is re_lu, Conv1DTranspose is conv1d_transpose.

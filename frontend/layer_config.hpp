@@ -2,8 +2,10 @@
 // parse_config, which makes an equal spec of it. Called by the layer objects.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
@@ -20,6 +22,16 @@ Result<std::string> layer_object(const LayerSpec& spec, Dialect dialect);
 // The same for a layer without arguments of its own kind: `arguments` holds its class and parameters under
 // Keras 3's names, infinity meaning None.
 std::string simple_layer_config(const KerasObject& arguments, std::string_view name, Dialect dialect);
+
+std::string input_layer_config(const Shape& shape, std::optional<int64_t> batch_size, std::string_view name,
+                               Dialect dialect);
+
+// {"class_name": .., "config": ..} around the text of a config.
+std::string wrap_layer_config(std::string_view class_name, std::string_view config, Dialect dialect);
+
+// The config of a Sequential of such objects. `input_shape` has the batch axis; empty: not built.
+std::string sequential_config(std::string_view name, const std::vector<std::string>& layers,
+                              const Shape& input_shape, Dialect dialect);
 
 // "conv1d_transpose" for "Conv1DTranspose", as Keras makes names.
 std::string to_snake_case(std::string_view class_name);

@@ -129,11 +129,15 @@ Result<void> check_size(const LayerCall& call, const char* name, int64_t size, i
 Result<void> add_norm_arrays(const LayerCall& call, const BatchNormOp& op, int64_t channels) {
   const char* names[] = {"gamma", "beta", "moving_mean", "moving_variance"};
   const bool has[] = {op.scale, op.center, true, true};
+  // A layer without weights is as Keras makes it: mean 0, variance 1.
+  const std::vector<float> zeros(static_cast<size_t>(channels), 0.0F);
+  const std::vector<float> ones(static_cast<size_t>(channels), 1.0F);
+  const bool is_fresh = call.layer.weights.empty();
   std::vector<const std::vector<float>*> data;
   size_t weight = 0;
   for (size_t i = 0; i < 4; ++i) {
-    data.push_back(nullptr);
-    if (!has[i]) continue;
+    data.push_back(is_fresh && i >= 2 ? i == 2 ? &zeros : &ones : nullptr);
+    if (!has[i] || is_fresh) continue;
     if (Result<void> done = check_shape(call, weight, names[i], {channels}); !done) return done;
     data.back() = &call.layer.weights[weight++].data;
   }
@@ -185,7 +189,15 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
   }
   Value value{*in, call.in().shape};
   size_t weight = 0;
-  for (const Problem& p : made->chain) {
+  for (Problem p : made->chain) {
+    // The phases of a transposed problem want channels last.
+    const bool turns = p.transposed && p.layout == Layout::kChannelsFirst;
+    if (turns) {
+      Result<Value> turned = builder.transpose(value);
+      if (!turned) return turned;
+      value = *turned;
+      p.layout = Layout::kChannelsLast;
+    }
     std::vector<int64_t> shape{p.taps, p.group_channels(), p.filters};
     if (p.transposed) std::swap(shape[1], shape[2]);
     Extras extras{.kernel = add_weight(call, weight, weights[weight].name, shape)};
@@ -197,6 +209,10 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
     Result<int> out = builder.add_problem(p, value.tensor, extras);
     if (!out) return tl::unexpected(out.error());
     value = result_of(builder, value, *out);
+    if (!turns) continue;
+    Result<Value> turned = builder.transpose(value);
+    if (!turned) return turned;
+    value = *turned;
   }
   if (made->row) return add_last_axis(call, *made->row, value);
   return value;
@@ -209,7 +225,10 @@ Result<Value> add_layer(const LayerCall& call, const ActivationOp& op) {
 Result<Value> add_layer(const LayerCall& call, const PreluOp&) {
   GraphBuilder& builder = call.builder;
   const Value& in = call.in();
-  CONVSMITH_CHECK(!call.layer.weights.empty(), "a PReLU has alpha");
+  if (call.layer.weights.empty()) {
+    return builder.error(ErrorCode::kInvalidData,
+                         "The model needs a file with its weights: only alpha itself says which axes share one.");
+  }
   const Tensor& alpha = call.layer.weights[0];
   std::vector<int64_t> expected;
   bool has[2] = {false, false};  // leading axes, the last axis

@@ -65,6 +65,13 @@ int ExtentTable::window(int from, const Problem& problem) {
   if (window.transposed && window.pad_right == 1 - window.stride) return scaled(from, window.stride);
   if (window.pad_same && source.kind == Extent::Kind::kScaled && source.value % window.stride == 0)
     return scaled(source.from, source.value / window.stride);
+  // Turn this: ceil(ceil(steps / a) / b). Into this: ceil(steps / (a * b)).
+  if (window.pad_same && source.kind == Extent::Kind::kWindow && source.window.pad_same &&
+      times(source.window.stride, window.stride) < kMaxSteps) {
+    Problem both = window;
+    both.stride *= source.window.stride;
+    return intern({.kind = Extent::Kind::kWindow, .from = source.from, .window = both});
+  }
   return intern({.kind = Extent::Kind::kWindow, .from = from, .window = window});
 }
 

@@ -123,6 +123,49 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
+// Whether a pass reads its input step by step.
+bool is_stepwise(const Problem& p) {
+  return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
+         p.pad_left == 0 && p.pad_right == 0;
+}
+
+// Steps of a chunk of the chain that begins with operation i; 0 if none does.
+int64_t chunk_of(const CompiledGraph& out, size_t i) {
+  const std::vector<ir::Op>& ops = out.graph.ops;
+  if (i + 1 >= ops.size()) return 0;
+  const ir::Op& op = ops[i];
+  const ir::Op& next = ops[i + 1];
+  const bool are_nests = op.kind == ir::OpKind::kNest && next.kind == ir::OpKind::kNest;
+  if (!are_nests || op.problem.transposed || op.problem.layout != Layout::kChannelsLast ||
+      !is_stepwise(next.problem) || next.in != op.out || next.operand == op.out)
+    return 0;
+  const auto reads = [&](const ir::Op& other) { return other.in == op.out || other.operand == op.out; };
+  const auto shows = [&](const ir::GraphTensor& tensor) { return tensor.base == op.out; };
+  const bool is_own = out.graph.tensors[static_cast<size_t>(op.out)].base < 0 &&
+                      out.places[static_cast<size_t>(op.out)].kind == CompiledGraph::Place::Kind::kSlot &&
+                      std::count_if(ops.begin(), ops.end(), reads) == 1 &&
+                      std::none_of(out.graph.tensors.begin(), out.graph.tensors.end(), shows);
+  // What the second one writes may have taken the place of what the first one still reads.
+  const auto shares = [&](int tensor) {
+    if (tensor < 0) return false;
+    const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
+    const CompiledGraph::Place& b = out.places[static_cast<size_t>(next.out)];
+    return a.kind == b.kind && a.index == b.index;
+  };
+  if (!is_own || shares(op.in) || shares(op.operand)) return 0;
+  // A quarter of the second cache; the first operation reads the end of a chunk's input again for the next
+  // one.
+  const int64_t fitting = target_for(out.isa).l2_bytes / 4 / (4 * op.problem.out_pitch());
+  return std::max({fitting / 64, 8 * op.problem.taps / 64, int64_t{1}}) * 64;
+}
+
+void find_chains(CompiledGraph& out) {
+  out.chunks.assign(out.ops.size(), 0);
+  for (size_t i = 0; i < out.ops.size(); ++i) {
+    if (i == 0 || out.chunks[i - 1] == 0) out.chunks[i] = chunk_of(out, i);
+  }
+}
+
 std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart& part,
                                             std::span<const std::span<const float>> arrays) {
   const Problem& p = part.part.problem;
@@ -167,6 +210,7 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
   }
   out->graph = std::move(graph);
   place_tensors(*out);
+  find_chains(*out);
   return out;
 }
 

@@ -40,6 +40,10 @@ struct CompiledGraph {
     int64_t offset = 0;
   };
   std::vector<Place> places;  // by tensor
+  // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps at a
+  // time: the second one reads step by step what the first one makes and nobody else reads, so that stays in
+  // a cache.
+  std::vector<int64_t> chunks;
   int slots = 0;
   std::vector<int> slot_tensors;  // those that live in slots of their own memory: their sizes make the slots'
   int64_t scratch_bytes = 0;      // of one thread

@@ -1,59 +1,34 @@
 #include "runtime/initialize_weights.hpp"
 
-#include <algorithm>
-#include <string>
+#include <fmt/format.h>
 
+#include "frontend/weight_shapes.hpp"
 #include "runtime/draw_weight.hpp"
 
 namespace convsmith {
 
-std::vector<WeightInfo> list_weights(const LayerSpec& spec, int64_t channels) {
-  const int64_t taps = spec.kernel_size;
-  const bool is_depthwise =
-      spec.kind == LayerKind::kDepthwiseConv1D || spec.kind == LayerKind::kSeparableConv1D;
-  WeightInfo kernel{is_depthwise ? "depthwise" : "kernel",
-                    {},
-                    &spec.kernel_initializer,
-                    &spec.kernel_regularizer,
-                    &spec.kernel_constraint};
-  int64_t outputs = spec.filters;
-  switch (spec.kind) {
-    case LayerKind::kConv1D:  // Keras 2 computes `groups or 1`
-      kernel.shape = {taps, channels / std::max<int64_t>(spec.groups, 1), spec.filters};
-      break;
-    case LayerKind::kConv1DTranspose:
-      kernel.shape = {taps, spec.filters, channels};
-      break;
-    case LayerKind::kDepthwiseConv1D:
-      outputs = channels * spec.depth_multiplier;
-      [[fallthrough]];
-    case LayerKind::kSeparableConv1D:
-      kernel.shape = {taps, channels, spec.depth_multiplier};
-      break;
-    case LayerKind::kDense:
-      kernel.shape = {channels, spec.filters};
-      break;
-  }
-  std::vector<WeightInfo> weights{std::move(kernel)};
-  if (spec.kind == LayerKind::kSeparableConv1D) {
-    weights.push_back({"pointwise",
-                       {1, channels * spec.depth_multiplier, spec.filters},
-                       &spec.pointwise_initializer,
-                       &spec.pointwise_regularizer,
-                       &spec.pointwise_constraint});
+std::vector<WeightRole> weight_roles(const LayerSpec& spec) {
+  const bool is_separable = spec.kind == LayerKind::kSeparableConv1D;
+  const bool is_depthwise = spec.kind == LayerKind::kDepthwiseConv1D || is_separable;
+  std::vector<WeightRole> roles{{is_depthwise ? "depthwise" : "kernel", &spec.kernel_initializer,
+                                 &spec.kernel_regularizer, &spec.kernel_constraint}};
+  if (is_separable) {
+    roles.push_back(
+        {"pointwise", &spec.pointwise_initializer, &spec.pointwise_regularizer, &spec.pointwise_constraint});
   }
   if (spec.use_bias) {
-    weights.push_back(
-        {"bias", {outputs}, &spec.bias_initializer, &spec.bias_regularizer, &spec.bias_constraint});
+    roles.push_back({"bias", &spec.bias_initializer, &spec.bias_regularizer, &spec.bias_constraint});
   }
-  return weights;
+  return roles;
 }
 
 Result<std::vector<Tensor>> initialize_weights(const LayerSpec& spec, int64_t channels, uint64_t seed) {
+  const std::vector<WeightShape> shapes = weight_shapes(spec, channels);
+  const std::vector<WeightRole> roles = weight_roles(spec);
   std::vector<Tensor> out;
-  for (const WeightInfo& weight : list_weights(spec, channels)) {
-    const std::string argument = std::string(weight.name) + "_initializer";
-    Result<Tensor> drawn = draw_weight(*weight.initializer, argument, weight.shape, seed, out.size());
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    Result<Tensor> drawn = draw_weight(*roles[i].initializer, fmt::format("{}_initializer", roles[i].name),
+                                       shapes[i].shape, seed, i);
     if (!drawn) return tl::unexpected(drawn.error());
     out.push_back(std::move(*drawn));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,21 +12,19 @@
 
 namespace convsmith {
 
-// A weight as Keras knows it: its shape, and what the spec says of it. Pointers point into the spec.
-struct WeightInfo {
-  std::string_view name;  // "kernel", "bias", "depthwise", "pointwise": the argument is name + "_initializer"
-  std::vector<int64_t> shape;
+// What a spec says of one of its weights. Pointers point into the spec.
+struct WeightRole {
+  std::string_view name;  // "kernel", "depthwise", "pointwise" or "bias"; arguments are name + "_initializer"
   const Initializer* initializer = nullptr;
   const std::optional<Regularizer>* regularizer = nullptr;
   const std::optional<Constraint>* constraint = nullptr;
 };
 
-// The weights of a layer for that many input channels, in Keras's order: kernel, bias; or depthwise kernel,
-// pointwise kernel, bias. The spec has passed check_spec.
-std::vector<WeightInfo> list_weights(const LayerSpec& spec, int64_t channels);
+// One for each of weight_shapes.
+std::vector<WeightRole> weight_roles(const LayerSpec& spec);
 
-// One tensor for each of list_weights. The same seed gives the same bits on every machine; an initializer's
-// own seed wins. kUnsupported for STFT.
+// One tensor for each of weight_shapes. The same seed gives the same bits on every machine; an initializer's
+// own seed wins. The spec has passed make_layer_problem for that many input channels. kUnsupported for STFT.
 Result<std::vector<Tensor>> initialize_weights(const LayerSpec& spec, int64_t channels, uint64_t seed);
 
 }  // namespace convsmith

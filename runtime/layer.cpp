@@ -28,8 +28,12 @@ Result<PackedWeights> CompiledLayer::pack(std::span<const std::span<const float>
 
 Result<PackedWeights> CompiledLayer::pack(std::span<const float> kernel, std::span<const float> bias) const {
   const std::array<std::span<const float>, 2> arrays = {kernel, bias};
-  const bool no_bias = bias.empty() && data_->weights.size() == 1;
-  return pack(std::span(arrays).first(no_bias ? 1 : 2));
+  const bool has_bias = data_->weights.back().name == "bias";
+  if (!has_bias && !bias.empty()) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("bias has {} values; this layer has use_bias=False.", bias.size()));
+  }
+  return pack(std::span(arrays).first(has_bias ? 2 : 1));
 }
 
 RunStatus CompiledLayer::run(const PackedWeights& weights, const float* input, float* output, int64_t batch,

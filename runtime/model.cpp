@@ -20,6 +20,16 @@ KernelCache& model_kernels() {
   return *cache;
 }
 
+std::vector<Shape> open_shapes(const std::vector<std::vector<ir::Axis>>& all_axes) {
+  std::vector<Shape> shapes;
+  for (const std::vector<ir::Axis>& axes : all_axes) {
+    shapes.emplace_back();
+    for (const ir::Axis& axis : axes)
+      shapes.back().push_back(axis.extent < 0 ? std::optional(axis.size) : std::nullopt);
+  }
+  return shapes;
+}
+
 void check(const ir::Graph& graph, std::string_view pass) {
   const Result<void> ok = ir::verify_graph(graph);
   if (ok) return;
@@ -30,6 +40,11 @@ void check(const ir::Graph& graph, std::string_view pass) {
 }  // namespace
 
 Result<ir::Graph> optimized_graph(const ModelSpec& model, Rules rules) {
+  if (const ModelLayer* layer = find_layer_without_weights(model)) {
+    return make_error(
+        ErrorCode::kInvalidData,
+        fmt::format("Layer {} has no weights; a model in JSON needs a file with its weights.", layer->name));
+  }
   auto graph = ir::build_graph(model, rules);
   if (!graph) return graph;
   check(*graph, "build_graph");
@@ -76,13 +91,11 @@ size_t CompiledModel::output_count() const {
 }
 
 std::vector<Shape> CompiledModel::input_shapes() const {
-  std::vector<Shape> shapes;
-  for (const std::vector<ir::Axis>& axes : data_->graph->graph.input_shapes) {
-    shapes.emplace_back();
-    for (const ir::Axis& axis : axes)
-      shapes.back().push_back(axis.extent < 0 ? std::optional(axis.size) : std::nullopt);
-  }
-  return shapes;
+  return open_shapes(data_->graph->graph.input_shapes);
+}
+
+std::vector<Shape> CompiledModel::output_shapes() const {
+  return open_shapes(data_->graph->graph.output_shapes);
 }
 
 std::vector<std::optional<int64_t>> CompiledModel::fixed_steps() const {

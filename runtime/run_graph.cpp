@@ -33,6 +33,14 @@ int64_t steps_of(const CompiledGraph& graph, const Sizes& sizes, int tensor) {
   return sizes.extents[graph.graph.tensors[static_cast<size_t>(tensor)].steps];
 }
 
+// The chunk of the chain whose middle the tensor is, or 0.
+int64_t chunk_behind(const CompiledGraph& graph, int tensor) {
+  for (size_t i = 0; i < graph.chunks.size(); ++i) {
+    if (graph.chunks[i] > 0 && graph.graph.ops[i].out == tensor) return graph.chunks[i];
+  }
+  return 0;
+}
+
 // Numbers stay below 2^62: steps at most 2^40 by kMaxSteps, channels and batch by saturation in double.
 Sizes size_up(const CompiledGraph& graph, int64_t batch, std::span<const int64_t> steps, int64_t* table) {
   Sizes sizes{table, table + graph.graph.extents.size(), 0};
@@ -43,8 +51,12 @@ Sizes size_up(const CompiledGraph& graph, int64_t batch, std::span<const int64_t
   }
   std::fill_n(sizes.slots, graph.slots, 0);
   for (const int t : graph.slot_tensors) {
-    const double floats = static_cast<double>(batch) * static_cast<double>(steps_of(graph, sizes, t)) *
-                          static_cast<double>(graph.graph.tensors[static_cast<size_t>(t)].channels);
+    const int64_t chunk = chunk_behind(graph, t);
+    const bool in_chunks = chunk > 0 && steps_of(graph, sizes, t) > chunk;
+    const double rows = in_chunks
+                            ? static_cast<double>(chunk)
+                            : static_cast<double>(batch) * static_cast<double>(steps_of(graph, sizes, t));
+    const double floats = rows * static_cast<double>(graph.graph.tensors[static_cast<size_t>(t)].channels);
     int64_t& slot = sizes.slots[graph.places[static_cast<size_t>(t)].index];
     slot = std::max(slot, round_up(static_cast<int64_t>(std::min(4.0 * floats, 0x1p60))));
   }
@@ -74,7 +86,10 @@ class Call {
   void run() const {
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
       const ir::Op& op = graph_.graph.ops[i];
-      if (op.kind == ir::OpKind::kNest) {
+      if (graph_.chunks[i] > 0 && steps_of(graph_, sizes_, op.out) > graph_.chunks[i]) {
+        run_chain(i);
+        ++i;
+      } else if (op.kind == ir::OpKind::kNest) {
         run_nest(i, op);
       } else if (op.kind == ir::OpKind::kTranspose) {
         run_transpose(i, op);
@@ -97,33 +112,68 @@ class Call {
     return reinterpret_cast<float*>(base + static_cast<uintptr_t>(4 * (place.offset + floats)));
   }
 
-  void run_nest(size_t i, const ir::Op& op) const {
+  // The arguments of one part of an operation, but for the rows.
+  KernelArgs part_args(size_t i, size_t j) const {
+    const ir::Op& op = graph_.graph.ops[i];
+    const ir::Part& part = graph_.ops[i].parts[j].part;
     const Problem& p = op.problem;
-    const int64_t steps = steps_of(graph_, sizes_, op.in);
-    const int64_t out_steps = steps_of(graph_, sizes_, op.out);
     KernelArgs args{};
     args.kIn = address(op.in);
-    args.kSteps = steps;
+    args.kSteps = steps_of(graph_, sizes_, op.in);
     args.kSampleEnd = batch_;
-    fill_pitches(args, p, steps, out_steps);
+    fill_pitches(args, p, args.kSteps, steps_of(graph_, sizes_, op.out));
     if (op.operand_array >= 0) args.kOperandSample = 0;
+    const PackedData* packed = weights_.parts[i][j].get();
+    args.kWeights = packed != nullptr ? packed->data : nullptr;
+    args.kPadLeft = part.problem.left_padding(args.kSteps);
+    const int64_t behind = part.first - part.crop;  // steps from the output's first to the part's row 0
+    args.kOut = address(op.out, behind * p.out_pitch());
+    if (op.operand >= 0) args.kOperand = address(op.operand, behind * p.operand_pitch());
+    if (op.operand_array >= 0) args.kOperand = operand_array(op.operand_array, behind * p.operand_pitch());
+    return args;
+  }
+
+  void run_nest(size_t i, const ir::Op& op) const {
     for (size_t j = 0; j < graph_.ops[i].parts.size(); ++j) {
       const CompiledPart& compiled = graph_.ops[i].parts[j];
-      const ir::Part& part = compiled.part;
-      const PackedData* packed = weights_.parts[i][j].get();
-      args.kWeights = packed != nullptr ? packed->data : nullptr;
-      args.kPadLeft = part.problem.left_padding(steps);
-      const int64_t behind = part.first - part.crop;  // steps from the output's first to the part's row 0
-      args.kOut = address(op.out, behind * p.out_pitch());
-      if (op.operand >= 0) args.kOperand = address(op.operand, behind * p.operand_pitch());
-      if (op.operand_array >= 0) args.kOperand = operand_array(op.operand_array, behind * p.operand_pitch());
-      for (const ir::RowRange& rows : ir::part_rows(part, out_steps)) {
+      KernelArgs args = part_args(i, j);
+      for (const ir::RowRange& rows : ir::part_rows(compiled.part, steps_of(graph_, sizes_, op.out))) {
         if (rows.begin >= rows.end) continue;
         args.kStepBegin = rows.begin;
         args.kStepEnd = rows.end;
         run_rows(*compiled.kernel, args, options_);
       }
     }
+  }
+
+  // Operations i and i + 1, a chunk of steps of one sample after the other. What lies between is one chunk.
+  void run_chain(size_t i) const {
+    const ir::Op& op = graph_.graph.ops[i];
+    const int64_t steps = steps_of(graph_, sizes_, op.out);
+    const int64_t pitch = op.problem.out_pitch();
+    const KernelArgs whole[] = {part_args(i, 0), part_args(i + 1, 0)};
+    for (int64_t n = 0; n < batch_; ++n) {
+      for (int64_t begin = 0; begin < steps; begin += graph_.chunks[i]) {
+        KernelArgs first = sample_of(whole[0], n);
+        KernelArgs second = sample_of(whole[1], n);
+        first.kOut = address(op.out, -begin * pitch);
+        second.kIn = first.kOut;
+        for (KernelArgs* args : {&first, &second}) {
+          args->kStepBegin = begin;
+          args->kStepEnd = std::min(begin + graph_.chunks[i], steps);
+        }
+        run_rows(*graph_.ops[i].parts[0].kernel, first, options_);
+        run_rows(*graph_.ops[i + 1].parts[0].kernel, second, options_);
+      }
+    }
+  }
+
+  static KernelArgs sample_of(KernelArgs args, int64_t n) {
+    args.kIn += n * args.kInSample;
+    args.kOut += n * args.kOutSample;
+    if (args.kOperand != nullptr) args.kOperand += n * args.kOperandSample;
+    args.kSampleEnd = 1;
+    return args;
   }
 
   const float* operand_array(int array, int64_t floats) const {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what the documentation repeats from the code: the README's C++ example is examples/ten_lines.cpp,
+# Checks what the documentation repeats from the code: the README's C++ examples are examples/ten_lines*.cpp,
 # docs/vir.md holds the table of operations as vir_ops.def has it, and every local link leads somewhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,8 +10,9 @@ fail() {
   failures=$((failures + 1))
 }
 
-example=$(sed -n '/^```cpp$/,/^```$/{/^```/d;p}' README.md)
-[[ $example == "$(cat examples/ten_lines.cpp)" ]] || fail "README.md: the C++ example is not examples/ten_lines.cpp."
+examples=$(sed -n '/^```cpp$/,/^```$/{/^```/d;p}' README.md)
+[[ $examples == "$(cat examples/ten_lines.cpp examples/ten_lines_model.cpp)" ]] ||
+  fail "README.md: the C++ examples are not examples/ten_lines.cpp and ten_lines_model.cpp."
 
 table=$(sed -n '/<!-- vir_table.sh -->/,/<!-- end -->/{/<!--/d;p}' docs/vir.md)
 [[ $(grep . <<<"$table") == "$(scripts/vir_table.sh | grep .)" ]] ||

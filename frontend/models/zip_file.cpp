@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <set>
 
 #include "frontend/value.hpp"
 
@@ -36,7 +35,9 @@ Result<Archive> open_archive(std::string_view bytes, const std::string& name) {
     zip_error_fini(&error);
     return Archive(archive);
   }
-  const std::string why = fmt::format("is damaged: {}", zip_error_strerror(&error));
+  const std::string why = zip_error_code_zip(&error) == ZIP_ER_EXISTS
+                              ? "has two members with the same name"
+                              : fmt::format("is damaged: {}", zip_error_strerror(&error));
   if (source != nullptr) zip_source_free(source);
   zip_error_fini(&error);
   return damaged(name, why);
@@ -49,7 +50,6 @@ bool leads_out(std::string path) {
 }
 
 Result<void> check_names(zip_t* archive, const std::string& name) {
-  std::set<std::string> seen;
   const zip_int64_t count = zip_get_num_entries(archive, 0);
   for (zip_int64_t i = 0; i < count; ++i) {
     const char* raw = zip_get_name(archive, static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW);
@@ -57,8 +57,6 @@ Result<void> check_names(zip_t* archive, const std::string& name) {
     const std::string member = raw;
     if (leads_out(member))
       return damaged(name, fmt::format("has the member {}, which leads out of it", quote(member)));
-    if (!seen.insert(member).second)
-      return damaged(name, fmt::format("has two members with the name {}", quote(member)));
   }
   return {};
 }

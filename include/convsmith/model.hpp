@@ -67,6 +67,8 @@ class CompiledModel {
   // As the file has it, without the batch axis. Steps that are None or a number alike may be any number,
   // unless fixed_steps says otherwise.
   std::vector<Shape> input_shapes() const;
+  // The same of the outputs; an axis that depends on the inputs' steps is unknown.
+  std::vector<Shape> output_shapes() const;
   // By input: the only number of steps that a layer behind it (Flatten and the like) allows, if there is one.
   std::vector<std::optional<int64_t>> fixed_steps() const;
   // With the batch axis, for inputs with these numbers of steps (1 for an input without a steps axis).

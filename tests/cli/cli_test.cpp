@@ -1,70 +1,34 @@
 // The program as a user meets it: the built binary, its exit codes, what it prints and what it leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/tensor.hpp"
+#include "tests/cli/call_cli.hpp"
 #include "tests/cli/temporary_folder.hpp"
 
 namespace convsmith::cli {
 namespace {
 
+using cli_test::call;
+using cli_test::input_file;
+using cli_test::Outcome;
+using cli_test::read_npy;
 using cli_test::TemporaryFolder;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 using Json = nlohmann::json;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string quoted(const std::string& word) {
-  std::string result = "'";
-  for (const char c : word) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return result + "'";
-}
-
-// `environment` stands before the command, as in "A=1".
-Outcome call(const std::vector<std::string>& words, const std::string& environment = "") {
-  const TemporaryFolder folder;
-  std::string command = environment + " " + quoted(CONVSMITH_CLI);
-  for (const std::string& word : words) command += " " + quoted(word);
-  command += " >" + quoted(folder / "out") + " 2>" + quoted(folder / "err") + " </dev/null";
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, TemporaryFolder::read(folder / "out"),
-          TemporaryFolder::read(folder / "err")};
-}
-
-// A tensor of small integers, so that sums are exact, as a file.
-std::string input_file(const TemporaryFolder& folder, const std::string& name, std::vector<int64_t> shape) {
-  size_t floats = 1;
-  for (const int64_t axis : shape) floats *= static_cast<size_t>(axis);
-  Tensor tensor{std::move(shape), std::vector<float>(floats)};
-  for (size_t i = 0; i < floats; ++i) tensor.data[i] = static_cast<float>(i * 7 % 11) - 5;
-  EXPECT_TRUE(write_signal(folder / name, FileFormat::kNpy, tensor, 0));
-  return folder / name;
-}
-
-Tensor read_npy(const std::string& path) {
-  const auto signal = read_signal(path, FileFormat::kNpy);
-  EXPECT_TRUE(signal) << signal.error().message;
-  return signal ? signal->tensor : Tensor{};
-}
-
 const std::string kDocumented = "Conv1D(32, 3, activation='relu', input_shape=(10, 128))";
 
 TEST(Cli, AloneItPrintsHelpWithAnExampleOfEachCommand) {
   const Outcome outcome = call({});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* command : {"run", "explain", "compare", "verify", "info"}) {
+  for (const char* command : {"run", "inspect", "explain", "compare", "verify", "info"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("convsmith ") + command));
     const Outcome help = call({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
@@ -173,6 +137,7 @@ TEST(Cli, BadInputIsOneSentenceAndLeavesNothing) {
   const std::string zip = folder.write("w.npz", "PK\3\4");
   const std::string broken = folder.write("layer.json", "{\"class_name\": \"Conv1D\", \"config\": {");
   const std::string program = folder.write("p.vir", "vir x lanes 4 scratch 0 {\n}\n");
+  const std::string y = folder / "y.npy";
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"Conv1D(4, 3, foo=1)", "--input", x}, "foo"},
       {{"Conv1D('4', 3)", "--input", x}, "filters"},
@@ -210,10 +175,15 @@ TEST(Cli, BadInputIsOneSentenceAndLeavesNothing) {
       {{"Conv1D(4, 3)", "--input", x, "--rules", "pytorch"}, "--rules is 'pytorch'"},
       {{"Conv1D(4, 3)", "--input", x, "--schedule", "frobnicate"}, "frobnicate"},
       {{"Conv1D(4, 3)", "--input", x, "--threads", "0"}, "--threads"},
-      {{"Conv1D(4, 3)", "--input", x, "--input-shape", "10"}, "--input-shape is '10'"},
+      {{"Conv1D(4, 3)", "--input", x, "--input-shape", "10"}, "(batch, steps, channels)"},
+      {{"Conv1D(4, 3)", "--input", x, "--input-shape", "ten"}, "--input-shape is 'ten'"},
+      {{"Conv1D(4, 3)", "--input", x, "--input", x}, "--input is given 2 times"},
+      {{"Conv1D(4, 3)", "--input", x, "--columns", "1"}, "is no .csv file"},
+      {{"Conv1D(4, 3)", "--input", x, "--clean", x}, "--clean"},
+      {{"Conv1D(4, 3)", "--input", x, "--plot", "y.png"}, "must end with .svg"},
+      {{"Conv1D(4, 3)", "--input", x, "--output", y + "2.npy"}, "--output is given 2 times"},
       {{"Conv1D(4, 3)", "--input", x, "--frobnicate"}, "--frobnicate"},
   };
-  const std::string y = folder / "y.npy";
   const size_t files = folder.count();
   for (const auto& [words, message] : cases) {
     std::vector<std::string> all = {"run", "--output", y};

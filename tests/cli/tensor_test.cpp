@@ -13,6 +13,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cli/plot.hpp"
 #include "cli/run.hpp"
 #include "tests/cli/temporary_folder.hpp"
 
@@ -21,6 +22,7 @@ namespace {
 
 using cli_test::TemporaryFolder;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string bytes_of(const std::vector<float>& data) {
   std::string bytes(data.size() * sizeof(float), '\0');
@@ -80,15 +82,15 @@ std::string npz_bytes(const TemporaryFolder& folder,
   return TemporaryFolder::read(path);
 }
 
-const Problem kSmall{.channels = 2, .filters = 3, .taps = 2, .activation = {}};
+const std::vector<WeightShape> kSmall = {{"kernel", {2, 2, 3}}, {"bias", {3}}};
 
 std::string good_npz(const TemporaryFolder& folder) {
   return npz_bytes(folder,
                    {{"kernel.npy", npy_bytes(counting({2, 2, 3}))}, {"bias.npy", npy_bytes(counting({3}))}});
 }
 
-std::string weights_error(const std::string& path, const Problem& problem = kSmall) {
-  const Result<LayerWeights> weights = read_weights(path, problem);
+std::string weights_error(const std::string& path, const std::vector<WeightShape>& shapes = kSmall) {
+  const Result<std::vector<Tensor>> weights = read_weights(path, shapes);
   return weights ? "no error" : weights.error().message;
 }
 
@@ -191,11 +193,37 @@ TEST(Npz, WeightsFromArchiveAndFolder) {
   folder.write("kernel.npy", npy_bytes(counting({2, 2, 3})));
   folder.write("bias.npy", npy_bytes(counting({3})));
   for (const std::string& path : {archive, folder / ""}) {
-    const Result<LayerWeights> weights = read_weights(path, kSmall);
+    const Result<std::vector<Tensor>> weights = read_weights(path, kSmall);
     ASSERT_TRUE(weights) << weights.error().message;
-    EXPECT_EQ(weights->kernel, counting({2, 2, 3}).data);
-    EXPECT_EQ(weights->bias, counting({3}).data);
+    EXPECT_EQ((*weights)[0], counting({2, 2, 3}));
+    EXPECT_EQ((*weights)[1], counting({3}));
   }
+}
+
+// Either generation's names, and numpy's own where none were given.
+TEST(Npz, NamesOfVariables) {
+  const TemporaryFolder folder;
+  const std::string depthwise = npy_bytes(counting({3, 2, 1}));
+  const std::string pointwise = npy_bytes(counting({1, 2, 4}));
+  const auto names_of = [&](const std::vector<std::string>& names, const std::vector<WeightShape>& shapes) {
+    std::vector<std::pair<std::string, std::string>> members = {{names[0] + ".npy", depthwise}};
+    if (names.size() > 1) members.emplace_back(names[1] + ".npy", pointwise);
+    const auto weights = read_weights(folder.write("t.npz", npz_bytes(folder, members)), shapes);
+    return weights ? std::string("fits") : weights.error().message;
+  };
+  const std::vector<WeightShape> depthwise2 = {{"depthwise_kernel", {3, 2, 1}}};
+  const std::vector<WeightShape> depthwise3 = {{"kernel", {3, 2, 1}}};
+  const std::vector<WeightShape> separable = {{"depthwise_kernel", {3, 2, 1}},
+                                              {"pointwise_kernel", {1, 2, 4}}};
+  for (const char* name : {"depthwise_kernel", "kernel", "arr_0"}) {
+    EXPECT_EQ(names_of({name}, depthwise2), "fits");
+    EXPECT_EQ(names_of({name}, depthwise3), "fits");
+  }
+  EXPECT_EQ(names_of({"pointwise_kernel"}, depthwise2).find("fits"), std::string::npos);
+  EXPECT_EQ(names_of({"depthwise_kernel", "pointwise_kernel"}, separable), "fits");
+  EXPECT_EQ(names_of({"arr_0", "arr_1"}, separable), "fits");
+  EXPECT_THAT(names_of({"kernel", "pointwise_kernel"}, separable), HasSubstr("depthwise_kernel.npy"));
+  EXPECT_THAT(names_of({"depthwise_kernel"}, separable), HasSubstr("pointwise_kernel.npy is missing"));
 }
 
 TEST(Npz, EveryTruncationIsAnError) {
@@ -212,9 +240,9 @@ TEST(Npz, EveryDamagedByteGivesAnErrorOrTheRightSizes) {
   for (size_t at = 0; at < file.size(); ++at) {
     std::string damaged = file;
     damaged[at] = static_cast<char>(damaged[at] ^ 0xff);
-    const Result<LayerWeights> weights = read_weights(folder.write("t.npz", damaged), kSmall);
+    const Result<std::vector<Tensor>> weights = read_weights(folder.write("t.npz", damaged), kSmall);
     if (weights) {
-      EXPECT_EQ(weights->kernel.size() + weights->bias.size(), 15U) << at;
+      EXPECT_EQ((*weights)[0].data.size() + (*weights)[1].data.size(), 15U) << at;
     }
   }
 }
@@ -227,15 +255,15 @@ TEST(Npz, MembersMissingExtraTwiceAndMisshapen) {
   const std::string kernel = npy_bytes(counting({2, 2, 3}));
   const std::string bias = npy_bytes(counting({3}));
   EXPECT_THAT(weights_error(archive({{"bias.npy", bias}})), HasSubstr("kernel.npy is missing"));
-  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}})), HasSubstr("bias of shape (3) is missing"));
+  EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}})),
+              HasSubstr("bias.npy is missing; it must have the shape (3)"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"gamma.npy", bias}})),
               HasSubstr("'gamma.npy'"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", bias}, {"bias.npy", bias}})),
               HasSubstr("must have the shape (2, 2, 3)"));
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", kernel}})),
               HasSubstr("got (2, 2, 3)"));
-  Problem no_bias = kSmall;
-  no_bias.has_bias = false;
+  const std::vector<WeightShape> no_bias = {kSmall[0]};
   EXPECT_THAT(weights_error(archive({{"kernel.npy", kernel}, {"bias.npy", bias}}), no_bias),
               HasSubstr("use_bias=False"));
   // Two members of one name: the name of the other is patched, wherever it stands.
@@ -249,8 +277,7 @@ TEST(Npz, MembersMissingExtraTwiceAndMisshapen) {
 // The directory of the archive claims a terabyte.
 TEST(Npz, BombsAreRefusedBeforeTheyUnpack) {
   const TemporaryFolder folder;
-  const Problem giant{
-      .channels = 1 << 14, .filters = 1 << 14, .taps = 1 << 10, .has_bias = false, .activation = {}};
+  const std::vector<WeightShape> giant = {{"kernel", {1 << 10, 1 << 14, 1 << 14}}};
   std::string file = npz_bytes(folder, {{"kernel.npy", npy_header({1 << 10, 1 << 14, 1 << 14})}});
   const size_t entry = file.find("PK\1\2");
   ASSERT_NE(entry, std::string::npos);
@@ -296,6 +323,37 @@ TEST(Csv, ErrorsNameTheLine) {
     EXPECT_THAT(signal.error().message, HasSubstr(message));
     EXPECT_THAT(signal.error().message, HasSubstr("x.csv"));
   }
+}
+
+TEST(Csv, PicksColumnsByNameAndNumber) {
+  const std::string text = "when,left,right\nnoon,1,2\nnight,3,4\n";
+  const auto pick = [&](const std::vector<std::string>& columns) {
+    const auto signal = parse_csv(text, "x.csv", columns);
+    return signal ? signal->tensor : Tensor{};
+  };
+  EXPECT_EQ(pick({"right"}), (Tensor{{2, 1}, {2, 4}}));
+  EXPECT_EQ(pick({"2"}), (Tensor{{2, 1}, {1, 3}}));
+  EXPECT_EQ(pick({"right", "left"}), (Tensor{{2, 2}, {2, 1, 4, 3}}));
+  EXPECT_THAT(parse_csv(text, "x.csv", {}).error().message, HasSubstr("'noon'"));
+  EXPECT_THAT(parse_csv(text, "x.csv", {"when"}).error().message, HasSubstr("'noon'"));
+  EXPECT_THAT(parse_csv(text, "x.csv", {"middle"}).error().message, HasSubstr("when, left, right"));
+  for (const char* number : {"0", "4", "99999999999999999999", ""})
+    EXPECT_FALSE(parse_csv(text, "x.csv", {number})) << number;
+  EXPECT_THAT(parse_csv("1,2\n3,4\n", "x.csv", {"left"}).error().message, HasSubstr("from 1 to 2"));
+}
+
+TEST(SignalFile, ColumnsStandBehindAColon) {
+  const TemporaryFolder folder;
+  const auto columns = [](const std::string& typed) {
+    const auto file = parse_signal_file(typed, "--input");
+    return file ? file->columns : std::vector<std::string>{file.error().message};
+  };
+  EXPECT_EQ(columns("a.csv:x,2"), (std::vector<std::string>{"x", "2"}));
+  EXPECT_EQ(columns("a.csv"), std::vector<std::string>{});
+  EXPECT_EQ(columns("a:b.csv:c:d"), std::vector<std::string>{"c:d"});
+  EXPECT_EQ(columns(folder.write("odd.csv:1.npy", "")), std::vector<std::string>{})
+      << "the file has that name";
+  EXPECT_THAT(columns("a.npy:1")[0], HasSubstr("must end with"));
 }
 
 RC_GTEST_PROP(Csv, ReadsWhatItWrites, (const std::vector<uint32_t>& bits)) {
@@ -380,6 +438,58 @@ TEST(Arrange, BatchIsTheProductOfLeadingAxes) {
   EXPECT_EQ(input->steps, 10);
   constexpr int64_t kHuge = int64_t{1} << 40;
   EXPECT_FALSE(arrange_input({{kHuge, kHuge, 0, 1}, {}}, FileFormat::kNpy, Layout::kChannelsLast, "x.npy"));
+}
+
+TEST(Arrange, ModelInputs) {
+  const auto fits = [](std::vector<int64_t> shape, FileFormat format, const Shape& sample,
+                       std::optional<int64_t> fixed = {}) {
+    return arrange_sample(counting(std::move(shape)), format, sample, fixed, "x");
+  };
+  const Shape open = {std::nullopt, 3};
+  EXPECT_EQ(fits({7, 3}, FileFormat::kNpy, open)->steps, 7);
+  EXPECT_TRUE(fits({7, 3}, FileFormat::kCsv, open)->single);
+  EXPECT_EQ(fits({2, 7, 3}, FileFormat::kNpy, open)->batch, 2);
+  EXPECT_FALSE(fits({2, 7, 4}, FileFormat::kNpy, open));
+  EXPECT_FALSE(fits({7}, FileFormat::kNpy, open));
+  EXPECT_TRUE(fits({7, 3}, FileFormat::kNpy, open, 7));
+  EXPECT_THAT(fits({8, 3}, FileFormat::kNpy, open, 7).error().message, HasSubstr("exactly 7 steps"));
+  // Channels first: rows of a table are steps all the same.
+  EXPECT_EQ(fits({7, 3}, FileFormat::kCsv, {3, std::nullopt})->tensor.shape, (std::vector<int64_t>{1, 3, 7}));
+  // Features: rows are samples, and a column that fits is one.
+  EXPECT_EQ(fits({5, 3}, FileFormat::kCsv, {3})->batch, 5);
+  EXPECT_EQ(fits({3, 1}, FileFormat::kCsv, {3})->batch, 1);
+  EXPECT_EQ(fits({3}, FileFormat::kNpy, {3})->steps, 1);
+}
+
+TEST(Noise, RatioIsInDecibels) {
+  const Tensor clean{{2, 1}, {3, 4}};
+  EXPECT_NEAR(signal_to_noise({{2, 1}, {3, 4.5F}}, clean), 20, 1e-9);
+  EXPECT_EQ(signal_to_noise(clean, clean), HUGE_VAL);
+}
+
+TEST(Plot, IsSmallAndWhole) {
+  for (const int64_t channels : {1, 3, 64, 300}) {
+    const Tensor signal = counting({20000 / channels + 1, channels});
+    Tensor odd = signal;
+    odd.data[0] = std::numeric_limits<float>::quiet_NaN();
+    odd.data[1] = std::numeric_limits<float>::infinity();
+    const std::string svg =
+        svg_text({.title = "a < b & c",
+                  .panels = {{"input", {{"x", &odd, "red"}}},
+                             {"output", {{"e", &signal, "gray"}, {"y", &signal, "blue"}}}},
+                  .rates = {0, 360}});
+    EXPECT_LT(svg.size(), 200000U) << channels;
+    EXPECT_THAT(svg, StartsWith("<svg xmlns="));
+    EXPECT_THAT(svg, HasSubstr("a &lt; b &amp; c"));
+    EXPECT_THAT(svg, HasSubstr("seconds"));
+    EXPECT_EQ(svg.find("nan"), std::string::npos);
+    EXPECT_EQ(svg.find("inf"), std::string::npos);
+  }
+  // A spike of one step is seen however long the signal.
+  Tensor spike{{1000000, 1}, std::vector<float>(1000000, 0.0F)};
+  spike.data[123456] = 1;
+  const std::string svg = svg_text({.title = "", .panels = {{"", {{"x", &spike, "red"}}}}, .rates = {0}});
+  EXPECT_THAT(svg, HasSubstr(fmt::format("{:.1f} ", 72 + 868 * 0.1234565)));
 }
 
 TEST(Compare, DifferencesAndNans) {

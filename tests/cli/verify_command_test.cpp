@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/cli/call_program.hpp"
+#include "tests/cli/call_cli.hpp"
 
 namespace convsmith::cli_test {
 namespace {
@@ -17,8 +17,7 @@ std::string model_file(const std::string& name) {
 }
 
 TEST(VerifyCommand, ChecksRandomLayersAndModels) {
-  const Outcome outcome =
-      call_program({"verify", "--random", "80", "--seed", "3", "--backend", "interp", "--json"});
+  const Outcome outcome = call({"verify", "--random", "80", "--seed", "3", "--backend", "interp", "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
   const Json json = Json::parse(outcome.out);
   EXPECT_EQ(json["cases"], 80);
@@ -28,7 +27,7 @@ TEST(VerifyCommand, ChecksRandomLayersAndModels) {
 }
 
 TEST(VerifyCommand, RepeatsARandomModel) {
-  const Outcome outcome = call_program(
+  const Outcome outcome = call(
       {"verify", "--random-model", "31", "--batch", "2", "--steps", "40", "--data", "floats", "--seed", "9"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("1 cases of 0 distinct layers and 1 models"));
@@ -39,22 +38,21 @@ TEST(VerifyCommand, ChecksEveryKindOfLayer) {
        {"Conv1DTranspose(5, 4, strides=3, padding='same', activation='tanh')",
         "DepthwiseConv1D(3, depth_multiplier=2)", "SeparableConv1D(4, 3, padding='causal')",
         "Dense(6, activation='softmax')", "Conv1D(8, 2, activation='glu')"}) {
-    const Outcome outcome =
-        call_program({"verify", text, "--input-shape", "None,6", "--random", "8", "--guard"});
+    const Outcome outcome = call({"verify", text, "--input-shape", "None,6", "--random", "8", "--guard"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
     EXPECT_THAT(outcome.out, HasSubstr("8 cases"));
   }
 }
 
 TEST(VerifyCommand, ChecksAModelFile) {
-  const Outcome outcome = call_program({"verify", model_file("inception_k3"), "--random", "4", "--guard"});
+  const Outcome outcome = call({"verify", model_file("inception_k3"), "--random", "4", "--guard"});
   if (outcome.err.find("CONVSMITH_MODELS") != std::string::npos) GTEST_SKIP() << "built without models";
   EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("0 failures"));
-  const Outcome refused = call_program({"verify", model_file("inception_k3"), "--schedule", "cut o"});
+  const Outcome refused = call({"verify", model_file("inception_k3"), "--schedule", "cut o"});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("--schedule"));
-  const Outcome missing = call_program({"verify", "missing.keras"});
+  const Outcome missing = call({"verify", "missing.keras"});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("missing.keras"));
 }
@@ -62,7 +60,7 @@ TEST(VerifyCommand, ChecksAModelFile) {
 TEST(CompareCommand, HasARowForEachBackEnd) {
   for (const std::string& spec :
        {std::string("Conv1DTranspose(5, 4, strides=3, input_shape=(64, 6))"), model_file("autoencoder_k3")}) {
-    const Outcome outcome = call_program({"compare", spec, "--batch", "2", "--backend", "interp", "--json"});
+    const Outcome outcome = call({"compare", spec, "--batch", "2", "--backend", "interp", "--json"});
     if (outcome.err.find("CONVSMITH_MODELS") != std::string::npos) GTEST_SKIP() << "built without models";
     ASSERT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
     const Json json = Json::parse(outcome.out);

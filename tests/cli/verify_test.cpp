@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include "cli/layer_graph.hpp"
 #include "cli/random_model.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/interp/interp.hpp"
@@ -15,7 +16,6 @@
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
 #include "ir/build_graph.hpp"
-#include "ir/layer_graph.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::cli {
@@ -64,7 +64,7 @@ TEST(RandomLayer, IsLegalAndVaried) {
     ASSERT_LE(problem->chain.back().filters, 80);
     on_an_edge +=
         std::set<int64_t>{7, 8, 9, 15, 16, 17, 31, 32, 33}.count(problem->chain.back().filters) > 0 ? 1 : 0;
-    const auto graph = ir::layer_graph(*problem);
+    const auto graph = layer_graph(spec, *problem);
     ASSERT_TRUE(graph) << text << graph.error().message;
     for (uint64_t i = 0; i < 5; ++i) {
       const Call call = random_call(*graph, derive_seed(seed, i));

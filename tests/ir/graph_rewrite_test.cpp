@@ -114,6 +114,7 @@ TEST(Rewrite, EcgDenoiserHasOnePassALayer) {
   EXPECT_THAT(graph.decisions, Contains("enc0_bn is folded into enc0."));
   expect_close(run(built, 64, 5, false), run(graph, 64, 5, false), 1e-5F);
   EXPECT_EQ(plan_slots(graph).slots, 2);
+  EXPECT_THAT(print(graph), HasSubstr("output t9[ceil(steps/8)*8, 1]"));
   expect_sound_plan(graph);
 }
 

@@ -189,22 +189,24 @@ TEST(Initializers, SeedsDecide) {
   EXPECT_NE((*initialize_weights(seeded, 2, 7))[1], (*initialize_weights(seeded, 2, 8))[1]);
 }
 
-TEST(Initializers, ShapesOfAllKinds) {
-  auto shapes = [](const LayerSpec& spec) {
-    std::vector<std::vector<int64_t>> out;
-    for (const WeightInfo& weight : list_weights(spec, 6)) out.push_back(weight.shape);
+TEST(Initializers, AllKindsHaveTheirWeights) {
+  auto describe = [](const LayerSpec& spec) {
+    const auto weights = initialize_weights(spec, 6, 0);
+    std::string out;
+    for (size_t i = 0; i < weights->size(); ++i) {
+      out += std::string(weight_roles(spec)[i].name) + " " + testing::PrintToString((*weights)[i].shape);
+    }
     return out;
   };
-  using Shapes = std::vector<std::vector<int64_t>>;
-  EXPECT_EQ(shapes({.filters = 4, .kernel_size = 3, .groups = 2}), (Shapes{{3, 3, 4}, {4}}));
-  EXPECT_EQ(shapes({.kind = LayerKind::kConv1DTranspose, .filters = 4, .kernel_size = 3}),
-            (Shapes{{3, 4, 6}, {4}}));
-  EXPECT_EQ(shapes({.kind = LayerKind::kDepthwiseConv1D, .kernel_size = 3, .depth_multiplier = 2}),
-            (Shapes{{3, 6, 2}, {12}}));
+  EXPECT_EQ(describe({.filters = 4, .kernel_size = 3, .groups = 2}), "kernel { 3, 3, 4 }bias { 4 }");
+  EXPECT_EQ(describe({.kind = LayerKind::kConv1DTranspose, .filters = 4, .kernel_size = 3}),
+            "kernel { 3, 4, 6 }bias { 4 }");
+  EXPECT_EQ(describe({.kind = LayerKind::kDepthwiseConv1D, .kernel_size = 3, .depth_multiplier = 2}),
+            "depthwise { 3, 6, 2 }bias { 12 }");
   EXPECT_EQ(
-      shapes({.kind = LayerKind::kSeparableConv1D, .filters = 4, .kernel_size = 3, .depth_multiplier = 2}),
-      (Shapes{{3, 6, 2}, {1, 12, 4}, {4}}));
-  EXPECT_EQ(shapes({.kind = LayerKind::kDense, .filters = 4, .use_bias = false}), (Shapes{{6, 4}}));
+      describe({.kind = LayerKind::kSeparableConv1D, .filters = 4, .kernel_size = 3, .depth_multiplier = 2}),
+      "depthwise { 3, 6, 2 }pointwise { 1, 12, 4 }bias { 4 }");
+  EXPECT_EQ(describe({.kind = LayerKind::kDense, .filters = 4, .use_bias = false}), "kernel { 6, 4 }");
 }
 
 TEST(Initializers, Mistakes) {

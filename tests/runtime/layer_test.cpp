@@ -133,10 +133,10 @@ TEST(Layer, PackNamesWhatDoesNotFit) {
   EXPECT_TRUE(layer.pack(std::vector<float>(36), std::vector<float>(6)).has_value());
   expect_pack_error(layer, 35, 6, "kernel has 35 values; shape (3, 2, 6) needs 36.");
   expect_pack_error(layer, 0, 6, "kernel has 0 values; shape (3, 2, 6) needs 36.");
-  expect_pack_error(layer, 36, 7, "bias has 7 values; this layer needs 6.");
-  expect_pack_error(layer, 36, 0, "bias has 0 values; this layer needs 6.");
+  expect_pack_error(layer, 36, 7, "bias has 7 values; shape (6) needs 6.");
+  expect_pack_error(layer, 36, 0, "bias has 0 values; shape (6) needs 6.");
   const CompiledLayer bare = compiled("Conv1D(6, 3, groups=2, use_bias=False, input_shape=(None, 4))");
-  expect_pack_error(bare, 36, 6, "bias has 6 values; this layer needs 0.");
+  expect_pack_error(bare, 36, 6, "bias has 6 values; this layer has use_bias=False.");
 }
 
 TEST(Layer, EveryStatus) {

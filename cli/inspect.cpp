@@ -1,0 +1,160 @@
+// `convsmith inspect`: the layers of a model (or one layer) as a table, as Keras's summary() prints it, with
+// the work that each one is.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/common_options.hpp"
+#include "convsmith/model.hpp"
+#include "frontend/layer_class.hpp"
+#include "frontend/make_problem.hpp"
+
+namespace convsmith::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct InspectArguments {
+  CommonOptions common;
+  std::string weights;
+};
+
+tl::unexpected<Error> refuse(std::string message) {
+  return make_error(ErrorCode::kInvalidSpec, std::move(message));
+}
+
+// A layer as a model of its own.
+Result<Model> as_model(const LayerSpec& spec, const CommonOptions& options) {
+  if (const auto problem = layer_problem_for(spec, options); !problem) return tl::unexpected(problem.error());
+  Shape shape = options.input_shape.empty() ? spec.input_shape : options.input_shape;
+  // Further batch axes change nothing.
+  if (spec.kind != LayerKind::kDense) shape.erase(shape.begin(), shape.end() - 2);
+  const std::string name = spec.name.empty() ? std::string(default_name_of(spec.kind)) : spec.name;
+  ModelSpec model;
+  model.name = name;
+  model.dialect = spec.dialect;
+  model.layers = {{"input", "InputLayer", InputOp{shape}, {}},
+                  {name, std::string(class_name_of(spec.kind)), spec, {}}};
+  model.nodes = {{0, {}}, {1, {0}}};
+  model.inputs = {0};
+  model.outputs = {1};
+  return Model(std::make_shared<const ModelSpec>(std::move(model)));
+}
+
+Result<Model> find_model(const InspectArguments& arguments) {
+  const CommonOptions& options = arguments.common;
+  const Result<Subject> subject = load_subject(options, arguments.weights);
+  if (!subject) return tl::unexpected(subject.error());
+  if (const auto* layer = std::get_if<ParsedLayer>(&*subject)) return as_model(layer->spec, options);
+  if (const auto* model = std::get_if<LoadedModelSpec>(&*subject)) {
+    if (!options.input_shape.empty())
+      return refuse("--input-shape is for layers; a model's file says its own.");
+    return Model(model->spec);
+  }
+  return refuse(fmt::format("SPEC is {}; inspect takes a layer or a model.", options.spec));
+}
+
+// 75009 as "75,009".
+std::string with_commas(double number) {
+  if (number < 9e15 && number != std::floor(number)) return fmt::format("{:.2f}", number);
+  std::string text = fmt::format("{:.0f}", number);
+  for (auto at = static_cast<int>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<size_t>(at), ",");
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+void print_table(const std::string& name, const std::vector<LayerSummary>& rows) {
+  std::vector<std::array<std::string, 5>> table = {
+      {"layer (kind)", "output shape", "parameters", "MACs a step", "connected to"}};
+  double parameters = 0;
+  double macs = 0;
+  for (const LayerSummary& row : rows) {
+    table.push_back({fmt::format("{} ({})", row.name, row.class_name), shape_text(row.output_shape),
+                     with_commas(static_cast<double>(row.parameters)), with_commas(row.macs_per_step),
+                     joined(row.inputs)});
+    parameters += static_cast<double>(row.parameters);
+    macs += row.macs_per_step;
+  }
+  std::array<size_t, 4> widths{};
+  for (const auto& cells : table)
+    for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+  fmt::print("{}\n\n", name);
+  for (const auto& c : table) {
+    fmt::print("{:<{}}  {:<{}}  {:>{}}  {:>{}}{}{}\n", c[0], widths[0], c[1], widths[1], c[2], widths[2],
+               c[3], widths[3], c[4].empty() ? "" : "  ", c[4]);
+  }
+  fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
+             with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
+             rows.front().name);
+}
+
+Json shape_json(const Shape& shape) {
+  Json json = Json::array();
+  for (const std::optional<int64_t>& axis : shape) json.push_back(axis ? Json(*axis) : Json(nullptr));
+  return json;
+}
+
+Json to_json(const std::string& name, const std::vector<LayerSummary>& rows) {
+  Json json{{"name", name}, {"layers", Json::array()}};
+  int64_t parameters = 0;
+  double macs = 0;
+  for (const LayerSummary& row : rows) {
+    json["layers"].push_back({{"name", row.name},
+                              {"class_name", row.class_name},
+                              {"output_shape", shape_json(row.output_shape)},
+                              {"parameters", row.parameters},
+                              {"macs_per_step", row.macs_per_step},
+                              {"connected_to", row.inputs}});
+    parameters += row.parameters;
+    macs += row.macs_per_step;
+  }
+  json["parameters"] = parameters;
+  json["macs_per_step"] = macs;
+  return json;
+}
+
+Result<int> inspect(const InspectArguments& arguments) {
+  const Result<Model> model = find_model(arguments);
+  if (!model) return tl::unexpected(model.error());
+  const auto rows = model->summary();
+  if (!rows) return tl::unexpected(rows.error());
+  if (arguments.common.json) {
+    fmt::print("{}\n", to_json(model->name(), *rows).dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    print_table(model->name(), *rows);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, int& exit_code) {
+  CLI::App* const command =
+      app.add_subcommand("inspect", "Show the layers of a model: shapes, parameters, work");
+  const auto arguments = std::make_shared<InspectArguments>();
+  add_spec(*command, arguments->common, true);
+  command->add_option("--weights", arguments->weights, "A file with the model's weights, where SPEC has none")
+      ->type_name("FILE");
+  add_common_options(*command, arguments->common);
+  command->footer(
+      "A step is one of the first input's; layers that work at another rate count for their share.\n"
+      "Example:\n  convsmith inspect model.keras");
+  command->callback([arguments, &exit_code] {
+    const Result<int> result = inspect(*arguments);
+    exit_code = result ? *result : report(result.error());
+  });
+}
+
+}  // namespace convsmith::cli

@@ -1,0 +1,44 @@
+// The reading of SPEC: what it is, and the problem that follows. Used by each command that takes one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "codegen/vir.hpp"
+#include "convsmith/error.hpp"
+#include "frontend/make_problem.hpp"
+#include "frontend/model_spec.hpp"
+#include "frontend/parse_layer.hpp"
+#include "frontend/problem.hpp"
+#include "ir/nest.hpp"
+
+namespace convsmith::cli {
+
+struct CommonOptions;
+
+// A whole model. Without a file of weights its layers may have none.
+struct LoadedModelSpec {
+  std::shared_ptr<const ModelSpec> spec;
+  std::vector<std::string> notes;
+};
+
+// A layer with the notes of its parser, a scheduled nest, a vir program, a model.
+using LoadedSpec = std::variant<ParsedLayer, ir::LoopNest, vir::Program>;
+using Subject = std::variant<ParsedLayer, ir::LoopNest, vir::Program, LoadedModelSpec>;
+
+// Reads options.spec: text as it was typed, or a file, whose first bytes say what it is (but for .nest and
+// .vir). `weights` is only for models: a file that has theirs. Notes are printed to stderr ("note: ..."),
+// and errors name the file. Texts beyond 1 MiB are refused, but for models.
+Result<Subject> load_subject(const CommonOptions& options, const std::string& weights = {});
+// The same without models.
+Result<LoadedSpec> load_spec(const CommonOptions& options);
+
+// For --input-shape where given, else for the spec's own input_shape; without either an error that says how
+// to give one.
+Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOptions& options);
+// The same for layers that are one problem.
+Result<Problem> problem_for(const LayerSpec& spec, const CommonOptions& options);
+
+}  // namespace convsmith::cli

@@ -1,0 +1,148 @@
+#include "cli/pipeline.hpp"
+#include "cli/layer_graph.hpp"
+
+#include <fmt/format.h>
+
+#include "cli/common_options.hpp"
+#include "codegen/row_programs.hpp"
+#include "codegen/transpose_program.hpp"
+#include "frontend/layer_class.hpp"
+#include "ir/parts.hpp"
+#include "runtime/compile.hpp"
+#include "runtime/model.hpp"
+
+namespace convsmith::cli {
+namespace {
+
+tl::unexpected<Error> refuse(std::string message) {
+  return make_error(ErrorCode::kInvalidSpec, std::move(message));
+}
+
+Result<void> lower_into(Unit& unit, const Problem& problem, const Target& target, std::string_view schedule) {
+  unit.problem = problem;
+  Result<LoweredLayer> lowered = lower_layer(problem, target, schedule);
+  if (!lowered) return tl::unexpected(lowered.error());
+  unit.naive = std::move(lowered->naive);
+  unit.schedule = std::move(lowered->schedule);
+  unit.nest = std::move(lowered->nest);
+  unit.program = std::move(lowered->program);
+  return {};
+}
+
+vir::Program program_of(ir::OpKind kind, const Target& target) {
+  if (kind == ir::OpKind::kTranspose) return transpose_program(target);
+  if (kind == ir::OpKind::kSoftmax) return row_program(ActivationKind::kSoftmax, target);
+  if (kind == ir::OpKind::kLogSoftmax) return row_program(ActivationKind::kLogSoftmax, target);
+  return row_program(ActivationKind::kSparsemax, target);
+}
+
+// Which output steps a part of a transposed problem makes.
+std::string part_title(const std::string& title, const ir::Part& part, size_t index, size_t count) {
+  std::string text = fmt::format("{}{}part {} of {}", title, title.empty() ? "" : ", ", index + 1, count);
+  if (part.phases == part.row_steps) return fmt::format("{}, all output steps", text);
+  text += fmt::format(", output step {}", part.first);
+  if (part.phases > 1) text += fmt::format(" to {}", part.first + part.phases - 1);
+  return fmt::format("{} of every {}{}", text, part.row_steps, part.merged_phases > 0 ? " at the ends" : "");
+}
+
+// The units of one pass.
+Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
+                       std::string_view schedule) {
+  const std::string title = name.empty() ? name : fmt::format("{}: {}", name, op.name);
+  if (op.kind != ir::OpKind::kNest) {
+    Unit& unit = pipeline.units.emplace_back();
+    unit.name = title;
+    unit.program = program_of(op.kind, target);
+    return {};
+  }
+  const std::vector<ir::Part> parts = ir::split_parts(op.problem);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Unit& unit = pipeline.units.emplace_back();
+    unit.name = title;
+    if (parts.size() > 1) unit.name = part_title(title, parts[i], i, parts.size());
+    if (Result<void> done = lower_into(unit, parts[i].problem, target, schedule); !done) return done;
+  }
+  return {};
+}
+
+Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const CommonOptions& options,
+                        const Target& target, int pass) {
+  const auto count = static_cast<int>(graph.ops.size());
+  if (pass > count)
+    return refuse(fmt::format("--pass is {}; it must be at most {}, the number of passes.", pass, count));
+  for (int i = 0; i < count; ++i) {
+    if (pass != 0 && i + 1 != pass) continue;
+    const ir::Op& op = graph.ops[static_cast<size_t>(i)];
+    const std::string name = count == 1 ? "" : fmt::format("pass {} of {}", i + 1, count);
+    Result<void> done = add_units(pipeline, op, name, target, options.schedule);
+    if (!done) return done;
+  }
+  if (!options.schedule.empty() && pipeline.units.size() > 1) {
+    return refuse(fmt::format("--schedule is for one loop nest, and there are {}{}.", pipeline.units.size(),
+                              count > 1 ? "; --pass chooses one" : ""));
+  }
+  return {};
+}
+
+Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const Target& target, Depth depth,
+                        int pass) {
+  if (depth == Depth::kSpec) return {};
+  Result<LayerProblem> problem = layer_problem_for(pipeline.layer->spec, options);
+  if (!problem) return tl::unexpected(problem.error());
+  pipeline.problem = std::move(*problem);
+  if (depth == Depth::kProblem) return {};
+  Result<ir::Graph> graph = layer_graph(pipeline.layer->spec, *pipeline.problem);
+  if (!graph) return tl::unexpected(graph.error());
+  const LayerSpec& spec = pipeline.layer->spec;
+  graph->name = spec.name.empty() ? default_name_of(spec.kind) : spec.name;
+  for (ir::Op& op : graph->ops) op.name = graph->name;
+  pipeline.graph = std::move(*graph);
+  if (depth == Depth::kGraph) return {};
+  return fill_units(pipeline, *pipeline.graph, options, target, pass);
+}
+
+Result<void> fill_model(Pipeline& pipeline, const LoadedModelSpec& model, const CommonOptions& options,
+                        const Target& target, Depth depth, int pass) {
+  ModelSpec spec = *model.spec;
+  if (find_layer_without_weights(spec) != nullptr) {
+    print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
+    if (Result<void> done = draw_weights(spec, options.rules, options.seed); !done) return done;
+  }
+  Result<ir::Graph> graph = optimized_graph(spec, options.rules);
+  if (!graph) return tl::unexpected(graph.error());
+  pipeline.graph = std::move(*graph);
+  if (depth == Depth::kGraph) return {};
+  return fill_units(pipeline, *pipeline.graph, options, target, pass);
+}
+
+}  // namespace
+
+Result<void> fill_pipeline(Pipeline& pipeline, Subject subject, const CommonOptions& options,
+                           const Target& target, Depth depth, int pass) {
+  if (const auto* model = std::get_if<LoadedModelSpec>(&subject))
+    return fill_model(pipeline, *model, options, target, depth, pass);
+  if (auto* layer = std::get_if<ParsedLayer>(&subject)) {
+    pipeline.layer = std::move(*layer);
+    return fill_layer(pipeline, options, target, depth, pass);
+  }
+  if (!options.schedule.empty())
+    return refuse(fmt::format("--schedule is given, but {} is scheduled already.", options.spec));
+  if (pass > 1) return refuse(fmt::format("--pass is {}, and {} is one.", pass, options.spec));
+  Unit& unit = pipeline.units.emplace_back();
+  if (auto* program = std::get_if<vir::Program>(&subject)) {
+    if (program->lanes != target.lanes) {
+      return refuse(fmt::format("{} has {} lanes, and isa {} has {}.", options.spec, program->lanes,
+                                target.name, target.lanes));
+    }
+    unit.program = std::move(*program);
+    return {};
+  }
+  unit.nest = std::move(std::get<ir::LoopNest>(subject));
+  unit.problem = unit.nest->problem;
+  Result<vir::Program> program = lower_nest(*unit.nest, target);
+  if (!program) return tl::unexpected(program.error());
+  unit.program = std::move(*program);
+  return {};
+}
+
+}  // namespace convsmith::cli

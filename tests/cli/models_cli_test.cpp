@@ -1,0 +1,260 @@
+// run, inspect and explain on every kind of layer and on whole models, as a user meets them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cli/tensor.hpp"
+#include "tests/cli/call_cli.hpp"
+#include "tests/cli/temporary_folder.hpp"
+#include "tests/support/golden_arrays.hpp"
+
+namespace convsmith::cli {
+namespace {
+
+using cli_test::call;
+using cli_test::input_file;
+using cli_test::Outcome;
+using cli_test::read_npy;
+using cli_test::TemporaryFolder;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+std::string model_file(const std::string& name) {
+  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name;
+}
+
+// The first line of what real Keras computed.
+Json first_case(const std::string& folder) {
+  std::ifstream file(folder + "/io.jsonl");
+  std::string line;
+  std::getline(file, line);
+  return Json::parse(line);
+}
+
+Json json_of(const std::vector<std::string>& words) {
+  const Outcome outcome = call(words);
+  EXPECT_EQ(outcome.exit_code, 0) << words[1] << ": " << outcome.err;
+  return outcome.exit_code == 0 ? Json::parse(outcome.out) : Json();
+}
+
+const std::vector<std::string> kLayers = {
+    "Conv1D(5, 3, dilation_rate=2, padding='causal', input_shape=(None, 4))",
+    "Conv1DTranspose(5, 4, strides=3, padding='same', input_shape=(None, 4))",
+    "Conv1DTranspose(5, 4, strides=3, data_format='channels_first', input_shape=(9, None))",
+    "DepthwiseConv1D(3, depth_multiplier=2, activation='tanh', input_shape=(None, 4))",
+    "SeparableConv1D(6, 3, activation='softmax', input_shape=(None, 4))",
+    "Dense(6, activation='relu', input_shape=(4,))",
+};
+
+TEST(CliLayers, EveryKindRunsWithEqualBits) {
+  const TemporaryFolder folder;
+  const std::string x = input_file(folder, "x.npy", {2, 9, 4});
+  for (const std::string& spec : kLayers) {
+    const Json json = json_of({"run", spec, "--input", x, "--output", folder / "y.npy", "--backend", "interp",
+                               "--json", "--seed", "3"});
+    const Tensor y = read_npy(folder / "y.npy");
+    EXPECT_EQ(json["output_shape"], Json(y.shape)) << spec;
+    const Json other = json_of({"run", spec, "--input", x, "--expected", folder / "y.npy", "--json", "--seed",
+                                "3", "--threads", "2", "--repeat", "3"});
+    EXPECT_TRUE(other["expected"]["bit_equal"]) << spec;
+    float largest = 0;
+    for (const float value : y.data) largest = std::max(largest, std::abs(value));
+    EXPECT_GT(largest, 0) << spec << ": weights are drawn";
+  }
+}
+
+TEST(CliLayers, WeightsByName) {
+  const TemporaryFolder folder;
+  const std::string x = input_file(folder, "x.npy", {1, 5, 2});
+  const auto write = [&](const char* name, Tensor tensor) {
+    ASSERT_TRUE(write_signal(folder / name, FileFormat::kNpy, tensor, 0));
+  };
+  // Channel 0 twice, then the sum of both channels plus 1.
+  write("depthwise_kernel.npy", {{1, 2, 1}, {2, 1}});
+  write("pointwise_kernel.npy", {{1, 2, 1}, {1, 1}});
+  write("bias.npy", {{1}, {1}});
+  ASSERT_EQ(call({"run", "SeparableConv1D(1, 1)", "--input", x, "--weights", folder / "", "--output",
+                  folder / "y.npy"})
+                .exit_code,
+            0);
+  const Tensor in = read_npy(x);
+  const Tensor out = read_npy(folder / "y.npy");
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ(out.data[i], 2 * in.data[2 * i] + in.data[2 * i + 1] + 1);
+}
+
+TEST(CliLayers, TransposedWavHasTheHigherRate) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(
+      write_signal(folder / "x.wav", FileFormat::kWav, {{50, 1}, std::vector<float>(50, 0.5F)}, 8000));
+  ASSERT_EQ(call({"run", "Conv1DTranspose(1, 7, strides=2)", "--input", folder / "x.wav", "--output",
+                  folder / "y.wav"})
+                .exit_code,
+            0);
+  EXPECT_EQ(read_signal(folder / "y.wav", FileFormat::kWav)->sample_rate, 16000);
+}
+
+TEST(CliLayers, ExplainShowsPassesAndParts) {
+  for (const std::string& spec : kLayers) {
+    const Outcome outcome = call({"explain", spec, "--isa", "avx2", "--stage", "problem,schedule,vir,asm"});
+    EXPECT_EQ(outcome.exit_code, 0) << spec << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("bytes of machine code")) << spec;
+  }
+  const Json json = json_of({"explain", kLayers[4], "--json", "--stage", "graph,vir", "--isa", "avx2"});
+  EXPECT_EQ(json["graph"]["passes"], 3);
+  EXPECT_EQ(json["passes"].size(), 3U);
+  EXPECT_THAT(call({"explain", kLayers[4], "--stage", "problem"}).out, HasSubstr("softmax"));
+  const Outcome one = call({"explain", kLayers[4], "--stage", "vir", "--pass", "3", "--isa", "avx2"});
+  EXPECT_THAT(one.out, HasSubstr("pass 3 of 3"));
+  EXPECT_THAT(one.out, Not(HasSubstr("pass 1 of 3")));
+  EXPECT_EQ(call({"explain", kLayers[4], "--pass", "4"}).exit_code, 2);
+  EXPECT_THAT(call({"explain", kLayers[1], "--stage", "schedule"}).out, HasSubstr("of every 3"));
+}
+
+TEST(CliModels, InspectCountsWhatKerasCounts) {
+  int models = 0;
+  for (const char* net : {"autoencoder", "grouped", "inception", "mobile", "nested", "reshape_mlp", "seq_tcn",
+                          "tcn_residual", "two_in_two_out", "unet"}) {
+    for (const char* generation : {"_k2", "_k3"}) {
+      const std::string folder = model_file(std::string(net) + generation);
+      const Json golden = first_case(folder);
+      const Json json = json_of({"inspect", folder + "/model.keras", "--json"});
+      EXPECT_EQ(json["parameters"], golden["parameters"]) << folder;
+      ++models;
+      // Without weights the same table, as far as shapes say it.
+      if (std::string(net) != "unet") {
+        EXPECT_EQ(json_of({"inspect", folder + "/model.json", "--json"}), json) << folder;
+      }
+    }
+  }
+  EXPECT_EQ(models, 20);
+  const Json layer = json_of({"inspect", "SeparableConv1D(8, 3, input_shape=(None, 4))", "--json"});
+  EXPECT_EQ(layer["parameters"], 3 * 4 + 4 * 8 + 8);
+  EXPECT_EQ(layer["macs_per_step"], 3 * 4 + 4 * 8);
+  const Json strided = json_of({"inspect", "Conv1D(8, 3, strides=2, input_shape=(None, 4))", "--json"});
+  EXPECT_EQ(strided["macs_per_step"], 3 * 4 * 8 / 2);
+  EXPECT_EQ(call({"inspect", "Conv1D(8, 3)"}).exit_code, 2);
+  const Outcome text = call({"inspect", model_file("nested_k3/model.keras")});
+  EXPECT_THAT(text.out, HasSubstr("residual/block/conv1d (Conv1D)"));
+  EXPECT_THAT(text.out, HasSubstr("total: 147 parameters"));
+}
+
+// Two inputs, two outputs, from every kind of file.
+TEST(CliModels, RunGivesWhatKerasGave) {
+  const TemporaryFolder folder;
+  const std::string net = model_file("two_in_two_out_k3");
+  const golden::Arrays<float> arrays("models/two_in_two_out_k3/io.f32");
+  const Json io = first_case(net);
+  const auto npy = [&](const char* name) {
+    const Json& at = io["tensors"][name];
+    const auto values = arrays.get(at);
+    const Tensor tensor{at["shape"].get<std::vector<int64_t>>(), {values.begin(), values.end()}};
+    EXPECT_TRUE(write_signal(folder / (std::string(name) + ".npy"), FileFormat::kNpy, tensor, 0));
+    return folder / (std::string(name) + ".npy");
+  };
+  const std::vector<std::string> files = {"--input",     npy("input0"),  "--input",
+                                          npy("input1"), "--expected",   npy("output0"),
+                                          "--expected",  npy("output1"), "--json"};
+  const std::vector<std::vector<std::string>> specs = {
+      {net + "/model.keras"},
+      {net + "/model.h5"},
+      {net + "/model.json", "--weights", net + "/model.weights.h5"}};
+  for (const std::vector<std::string>& spec : specs) {
+    std::vector<std::string> words = {"run"};
+    words.insert(words.end(), spec.begin(), spec.end());
+    words.insert(words.end(), files.begin(), files.end());
+    const Json json = json_of(words);
+    for (const Json& expected : json["all_expected"]) {
+      EXPECT_TRUE(expected["same_shape"]);
+      EXPECT_LT(expected["relative_difference"], 1e-5) << spec[0];
+    }
+    EXPECT_EQ(json["all_expected"].size(), 2U);
+  }
+}
+
+TEST(CliModels, CleansAnEcg) {
+  const TemporaryFolder folder;
+  const std::string ecg = std::string(CONVSMITH_TEST_DATA) + "/../../examples/ecg/";
+  const Json json =
+      json_of({"run", ecg + "model.keras", "--input", ecg + "ecg.csv", "--columns", "noisy_mv", "--expected",
+               ecg + "ecg.csv:keras_output_mv", "--clean", ecg + "ecg.csv:4", "--output", folder / "y.csv",
+               "--plot", folder / "y.svg", "--rate", "360", "--json"});
+  EXPECT_LT(json["expected"]["relative_difference"], 1e-5);
+  EXPECT_NEAR(json["snr_db"]["before"].get<double>(), -0.75, 0.01);
+  EXPECT_NEAR(json["snr_db"]["after"].get<double>(), 6.80, 0.01);
+  EXPECT_GT(json["times_real_time"], 1);
+  EXPECT_EQ(read_signal(folder / "y.csv", FileFormat::kCsv)->tensor.shape, (std::vector<int64_t>{1024, 1}));
+  EXPECT_THAT(TemporaryFolder::read(folder / "y.svg"), HasSubstr("</svg>"));
+  const Outcome graph = call({"explain", ecg + "model.keras"});
+  EXPECT_THAT(graph.out, HasSubstr("9 passes over memory"));
+  EXPECT_THAT(graph.out, HasSubstr("enc0_bn is folded into enc0."));
+  EXPECT_THAT(call({"explain", ecg + "model.keras", "--pass", "6", "--stage", "schedule"}).out,
+              HasSubstr("dec1"));
+}
+
+TEST(CliModels, WithoutWeightsTheyAreDrawn) {
+  const TemporaryFolder folder;
+  const std::string x = input_file(folder, "x.npy", {2, 20, 4});
+  const std::string net = model_file("seq_conv_k2/model.json");
+  const auto run = [&](const char* seed) {
+    const Outcome outcome = call({"run", net, "--input", x, "--output", folder / "y.npy", "--seed", seed});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_THAT(outcome.out, HasSubstr("drawn from the initializers"));
+    return read_npy(folder / "y.npy");
+  };
+  const Tensor one = run("1");
+  EXPECT_EQ(run("1"), one);
+  EXPECT_NE(run("2"), one);
+}
+
+TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
+  const TemporaryFolder folder;
+  const std::string net = model_file("two_in_two_out_k3");
+  const std::string x = input_file(folder, "x.npy", {2, 4, 3});
+  const std::string wide = input_file(folder, "wide.npy", {2, 4, 5});
+  const std::string three = input_file(folder, "three.npy", {3, 4, 3});
+  const std::string longer = input_file(folder, "longer.npy", {2, 5, 3});
+  const std::string keras = TemporaryFolder::read(net + "/model.keras");
+  const std::string cut = folder.write("cut.keras", keras.substr(0, keras.size() / 2));
+  const std::string text = folder.write("text.keras", "no model");
+  const std::string layers =
+      folder.write("odd.json", R"({"class_name": "Sequential", "config": {"name": "s", "layers": [
+        {"class_name": "LSTM", "config": {"name": "lstm", "units": 3}}]}})");
+  const std::string weights = net + "/model.weights.h5";
+  const std::string model = net + "/model.keras";
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{model, "--input", x}, "the model has 2 inputs"},
+      {{model, "--input", x, "--input", wide}, "wide.npy: its shape is (2, 4, 5)"},
+      {{model, "--input", x, "--input", three}, "three.npy: it has 3 samples"},
+      {{model, "--input", x, "--input", longer}, "matching"},
+      {{model, "--input", x, "--input", x, "--output", "a.npy", "--output", "b.npy"},
+       "--output is given 3 times"},
+      {{model, "--input", x, "--input", x, "--schedule", "cut o"}, "--schedule"},
+      {{model, "--input", x, "--input", x, "--input-shape", "4,3"}, "--input-shape"},
+      {{cut, "--input", x}, "cut.keras"},
+      {{text, "--input", x}, "text.keras is no Keras model"},
+      {{layers, "--input", x}, "LSTM"},
+      {{weights, "--input", x}, "weights only"},
+      {{net + "/model.json", "--weights", x, "--input", x, "--input", x}, "x.npy"},
+      {{model_file("unet_k3/model.json"), "--input", x}, "p_re_lu"},
+  };
+  const size_t files = folder.count();
+  for (const auto& [words, message] : cases) {
+    std::vector<std::string> all = {"run", "--output", folder / "y.npy"};
+    all.insert(all.end(), words.begin(), words.end());
+    const Outcome outcome = call(all);
+    EXPECT_EQ(outcome.exit_code, 2) << words[0] << ": " << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(message)) << words[0];
+    EXPECT_EQ(outcome.out, "") << words[0];
+    EXPECT_EQ(folder.count(), files) << words[0] << " left a file";
+  }
+  EXPECT_EQ(call({"inspect", cut}).exit_code, 2);
+  EXPECT_EQ(call({"explain", layers}).exit_code, 2);
+  EXPECT_EQ(call({"compare", model}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace convsmith::cli

@@ -1,0 +1,59 @@
+// A layer of two passes runs chunk by chunk where its middle would not stay in a cache: the same bits as two
+// layers one after the other, and memory that does not grow with the input.
+#include <gtest/gtest.h>
+
+#include "convsmith/convsmith.hpp"
+#include "tests/support/random_problem.hpp"
+#include "tests/support/run_everywhere.hpp"
+
+namespace convsmith::test {
+namespace {
+
+using Spans = std::vector<std::span<const float>>;
+
+std::vector<float> run(const std::string& text, const Spans& weights, const std::vector<float>& input,
+                       int64_t batch, int64_t steps, const ParallelFor& parallel = {}) {
+  const auto layer = compile(text);
+  EXPECT_TRUE(layer) << (layer ? "" : layer.error().message);
+  if (!layer) return {};
+  const auto packed = layer->pack(weights);
+  EXPECT_TRUE(packed);
+  std::vector<float> output(static_cast<size_t>(batch * layer->output_steps(steps) * layer->filters()),
+                            -7.0F);
+  const int threads = std::max(parallel.threads, 1);
+  std::vector<double> workspace(layer->workspace_bytes(batch, steps, threads) / sizeof(double) + 1);
+  EXPECT_EQ(layer->run(*packed, input.data(), output.data(), batch, steps,
+                       {.workspace = workspace.data(), .parallel = parallel}),
+            RunStatus::kOk);
+  return output;
+}
+
+TEST(Chain, ChunksGiveTheBitsOfTwoLayers) {
+  constexpr int64_t kChannels = 1100;  // chunks of 64 steps at most in any cache of today
+  constexpr int64_t kBatch = 2;
+  Random r(5);
+  const std::vector<float> depthwise = r.floats(3 * kChannels);
+  const std::vector<float> pointwise = r.floats(kChannels * 5);
+  const std::vector<float> bias = r.floats(5);
+  const std::string shape = "input_shape=(None, 1100))";
+  const ThreadPool pool(2);
+  for (const int64_t steps : {63, 129, 1000}) {
+    const std::vector<float> input = r.floats(kBatch * steps * kChannels);
+    const std::vector<float> middle =
+        run("DepthwiseConv1D(3, strides=2, padding='same', use_bias=False, " + shape, {depthwise}, input,
+            kBatch, steps);
+    const auto expected = bits_of(
+        run("Conv1D(5, 1, activation='tanh', " + shape, {pointwise, bias}, middle, kBatch, (steps + 1) / 2));
+    const std::string text = "SeparableConv1D(5, 3, strides=2, padding='same', activation='tanh', " + shape;
+    EXPECT_EQ(bits_of(run(text, {depthwise, pointwise, bias}, input, kBatch, steps)), expected) << steps;
+    EXPECT_EQ(bits_of(run(text, {depthwise, pointwise, bias}, input, kBatch, steps, pool.parallel_for())),
+              expected)
+        << steps;
+  }
+  const auto layer = compile("SeparableConv1D(5, 3, " + shape);
+  ASSERT_TRUE(layer);
+  EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
+}
+
+}  // namespace
+}  // namespace convsmith::test
