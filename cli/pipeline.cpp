@@ -1,5 +1,4 @@
 #include "cli/pipeline.hpp"
-#include "cli/layer_graph.hpp"
 
 #include <fmt/format.h>
 
@@ -7,6 +6,7 @@
 #include "codegen/row_programs.hpp"
 #include "codegen/transpose_program.hpp"
 #include "frontend/layer_class.hpp"
+#include "ir/build_graph.hpp"
 #include "ir/parts.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/model.hpp"
@@ -91,11 +91,11 @@ Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const 
   if (!problem) return tl::unexpected(problem.error());
   pipeline.problem = std::move(*problem);
   if (depth == Depth::kProblem) return {};
-  Result<ir::Graph> graph = layer_graph(pipeline.layer->spec, *pipeline.problem);
+  Result<ir::Graph> graph =
+      ir::build_graph(pipeline.layer->spec, pipeline.problem->chain.front().channels, options.rules);
   if (!graph) return tl::unexpected(graph.error());
   const LayerSpec& spec = pipeline.layer->spec;
   graph->name = spec.name.empty() ? default_name_of(spec.kind) : spec.name;
-  for (ir::Op& op : graph->ops) op.name = graph->name;
   pipeline.graph = std::move(*graph);
   if (depth == Depth::kGraph) return {};
   return fill_units(pipeline, *pipeline.graph, options, target, pass);

@@ -4,10 +4,10 @@
 #include <chrono>
 
 #include "cli/run.hpp"
-#include "cli/layer_graph.hpp"
 #include "convsmith/model.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/weight_shapes.hpp"
+#include "ir/build_graph.hpp"
 #include "ir/problem_text.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/initialize_weights.hpp"
@@ -150,7 +150,7 @@ Result<Runnable> make_layer(const LayerSpec& spec, std::vector<ReadInput> inputs
   if (!layer) return tl::unexpected(layer.error());
   const Result<PackedWeights> packed = pack(*layer, call->weights);
   if (!packed) return tl::unexpected(packed.error());
-  const Result<ir::Graph> graph = layer_graph(spec, call->problem);
+  const Result<ir::Graph> graph = ir::build_graph(spec, call->problem.chain.front().channels, options.rules);
   const int64_t far = layer->output_steps(2 * kManySteps) - layer->output_steps(kManySteps);
   const double ratio = static_cast<double>(far) / static_cast<double>(kManySteps);
   const auto run = [layer = *layer, packed = *packed, batch = call->input.batch, steps = call->input.steps](

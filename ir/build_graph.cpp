@@ -109,10 +109,13 @@ Result<Graph> build_graph(const ModelSpec& model, Rules rules) {
   return builder.finish(std::move(outputs));
 }
 
-Result<Graph> build_graph(const LayerSpec& layer, const Shape& shape, Rules rules) {
+Result<Graph> build_graph(const LayerSpec& layer, int64_t channels, Rules rules) {
+  Shape shape{std::nullopt, channels};
+  if (layer.data_format == DataFormat::kChannelsFirst) std::swap(shape[0], shape[1]);
+  if (layer.kind == LayerKind::kDense) shape = {channels};
   ModelSpec model;
   const std::string class_name(class_name_of(layer.kind));
-  const std::string name = layer.name.empty() ? class_name : layer.name;
+  const std::string name = layer.name.empty() ? std::string(default_name_of(layer.kind)) : layer.name;
   model.name = name;
   model.layers = {{"input", "InputLayer", InputOp{shape}, {}}, {name, class_name, layer, {}}};
   model.nodes = {{0, {}}, {1, {0}}};

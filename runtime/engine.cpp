@@ -107,22 +107,13 @@ Result<LayerProblem> problem_of(const LayerSpec& spec, const CompileOptions& opt
   return make_layer_problem(spec, options.input_shape, options.rules);
 }
 
-// The axes that one sample has, the steps open: of extended batches only the last two, of Dense the last one.
-Shape sample_shape(const LayerSpec& spec, const CompileOptions& options) {
-  const Shape& shape = options.input_shape.empty() ? spec.input_shape : options.input_shape;
-  const size_t axes = spec.kind == LayerKind::kDense ? 1 : 2;
-  Shape sample(shape.end() - static_cast<std::ptrdiff_t>(std::min(axes, shape.size())), shape.end());
-  if (axes == 2) sample[spec.data_format == DataFormat::kChannelsFirst ? 1 : 0] = std::nullopt;
-  return sample;
-}
-
 Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const CompileOptions& options,
                                                     KernelCache& kernels) {
   auto problem = problem_of(spec, options);
   if (!problem) return tl::unexpected(problem.error());
   auto choice = choose_backend(options.backend, options.isa);
   if (!choice) return tl::unexpected(choice.error());
-  auto graph = ir::build_graph(spec, sample_shape(spec, options), options.rules);
+  auto graph = ir::build_graph(spec, problem->chain.front().channels, options.rules);
   if (!graph) return tl::unexpected(graph.error());
   auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, options.schedule, kernels);
   if (!compiled) return tl::unexpected(compiled.error());

@@ -230,7 +230,7 @@ TEST(BuildGraph, ALayerAloneHasArraysWithoutData) {
   spec.depth_multiplier = 2;
   spec.data_format = DataFormat::kChannelsFirst;
   spec.activation = {ActivationKind::kSoftmax, {-1, 0, 0}};
-  Result<Graph> graph = build_graph(spec, {3, 20}, Rules::kCommon);
+  Result<Graph> graph = build_graph(spec, 3, Rules::kCommon);
   ASSERT_TRUE(graph) << graph.error().message;
   EXPECT_TRUE(verify_graph(*graph));
   EXPECT_EQ(graph->ops.size(), 3U);
