@@ -13,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
+#include "cli/layer_graph.hpp"
 #include "cli/measure.hpp"
 #include "cli/random_layer.hpp"
 #include "convsmith/convsmith.hpp"
@@ -36,9 +38,9 @@ CompileOptions options_of(const std::string& backend, const std::string& isa) {
 
 // Every iteration compiles all rows of the table, each in an engine that has never compiled: the time of an
 // iteration is that of a row on average.
-void compile_rows(benchmark::State& state, const CompileOptions& options) {
+void compile_rows(benchmark::State& state, const CompileOptions& options, const std::string& shapes) {
   std::vector<std::string> texts;
-  for (const Shape1d& shape : read_shapes()) texts.push_back(to_call_text(shape.spec));
+  for (const Shape1d& shape : read_shapes(shapes)) texts.push_back(to_call_text(shape.spec));
   Engine().compile(texts.front(), options).has_value();  // back end and code memory are there
   std::vector<double> samples;
   for (auto _ : state) {
@@ -77,7 +79,7 @@ double resident_bytes() {
 struct Callable {
   CompiledLayer layer;
   PackedWeights weights;
-  cli::CallData data;
+  cli::Arrays input;
 
   static Callable make(const std::string& text, const CompileOptions& options, int64_t batch, int64_t steps,
                        Engine& engine) {
@@ -86,10 +88,13 @@ struct Callable {
       std::fprintf(stderr, "%s\n", layer.error().message.c_str());
       std::exit(2);
     }
-    const Problem problem = make_problem(layer->spec(), options.rules).value();
-    cli::CallData data = cli::make_data(problem, {batch, steps, cli::DataKind::kFloats, 1});
-    PackedWeights weights = layer->pack(data.kernel, data.bias).value();
-    return {std::move(*layer), std::move(weights), std::move(data)};
+    const cli::Call call{batch, steps, cli::DataKind::kFloats, 1};
+    const ir::Graph graph =
+        cli::layer_graph(layer->spec(), make_layer_problem(layer->spec(), options.rules).value()).value();
+    const cli::Arrays arrays = cli::make_weights(graph, call);
+    const std::vector<std::span<const float>> spans(arrays.begin(), arrays.end());
+    PackedWeights weights = layer->pack(spans).value();
+    return {std::move(*layer), std::move(weights), cli::make_inputs(graph, call)};
   }
 };
 
@@ -104,7 +109,7 @@ void ten_thousand_lengths(benchmark::State& state, const CompileOptions& options
     const double before = resident_bytes();
     for (int64_t steps = 1; steps <= kLengths; ++steps) {
       const auto layer = engine.compile(kLayer, options);
-      layer->run(callable.weights, callable.data.input.data(), output.data(), 1, steps);
+      layer->run(callable.weights, callable.input[0].data(), output.data(), 1, steps);
     }
     growth = std::max(growth, resident_bytes() - before);
   }
@@ -123,7 +128,7 @@ void call_overhead(benchmark::State& state, const CompileOptions& options) {
                                            options, kMany, kSteps, engine);
   std::vector<float> output(static_cast<size_t>(kMany * callable.layer.filters()));
   const auto run = [&](int64_t batch) {
-    callable.layer.run(callable.weights, callable.data.input.data(), output.data(), batch, kSteps);
+    callable.layer.run(callable.weights, callable.input[0].data(), output.data(), batch, kSteps);
   };
   double one = 0;
   double many = 0;
@@ -137,11 +142,12 @@ void call_overhead(benchmark::State& state, const CompileOptions& options) {
   state.counters["overhead_us"] = one - arithmetic;
 }
 
-int run(int argc, char** argv) {
-  const std::string backend = take_option(argc, argv, "backend", "xbyak");
-  const CompileOptions options = options_of(backend, take_option(argc, argv, "isa", "auto"));
+}  // namespace
+
+void add_benchmarks(const Options& chosen) {
+  const CompileOptions options = options_of(chosen.backend, chosen.isa);
   const int64_t passes = options.backend == Backend::kLlvm ? 1 : 50;
-  benchmark::RegisterBenchmark("compile", compile_rows, options)
+  benchmark::RegisterBenchmark("compile", compile_rows, options, chosen.shapes)
       ->UseManualTime()
       ->Iterations(passes)
       ->Unit(benchmark::kMicrosecond);
@@ -153,15 +159,6 @@ int run(int argc, char** argv) {
       ->UseManualTime()
       ->Iterations(3)
       ->Unit(benchmark::kMicrosecond);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
 }
 
-}  // namespace
 }  // namespace convsmith::bench
-
-int main(int argc, char** argv) {
-  return convsmith::bench::run(argc, argv);
-}

@@ -4,8 +4,9 @@
 //   layers_bench [--backend=xbyak|llvm|interp|auto] [--isa=baseline|avx2|avx512|auto] [--shapes=FILE.csv]
 //                [Google Benchmark's options, such as --benchmark_filter=whisper]
 //
-// Counters: GF/s of the shortest call (2 operations for each tap, taps in the padding included), peak (of
-// independent multiply-adds of the instruction set, measured in turns with the calls) and the share of it.
+// Counters: GF/s of the shortest call (2 operations for each tap, taps in the padding included; of a
+// transposed layer 2 x batch x input steps x taps x channels x filters), peak (of independent multiply-adds
+// of the instruction set, measured in turns with the calls) and the share of it.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -14,40 +15,52 @@
 #include <limits>
 #include <memory>
 
+#include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
-#include "cli/check_layer.hpp"
-#include "cli/compare.hpp"
+#include "cli/back_ends.hpp"
+#include "cli/layer_graph.hpp"
 #include "cli/measure.hpp"
+#include "cli/random_layer.hpp"
 #include "frontend/make_problem.hpp"
-#include "runtime/run_kernel.hpp"
+#include "runtime/compiled_graph.hpp"
 
 namespace convsmith::bench {
 namespace {
 
 // A compiled layer with its weights and arrays.
 struct Layer {
-  Problem problem;
-  std::shared_ptr<const CompiledKernel> kernel;
-  std::shared_ptr<const PackedData> weights;
-  cli::CallData data;
+  std::shared_ptr<const CompiledGraph> graph;
+  std::shared_ptr<const PackedGraph> weights;
+  cli::Arrays inputs;
   std::vector<float> output;
   int64_t batch;
   int64_t steps;
 
-  void run() { run_kernel(*kernel, weights->data, data.input.data(), output.data(), batch, steps, {}); }
+  void run() {
+    const float* const in = inputs[0].data();
+    float* const out = output.data();
+    run_graph(*graph, *weights, {&in, 1}, {&out, 1}, batch, {&steps, 1}, {});
+  }
 };
 
 Result<Layer> make_layer(const Shape1d& shape, cli::BackEnd back_end) {
-  auto problem = make_problem(shape.spec, Rules::kAny);
+  const auto problem = make_layer_problem(shape.spec, Rules::kAny);
   if (!problem) return tl::unexpected(problem.error());
-  CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
-  auto kernel = compile_problem(*problem, back_end.backend, back_end.isa, "", memory);
-  if (!kernel) return tl::unexpected(kernel.error());
-  Layer layer{*problem, std::move(*kernel), nullptr, {}, {}, shape.batch, shape.steps};
-  layer.data = cli::make_data(*problem, {shape.batch, shape.steps, cli::DataKind::kFloats, 1});
-  layer.weights = pack_weights(layer.kernel, layer.data.kernel, layer.data.bias);
-  layer.output.resize(
-      static_cast<size_t>(shape.batch * problem->output_steps(shape.steps) * problem->filters));
+  auto graph = cli::layer_graph(shape.spec, *problem);
+  if (!graph) return tl::unexpected(graph.error());
+  KernelCache kernels;
+  auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, kernels);
+  if (!compiled) return tl::unexpected(compiled.error());
+  Layer layer{std::move(*compiled), nullptr, {}, {}, shape.batch, shape.steps};
+  const ir::Graph& made = layer.graph->graph;
+  const cli::Call call{shape.batch, shape.steps, cli::DataKind::kFloats, 1};
+  const cli::Arrays arrays = cli::make_weights(made, call);
+  const std::vector<std::span<const float>> spans(arrays.begin(), arrays.end());
+  layer.weights = pack_graph(layer.graph, spans);
+  layer.inputs = cli::make_inputs(made, call);
+  const ir::GraphTensor& out = made.tensors[static_cast<size_t>(made.outputs[0])];
+  const int64_t steps = ir::evaluate_extents(made, {&shape.steps, 1})[static_cast<size_t>(out.steps)];
+  layer.output.resize(static_cast<size_t>(shape.batch * steps * out.channels));
   return layer;
 }
 
@@ -70,7 +83,8 @@ void run_shape(benchmark::State& state, const Shape1d& shape, cli::BackEnd back_
     shortest = std::min(shortest, us);
     state.SetIterationTime(us * 1e-6);
   }
-  const double gflops = cli::operation_count(layer->problem, shape.batch, shape.steps) / shortest * 1e-3;
+  const double operations = 2 * cli::multiply_adds(layer->graph->graph, shape.batch, {&shape.steps, 1});
+  const double gflops = operations / shortest * 1e-3;
   state.counters["min_us"] = shortest;
   state.counters["GF/s"] = gflops;
   state.counters["peak"] = highest_peak;
@@ -86,13 +100,13 @@ bool is_wanted(cli::BackEnd back_end, const std::string& backend, const std::str
          (isa == "auto" ? is_fast || back_end.backend == Backend::kInterp : isa_name(back_end.isa) == isa);
 }
 
-int run(int argc, char** argv) {
-  const std::string backend = take_option(argc, argv, "backend", "auto");
-  const std::string isa = take_option(argc, argv, "isa", "auto");
-  const std::string path = take_option(argc, argv, "shapes", CONVSMITH_BENCH_SHAPES);
-  static const std::vector<Shape1d> shapes = read_shapes(path);
+}  // namespace
+
+void add_benchmarks(const Options& options) {
+  static const std::vector<Shape1d> shapes = read_shapes(options.shapes);
+  const std::string backend = options.backend.empty() ? "auto" : options.backend;
   for (const cli::BackEnd back_end : cli::available_back_ends(Backend::kAuto, Isa::kAuto)) {
-    if (!is_wanted(back_end, backend, isa)) continue;
+    if (!is_wanted(back_end, backend, options.isa)) continue;
     for (const Shape1d& shape : shapes) {
       const std::string name =
           fmt::format("{}/{}/{}", backend_name(back_end.backend), isa_name(back_end.isa), shape.name);
@@ -101,15 +115,6 @@ int run(int argc, char** argv) {
           ->Unit(benchmark::kMicrosecond);
     }
   }
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
-  return 0;
 }
 
-}  // namespace
 }  // namespace convsmith::bench
-
-int main(int argc, char** argv) {
-  return convsmith::bench::run(argc, argv);
-}

@@ -51,9 +51,13 @@ std::vector<Shape1d> read_shapes(const std::string& path) {
     const std::vector<std::string> cells = cells_of(line);
     std::map<std::string, std::string> row;
     for (size_t i = 0; i < names.size() && i < cells.size(); ++i) row[names[i]] = cells[i];
-    if (row["op"] != "conv1d") continue;
     const auto number = [&](const char* name) { return std::strtoll(row[name].c_str(), nullptr, 10); };
     Shape1d shape{row["name"], number("batch"), number("steps"), {}};
+    if (row["op"] == "conv1d_transpose") {
+      shape.spec.kind = LayerKind::kConv1DTranspose;
+    } else if (row["op"] != "conv1d") {
+      give_up("unknown op " + row["op"]);
+    }
     shape.spec.filters = number("filters");
     shape.spec.kernel_size = number("kernel_size");
     shape.spec.strides = number("strides");
@@ -64,18 +68,6 @@ std::vector<Shape1d> read_shapes(const std::string& path) {
     shapes.push_back(std::move(shape));
   }
   return shapes;
-}
-
-std::string take_option(int& argc, char** argv, const std::string& name, const std::string& otherwise) {
-  const std::string prefix = "--" + name + "=";
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    if (!argument.starts_with(prefix)) continue;
-    for (int j = i; j + 1 < argc; ++j) argv[j] = argv[j + 1];
-    --argc;
-    return argument.substr(prefix.size());
-  }
-  return otherwise;
 }
 
 }  // namespace convsmith::bench

@@ -16,10 +16,7 @@ struct Shape1d {
   LayerSpec spec;  // with input_shape
 };
 
-// The rows of the table that are Conv1D layers. Prints what is wrong with a table and exits.
+// The rows of the table: Conv1D and Conv1DTranspose layers. Prints what is wrong with a table and exits.
 std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES);
-
-// The value of --`name`=VALUE among the arguments, which lose it; `otherwise` if there is none.
-std::string take_option(int& argc, char** argv, const std::string& name, const std::string& otherwise);
 
 }  // namespace convsmith::bench

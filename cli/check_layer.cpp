@@ -3,288 +3,233 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
+#include "cli/layer_graph.hpp"
 #include "cli/reference.hpp"
-#include "cli/run_call.hpp"
 #include "codegen/choose_schedule.hpp"
-#include "codegen/llvm_loader.hpp"
+#include "frontend/parse_layer.hpp"
 #include "ir/build_nest.hpp"
-#include "ir/nest_interp.hpp"
+#include "ir/problem_text.hpp"
 #include "ir/schedule.hpp"
 
 namespace convsmith::cli {
 
 namespace {
 
-bool is_available(BackEnd back_end) {
-  if (back_end.backend == Backend::kInterp) return true;
-  if (back_end.isa > detect_isa() || !process_code_memory()) return false;
-  if (back_end.backend == Backend::kXbyak) return back_end.isa != Isa::kBaseline;
-  return load_llvm_module().has_value();
-}
-
 // Turn this:  split o 1234; split o1 14
 // Into this:  split o 28; split o1 14
-void shrink_chunks(ir::Schedule& schedule) {
+// False if there is nothing to do.
+bool shrink_chunks(ir::Schedule& schedule) {
   const auto splits = [](const ir::Step& step, const char* loop) {
     return step.kind == ir::StepKind::kSplit && step.loops == std::vector<std::string>{loop};
   };
   for (size_t i = 0; i + 1 < schedule.size(); ++i) {
-    if (splits(schedule[i], "o") && splits(schedule[i + 1], "o1"))
-      schedule[i].factor = 2 * schedule[i + 1].factor;
+    if (!splits(schedule[i], "o") || !splits(schedule[i + 1], "o1")) continue;
+    schedule[i].factor = 2 * schedule[i + 1].factor;
+    return true;
   }
-}
-
-Result<ir::Schedule> schedule_for(const Problem& problem, Isa isa, const ScheduleChoice& choice) {
-  if (!choice.text.empty()) return ir::parse_schedule(choice.text);
-  ir::Schedule schedule = choose_schedule(problem, target_for(isa));
-  if (choice.small_chunks) shrink_chunks(schedule);
-  return schedule;
-}
-
-void add_isa(CheckedLayer& layer, Isa isa, ir::LoopNest nest) {
-  if (std::find(layer.isas.begin(), layer.isas.end(), isa) != layer.isas.end()) return;
-  layer.isas.push_back(isa);
-  layer.nests.push_back(std::move(nest));
-}
-
-tl::unexpected<Error> nothing_fits(const CheckedLayer& layer) {
-  std::string why;
-  for (const std::string& line : layer.skipped) why += (why.empty() ? "" : "; ") + line;
-  return make_error(ErrorCode::kInvalidSpec, fmt::format("The schedule fits no instruction set: {}", why));
+  return false;
 }
 
 CodeMemory* code_memory() {
   return process_code_memory() ? *process_code_memory() : nullptr;
 }
 
-struct Compiled {
-  ir::LoopNest nest;
-  std::shared_ptr<const CompiledKernel> kernel;
-};
-
-// Fills the variants. Where the first back end that fits is no interpreter, one with its instruction set is
-// put before it.
-template <class Compile>
-Result<void> compile_all(CheckedLayer& layer, const std::vector<BackEnd>& back_ends, bool must_fit,
-                         const Compile& compile) {
-  const auto add = [&](BackEnd back_end) -> Result<void> {
-    auto compiled = compile(back_end);
-    if (!compiled) return tl::unexpected(compiled.error());
-    add_isa(layer, back_end.isa, std::move(compiled->nest));
-    layer.variants.push_back({back_end, std::move(compiled->kernel)});
-    return {};
-  };
-  for (const BackEnd back_end : back_ends) {
-    Result<void> added;
-    if (layer.variants.empty() && back_end.backend != Backend::kInterp) {
-      added = add({Backend::kInterp, back_end.isa});
+// The graph with other kernels where `replace` gives one for a nest.
+template <class Replace>
+Result<std::shared_ptr<const CompiledGraph>> with_kernels(const CompiledGraph& graph,
+                                                          const Replace& replace) {
+  auto out = std::make_shared<CompiledGraph>(graph);
+  for (size_t i = 0; i < out->ops.size(); ++i) {
+    for (CompiledPart& part : out->ops[i].parts) {
+      if (out->graph.ops[i].kind != ir::OpKind::kNest) continue;
+      Result<std::shared_ptr<const CompiledKernel>> kernel = replace(part.kernel->problem);
+      if (!kernel) return tl::unexpected(kernel.error());
+      if (*kernel == nullptr) continue;
+      out->scratch_bytes = std::max(out->scratch_bytes, (*kernel)->scratch_bytes);
+      out->code_bytes += (*kernel)->kernel->code_bytes() - part.kernel->kernel->code_bytes();
+      part.kernel = std::move(*kernel);
     }
-    if (added) added = add(back_end);
-    if (added) continue;
-    if (must_fit) return tl::unexpected(added.error());
-    layer.skipped.push_back(back_end_name(back_end) + ": " + added.error().message);
   }
-  if (layer.variants.empty()) return nothing_fits(layer);
+  return out;
+}
+
+Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph, BackEnd back_end,
+                                                          const ScheduleChoice& choice,
+                                                          KernelCache& kernels) {
+  auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels);
+  if (!compiled || !choice.small_chunks || !choice.text.empty()) return compiled;
+  return with_kernels(
+      *with_short_chains(**compiled), [&](const Problem& p) -> Result<std::shared_ptr<const CompiledKernel>> {
+        ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
+        if (!shrink_chunks(schedule)) return nullptr;
+        return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule), code_memory());
+      });
+}
+
+// The nests as they were compiled, for the coverage.
+Result<ScheduledGraph> schedule_graph(const CompiledGraph& graph, const ScheduleChoice& choice) {
+  ScheduledGraph scheduled{graph.isa, {}, graph.chunks};
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    scheduled.nests.emplace_back();
+    if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
+    for (const CompiledPart& part : graph.ops[i].parts) {
+      ir::Schedule schedule = choose_schedule(part.kernel->problem, target_for(graph.isa));
+      if (choice.small_chunks) shrink_chunks(schedule);
+      if (!choice.text.empty()) schedule = ir::parse_schedule(choice.text).value();
+      auto nest = ir::apply(ir::build_nest(part.part.problem), schedule);
+      if (!nest) return tl::unexpected(nest.error());
+      scheduled.nests.back().push_back(std::move(*nest));
+    }
+  }
+  return scheduled;
+}
+
+template <class Schedule>
+Result<void> schedule_all(CheckedLayer& layer, const Schedule& schedule) {
+  std::vector<Isa> done;
+  for (const Variant& variant : layer.variants) {
+    if (std::find(done.begin(), done.end(), variant.back_end.isa) != done.end()) continue;
+    done.push_back(variant.back_end.isa);
+    auto scheduled = schedule(*variant.graph);
+    if (!scheduled) return tl::unexpected(scheduled.error());
+    layer.scheduled.push_back(std::move(*scheduled));
+  }
   return {};
 }
 
-std::string describe_difference(const std::vector<float>& expected, const std::vector<float>& found) {
-  size_t count = 0;
-  size_t first = 0;
-  for (size_t i = expected.size(); i-- > 0;) {
-    if (canonical_bits(expected[i]) == canonical_bits(found[i])) continue;
-    first = i;
-    ++count;
-  }
-  if (count == 0) return {};
-  return fmt::format(
-      "{} of {} outputs differ, the first is output {}: {:08x} ({:.9g}), the interpreter gives {:08x} "
-      "({:.9g})",
-      count, expected.size(), first, canonical_bits(found[first]), found[first],
-      canonical_bits(expected[first]), expected[first]);
-}
-
-// Sums in strict order by the naive nest.
-std::vector<float> naive_sums(const CheckedLayer& layer, const Call& call, const CallData& data) {
-  const Problem& p = layer.problem;
-  std::vector<float> sums(static_cast<size_t>(call.batch * p.output_steps(call.steps) * p.filters));
-  const ir::NestTensors tensors{data.input.data(), data.kernel.data(), data.bias.data(),
-                                sums.data(),       call.batch,         call.steps};
-  ir::interpret(layer.naive, tensors, [](float x) { return x; });
-  return sums;
-}
-
 // Whether a float32 sum agrees with the float64 one.
-bool is_close(float sum, double exact, double magnitude, int64_t terms, DataKind data) {
-  if (std::isnan(exact)) return std::isnan(sum);
-  if (std::isinf(exact) || data == DataKind::kIntegers) return double{sum} == exact;
-  return std::fabs(double{sum} - exact) <= error_factor(terms) * magnitude + error_floor(terms);
+bool is_close(const Number& sum, DataKind data) {
+  if (std::isnan(sum.exact) || std::isinf(sum.exact)) return is_within(sum.strict, sum);
+  if (data == DataKind::kIntegers) return double{sum.strict} == sum.exact;
+  return is_within(sum.strict, sum);
 }
 
-std::optional<std::string> check_sums(const CheckedLayer& layer, const Call& call, const CallData& data,
-                                      const std::vector<float>& sums) {
-  const ReferenceSums reference =
-      reference_sums(layer.spec, {data.input.data(), data.kernel.data(), data.bias.data(), call.batch,
-                                  call.steps, layer.problem.channels});
-  if (reference.output_steps != layer.problem.output_steps(call.steps)) {
-    return fmt::format("the reference has {} output steps, the problem {}", reference.output_steps,
-                       layer.problem.output_steps(call.steps));
+std::string wrong_output(size_t i, float found, float sum, double exact) {
+  return fmt::format("output {} of the interpreter is {:.9g}, of the sum {:.9g} it should be {:.9g}", i,
+                     found, sum, exact);
+}
+
+std::string check_elementwise(const Activation& activation, const std::vector<Number>& sums,
+                              const std::vector<float>& output) {
+  const bool linear = activation.kind == ActivationKind::kLinear;
+  for (size_t i = 0; i < output.size(); ++i) {
+    const float sum = sums[i].strict;
+    if (linear && canonical_bits(output[i]) == canonical_bits(sum)) continue;
+    const double exact = reference_activation(activation, double{sum});
+    if (!linear && ulp_error(output[i], exact) <= activation_bound(activation, double{sum})) continue;
+    return wrong_output(i, output[i], sum, exact);
   }
-  // Where float32 overflows, float64 is no guide.
-  if (call.data == DataKind::kHuge) return std::nullopt;
-  const int64_t terms = layer.problem.taps * layer.problem.group_channels();
-  for (size_t i = 0; i < sums.size(); ++i) {
-    if (is_close(sums[i], reference.sum[i], reference.magnitude[i], terms, call.data)) continue;
-    return fmt::format("the naive nest's sum {} is {:.9g}, the float64 loop gives {:.17g}", i, sums[i],
-                       reference.sum[i]);
+  return {};
+}
+
+// `length`: of the last axis in memory of the sums.
+std::string check_rows(ActivationKind kind, const std::vector<Number>& sums, size_t length,
+                       const std::vector<float>& output) {
+  const size_t out_length = kind == ActivationKind::kGlu ? length / 2 : length;
+  std::vector<Number> row(length);
+  for (size_t begin = 0; begin < sums.size(); begin += length) {
+    for (size_t i = 0; i < length; ++i) {
+      const float sum = sums[begin + i].strict;
+      row[i] = {double{sum}, 0, sum};
+    }
+    if (kind == ActivationKind::kGlu) {
+      for (size_t i = 0; i < out_length; ++i) row[i] = gate(row[i], row[i + out_length]);
+    } else {
+      activate_row(kind, row);
+    }
+    const size_t out = begin / length * out_length;
+    for (size_t i = 0; i < out_length; ++i) {
+      if (!is_within(output[out + i], row[i]))
+        return wrong_output(out + i, output[out + i], sums[begin + i].strict, row[i].exact);
+    }
   }
-  return std::nullopt;
+  return {};
+}
+
+std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
+                            const std::vector<float>& output) {
+  const std::vector<Number> input = exact_numbers(call.inputs[0]);
+  const int64_t channels = layer.graph.tensors[static_cast<size_t>(layer.graph.inputs[0])].channels;
+  const ReferenceSums sums =
+      reference_sums(layer.spec, {input, call.weights, call.call.batch, call.steps[0], channels});
+  const ir::GraphTensor& out = layer.graph.tensors[static_cast<size_t>(layer.graph.outputs[0])];
+  const int64_t output_steps = ir::evaluate_extents(layer.graph, call.steps)[static_cast<size_t>(out.steps)];
+  if (sums.output_steps != output_steps) {
+    return fmt::format("the reference has {} output steps, the problem {}", sums.output_steps, output_steps);
+  }
+  for (size_t i = 0; i < sums.values.size(); ++i) {
+    // Where float32 overflows, float64 is no guide.
+    const Number& sum = sums.values[i];
+    if (call.call.data == DataKind::kHuge || is_close(sum, call.call.data)) continue;
+    return fmt::format("the strict sum {} is {:.9g}, the float64 loop gives {:.17g}", i, sum.strict,
+                       sum.exact);
+  }
+  const Activation& activation = layer.spec.activation;
+  if (is_elementwise(activation.kind)) return check_elementwise(activation, sums.values, output);
+  const bool last = out.layout == Layout::kChannelsLast;
+  return check_rows(activation.kind, sums.values, static_cast<size_t>(last ? sums.filters : output_steps),
+                    output);
 }
 
 }  // namespace
 
-std::string back_end_name(BackEnd back_end) {
-  return fmt::format("{} {}", backend_name(back_end.backend), isa_name(back_end.isa));
-}
-
-std::vector<BackEnd> available_back_ends(Backend backend, Isa isa) {
-  std::vector<BackEnd> result;
-  for (const Isa candidate : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
-    if (isa != Isa::kAuto && isa != candidate) continue;
-    if (result.empty() && (isa != Isa::kAuto || candidate <= detect_isa()))
-      result.push_back({Backend::kInterp, candidate});
-  }
-  for (const Backend kind : {Backend::kInterp, Backend::kXbyak, Backend::kLlvm}) {
-    for (const Isa candidate : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
-      const BackEnd pair{kind, candidate};
-      const bool wanted =
-          (backend == Backend::kAuto || backend == kind) && (isa == Isa::kAuto || isa == candidate);
-      if (wanted && pair != result.front() && is_available(pair)) result.push_back(pair);
-    }
-  }
-  return result;
-}
-
-uint32_t canonical_bits(float x) {
-  return std::isnan(x) ? 0x7fc00000U : std::bit_cast<uint32_t>(x);
-}
-
-Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const Problem& problem,
+Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
-  CheckedLayer layer;
-  layer.spec = spec;
-  layer.problem = problem;
-  layer.naive = ir::build_nest(problem);
-  const auto compile = [&](BackEnd back_end) -> Result<Compiled> {
-    const auto schedule = schedule_for(problem, back_end.isa, choice);
-    if (!schedule) return tl::unexpected(schedule.error());
-    auto nest = ir::apply(layer.naive, *schedule);
-    if (!nest) return tl::unexpected(nest.error());
-    auto kernel =
-        compile_problem(problem, back_end.backend, back_end.isa, ir::print(*schedule), code_memory());
-    if (!kernel) return tl::unexpected(kernel.error());
-    return Compiled{std::move(*nest), std::move(*kernel)};
-  };
-  if (auto done = compile_all(layer, back_ends, choice.text.empty(), compile); !done) {
-    return tl::unexpected(done.error());
-  }
+  auto graph = layer_graph(spec, problem);
+  if (!graph) return tl::unexpected(graph.error());
+  CheckedLayer layer{spec, std::move(*graph), {}, {}, {}};
+  KernelCache kernels;
+  auto variants = compile_variants(
+      back_ends, [&](BackEnd back_end) { return compile_with(layer.graph, back_end, choice, kernels); },
+      choice.text.empty() ? nullptr : &layer.skipped);
+  if (!variants) return tl::unexpected(variants.error());
+  layer.variants = std::move(*variants);
+  const auto done = schedule_all(layer, [&](const CompiledGraph& g) { return schedule_graph(g, choice); });
+  if (!done) return tl::unexpected(done.error());
   return layer;
 }
 
 Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vector<BackEnd>& back_ends) {
-  CheckedLayer layer;
-  layer.problem = nest.problem;
-  layer.naive = ir::build_nest(nest.problem);
-  const auto compile = [&](BackEnd back_end) -> Result<Compiled> {
-    auto kernel = compile_nest(nest, back_end.backend, back_end.isa, code_memory());
-    if (!kernel) return tl::unexpected(kernel.error());
-    return Compiled{nest, std::move(*kernel)};
-  };
-  if (auto done = compile_all(layer, back_ends, false, compile); !done) return tl::unexpected(done.error());
-  return layer;
-}
-
-std::vector<Coverage::Scheduled> scheduled_nests(const CheckedLayer& layer) {
-  std::vector<Coverage::Scheduled> result;
-  for (size_t i = 0; i < layer.nests.size(); ++i)
-    result.push_back({&layer.nests[i], &target_for(layer.isas[i])});
-  return result;
-}
-
-bool runs_on_threads(const Call& call) {
-  return call.seed % 4 == 0;
-}
-bool runs_on_real_threads(const Call& call) {
-  return call.seed % 64 == 0;
-}
-
-ParallelFor Pools::pretended(int threads) {
-  const auto run = [](void*, void (*task)(void*, size_t), void* context, size_t count) {
-    for (size_t i = count; i-- > 0;) task(context, i);
-  };
-  return {run, nullptr, threads};
-}
-
-ParallelFor Pools::real(int threads) {
-  const auto index = static_cast<size_t>(threads);
-  if (pools_.size() <= index) pools_.resize(index + 1);
-  if (!pools_[index]) pools_[index] = std::make_unique<ThreadPool>(threads);
-  return pools_[index]->parallel_for();
-}
-
-std::optional<Finding> check_reference(const CheckedLayer& layer, const Call& call, const CallData& data,
-                                       const std::vector<float>& output) {
-  const std::vector<float> sums = naive_sums(layer, call, data);
-  if (auto wrong = check_sums(layer, call, data, sums)) return Finding{std::nullopt, std::move(*wrong)};
-  const Activation& activation = layer.problem.activation;
-  const bool linear = activation.kind == ActivationKind::kLinear;
-  for (size_t i = 0; i < output.size(); ++i) {
-    if (linear && canonical_bits(output[i]) == canonical_bits(sums[i])) continue;
-    const double exact = reference_activation(activation, double{sums[i]});
-    if (!linear && ulp_error(output[i], exact) <= activation_bound(activation, double{sums[i]})) continue;
-    return Finding{
-        std::nullopt,
-        fmt::format("output {} of the interpreter is {:.9g}, of the sum {:.9g} it should be {:.9g}", i,
-                    output[i], sums[i], exact)};
+  const std::string text = ir::problem_text(nest.problem);
+  auto parsed = parse_layer(text, Rules::kAny);
+  if (!parsed) {
+    return make_error(
+        ErrorCode::kUnsupported,
+        fmt::format("A .nest file is checked as the layer that it computes, and {} is none.", text));
   }
-  return std::nullopt;
+  const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
+  if (!problem) return tl::unexpected(problem.error());
+  auto graph = layer_graph(parsed->spec, *problem);
+  if (!graph) return tl::unexpected(graph.error());
+  CheckedLayer layer{std::move(parsed->spec), std::move(*graph), {}, {}, {}};
+  KernelCache kernels;
+  const auto compile = [&](BackEnd back_end) -> Result<std::shared_ptr<const CompiledGraph>> {
+    // Around the nest's kernel, a graph that knows how to call it.
+    auto frame = compile_graph(layer.graph, Backend::kInterp, back_end.isa, {}, kernels);
+    if (!frame) return frame;
+    return with_kernels(**frame, [&](const Problem&) {
+      return compile_nest(nest, back_end.backend, back_end.isa, code_memory());
+    });
+  };
+  auto variants = compile_variants(back_ends, compile, &layer.skipped);
+  if (!variants) return tl::unexpected(variants.error());
+  layer.variants = std::move(*variants);
+  const auto done = schedule_all(layer, [&](const CompiledGraph& g) {
+    return Result<ScheduledGraph>(ScheduledGraph{g.isa, {{nest}}, g.chunks});
+  });
+  if (!done) return tl::unexpected(done.error());
+  return layer;
 }
 
 std::optional<Finding> check_call(const CheckedLayer& layer, const Call& call, const CheckOptions& options,
                                   Pools& pools) {
-  const CallData data = make_data(layer.problem, call);
-  std::vector<float> expected;
-  for (size_t i = 0; i < layer.variants.size(); ++i) {
-    const Variant& variant = layer.variants[i];
-    CallRunner runner(*variant.kernel, data, call, options.guard);
-    const auto compare = [&](const CallOutput& output, std::string_view how) -> std::optional<Finding> {
-      const std::string what =
-          output.error.empty() ? describe_difference(expected, output.values) : output.error;
-      if (what.empty()) return std::nullopt;
-      return Finding{variant.back_end, fmt::format("{}{}: {}", back_end_name(variant.back_end), how, what)};
-    };
-    CallOutput whole = runner.run({});
-    if (i == 0) {
-      if (!whole.error.empty())
-        return Finding{variant.back_end, back_end_name(variant.back_end) + ": " + whole.error};
-      expected = std::move(whole.values);
-      if (auto finding = check_reference(layer, call, data, expected)) return finding;
-    } else if (auto finding = compare(whole, "")) {
-      return finding;
-    }
-    for (const int threads : options.threads) {
-      if (threads == 1 || !runs_on_threads(call)) continue;
-      const ParallelFor parallel =
-          runs_on_real_threads(call) ? pools.real(threads) : Pools::pretended(threads);
-      if (auto finding = compare(runner.run(parallel), fmt::format(" on {} threads", threads)))
-        return finding;
-    }
-    if (auto finding = compare(runner.run_in_parts(), " in parts")) return finding;
-  }
-  return std::nullopt;
+  const Arrays weights = make_weights(layer.graph, call);
+  GraphCall graph_call{call, {call.steps}, make_inputs(layer.graph, call), {}};
+  graph_call.weights.assign(weights.begin(), weights.end());
+  const auto judge = [&](const Arrays& outputs) { return check_reference(layer, graph_call, outputs[0]); };
+  return check_variants(layer.variants, graph_call, judge, options, pools);
 }
 
 }  // namespace convsmith::cli

@@ -8,14 +8,17 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/check_layer.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/files.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/target.hpp"
 #include "codegen/vir_text.hpp"
+#include "frontend/model_spec.hpp"
 #include "ir/nest_text.hpp"
 #include "ir/problem_text.hpp"
+#include "runtime/model.hpp"
 
 namespace convsmith::cli {
 
@@ -30,11 +33,10 @@ struct Options {
 };
 
 // One row for the interpreter, which leads, and one for each pair that makes machine code.
-void keep_one_interpreter(CheckedLayer& layer) {
+void keep_one_interpreter(std::vector<Variant>& variants, std::vector<std::string>& skipped) {
   const auto is_interpreter = [](const Variant& v) { return v.back_end.backend == Backend::kInterp; };
-  layer.variants.erase(std::remove_if(layer.variants.begin() + 1, layer.variants.end(), is_interpreter),
-                       layer.variants.end());
-  std::erase_if(layer.skipped, [](const std::string& line) { return line.starts_with("interp"); });
+  variants.erase(std::remove_if(variants.begin() + 1, variants.end(), is_interpreter), variants.end());
+  std::erase_if(skipped, [](const std::string& line) { return line.starts_with("interp"); });
 }
 
 // Slow compilations are repeated less often.
@@ -87,27 +89,54 @@ int print_comparison(const Options& options, const Comparison& comparison) {
   return kOk;
 }
 
-int compare_checked(const Options& options, Result<CheckedLayer> layer, CompareCall call,
-                    const CompileTimer& compile_timer, std::string title) {
-  if (!layer) return report(layer.error());
-  keep_one_interpreter(*layer);
-  const Problem& p = layer->problem;
-  const double floats =
-      static_cast<double>(call.batch) * static_cast<double>(call.steps) * static_cast<double>(p.channels) +
-      3.0 * static_cast<double>(call.batch) * static_cast<double>(p.output_steps(call.steps)) *
-          static_cast<double>(p.filters);
-  if (const auto fits = check_memory("The arrays of this call", 4 * floats); !fits)
+// Bytes of all tensors of a call, the outputs three times.
+double call_bytes(const ir::Graph& graph, const CompareCall& call) {
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, call.steps));
+  double floats = 0;
+  const auto count = [&](int id, double times) {
+    const ir::GraphTensor& tensor = graph.tensors[static_cast<size_t>(id)];
+    floats += times * static_cast<double>(call.batch) *
+              static_cast<double>(extents[static_cast<size_t>(tensor.steps)]) *
+              static_cast<double>(tensor.channels);
+  };
+  for (int id = 0; id < static_cast<int>(graph.tensors.size()); ++id) {
+    if (graph.tensors[static_cast<size_t>(id)].base < 0) count(id, 1);
+  }
+  for (const int id : graph.inputs) count(id, 1);
+  for (const int id : graph.outputs) count(id, 2);
+  return 4 * floats;
+}
+
+bool makes_output(const ir::Graph& graph, const CompareCall& call) {
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, call.steps));
+  return std::all_of(graph.outputs.begin(), graph.outputs.end(), [&](int id) {
+    return extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(id)].steps)] > 0;
+  });
+}
+
+int compare_checked(const Options& options, std::vector<Variant> variants, std::vector<std::string> skipped,
+                    const CompareCall& call, const CompileTimer& compile_timer, std::string title) {
+  keep_one_interpreter(variants, skipped);
+  const ir::Graph& graph = variants.front().graph->graph;
+  if (const auto fits = check_memory("The arrays of this call", call_bytes(graph, call)); !fits)
     return report(fits.error());
-  if (operation_count(p, call.batch, call.steps) == 0) {
+  if (!makes_output(graph, call)) {
     return report({ErrorCode::kInvalidSpec,
                    fmt::format("batch {} and {} steps give no output, so there is nothing to time.",
                                call.batch, call.steps)});
   }
-  Comparison comparison{std::move(title), call.batch, call.steps,    call.threads,
-                        cpu_name(),       {},         layer->skipped};
-  if (const auto done = compare_layer(*layer, call, compile_timer, comparison); !done)
+  Comparison comparison{std::move(title), call.batch, call.steps,        call.threads,
+                        cpu_name(),       {},         std::move(skipped)};
+  if (const auto done = compare_variants(variants, call, compile_timer, comparison); !done)
     return report(done.error());
   return print_comparison(options, comparison);
+}
+
+int compare_checked(const Options& options, Result<CheckedLayer> layer, const CompareCall& call,
+                    const CompileTimer& compile_timer, std::string title) {
+  if (!layer) return report(layer.error());
+  return compare_checked(options, std::move(layer->variants), std::move(layer->skipped), call, compile_timer,
+                         std::move(title));
 }
 
 CompareCall call_of(const Options& options, int64_t batch, int64_t steps) {
@@ -119,14 +148,21 @@ CompareCall call_of(const Options& options, int64_t batch, int64_t steps) {
   return call;
 }
 
+// Of the first input, if the model says how many.
+std::optional<int64_t> declared_steps(const ModelSpec& model) {
+  const ModelNode& node = model.nodes[static_cast<size_t>(model.inputs.front())];
+  const Shape& shape = std::get<InputOp>(model.layers[static_cast<size_t>(node.layer)].op).shape;
+  return shape.size() < 2 ? std::nullopt : shape.front();
+}
+
 int compare_text(const Options& options, const ParsedLayer& parsed) {
   const CommonOptions& common = options.common;
-  const auto problem = problem_for(parsed.spec, common);
+  const auto problem = layer_problem_for(parsed.spec, common);
   if (!problem) return report(problem.error());
   std::string text = common.spec;
   if (suffix_of(text) == ".json") text = read_text(text, uint64_t{1} << 20).value_or(text);
   const Shape& shape = common.input_shape.empty() ? parsed.spec.input_shape : common.input_shape;
-  const bool last = problem->layout == Layout::kChannelsLast;
+  const bool last = problem->chain.front().layout == Layout::kChannelsLast;
   const auto known_steps =
       shape.size() < 2 ? std::nullopt : shape[last ? shape.size() - 2 : shape.size() - 1];
   int64_t batch = parsed.spec.batch_size.value_or(1);
@@ -162,6 +198,57 @@ int compare_nest(const Options& options, const ir::LoopNest& nest) {
   return compare_checked(
       options, make_checked_nest(nest, available_back_ends(options.common.backend, options.common.isa)),
       call_of(options, 1, kUsualSteps), timer, ir::problem_text(nest.problem));
+}
+
+// From the loaded model to something callable; then again with all kernels in the cache.
+Result<CompileCost> time_model(const ModelSpec& model, Rules rules, BackEnd back_end) {
+  std::optional<KernelCache> kernels;
+  std::shared_ptr<const CompiledGraph> kept;
+  const auto compile = [&]() -> Result<void> {
+    auto graph = optimized_graph(model, rules);
+    if (!graph) return tl::unexpected(graph.error());
+    auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, *kernels);
+    if (!compiled) return tl::unexpected(compiled.error());
+    kept = std::move(*compiled);
+    return {};
+  };
+  auto fresh = time_uncached(back_end.backend, [&] {
+    kernels.emplace();
+    return compile();
+  });
+  if (!fresh) return fresh;
+  const auto again = time_uncached(Backend::kInterp, compile);
+  if (!again) return again;
+  return CompileCost{fresh->compile_us, again->compile_us};
+}
+
+int compare_model(const Options& options, ModelSpec model) {
+  const CommonOptions& common = options.common;
+  if (!common.schedule.empty() || !common.input_shape.empty()) {
+    return report(
+        {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and SPEC is a model."});
+  }
+  if (find_layer_without_weights(model) != nullptr) {
+    print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
+    if (const auto done = draw_weights(model, common.rules, common.seed); !done) return report(done.error());
+  }
+  const auto graph = optimized_graph(model, common.rules);
+  if (!graph) return report(graph.error());
+  KernelCache kernels;
+  auto variants = compile_variants(available_back_ends(common.backend, common.isa), [&](BackEnd back_end) {
+    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels);
+  });
+  if (!variants) return report(variants.error());
+  CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));
+  // What a layer fixes wins over what was asked for.
+  call.steps = input_steps(*graph, call.steps).front();
+  if (options.steps && call.steps != *options.steps) {
+    return report({ErrorCode::kInvalidSpec, fmt::format("--steps is {}, and the model takes {} steps only.",
+                                                        *options.steps, call.steps)});
+  }
+  return compare_checked(
+      options, std::move(*variants), {}, call,
+      [&](BackEnd back_end) { return time_model(model, common.rules, back_end); }, common.spec);
 }
 
 // A row of a vector program: how many operations it does is not known.
@@ -210,10 +297,11 @@ int compare_vir(const Options& options, const vir::Program& program) {
 }
 
 int run_compare(const Options& options) {
-  const auto loaded = load_spec(options.common);
+  const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
   if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return compare_nest(options, *nest);
+  if (const auto* model = std::get_if<LoadedModelSpec>(&*loaded)) return compare_model(options, *model->spec);
   return compare_vir(options, std::get<vir::Program>(*loaded));
 }
 
@@ -222,7 +310,7 @@ int run_compare(const Options& options) {
 void add_compare(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
-      "compare", "Time a layer on every back end and instruction set, and compare their bits");
+      "compare", "Time a layer or model on every back end and instruction set, and compare their bits");
   add_spec(command, options->common, true);
   add_common_options(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")

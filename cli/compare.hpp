@@ -1,5 +1,5 @@
-// The comparison of back ends on one layer: what each costs to compile, how fast it runs, whether its bits
-// are those of the interpreter. Used by the compare subcommand (compare.cpp) and its tests.
+// The comparison of back ends on one layer or model: what each costs to compile, how fast it runs, whether
+// its bits are those of the interpreter. Used by the compare subcommand (compare.cpp) and its tests.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/check_layer.hpp"
+#include "cli/check_graph.hpp"
 #include "cli/measure.hpp"
 
 namespace convsmith::cli {
@@ -46,9 +46,6 @@ struct Comparison {
 nlohmann::json as_json(const Comparison& comparison);
 std::string as_table(const Comparison& comparison);
 
-// 2 x batch x output steps x filters x channels/groups x taps.
-double operation_count(const Problem& problem, int64_t batch, int64_t steps);
-
 // How a row's output differs from what is expected: the largest distance in floats, counted along the number
 // line (0: equal bits, all NaNs count as one).
 int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>& found);
@@ -67,9 +64,10 @@ struct CompareCall {
   double seconds = 0.3;  // for each row
 };
 using CompileTimer = std::function<Result<CompileCost>(BackEnd)>;
-// Fills rows and notes. The first variant of the layer is the interpreter.
-Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
-                           const CompileTimer& compile_timer, Comparison& comparison);
+// Fills rows and notes; operations are twice the multiply-adds. The first variant is the interpreter. Arrays
+// begin at multiples of 64 bytes.
+Result<void> compare_variants(const std::vector<Variant>& variants, const CompareCall& call,
+                              const CompileTimer& compile_timer, Comparison& comparison);
 
 // Model name of this CPU, as the system tells it.
 std::string cpu_name();

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/compare.hpp"
+#include "cli/placed_array.hpp"
 #include "codegen/target.hpp"
-#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 
@@ -30,13 +30,22 @@ bool is_slow(BackEnd back_end) {
   return back_end.backend == Backend::kInterp || !target_for(back_end.isa).fused_multiply_add;
 }
 
+double operation_count(const ir::Graph& graph, const CompareCall& call) {
+  return 2 * multiply_adds(graph, call.batch, input_steps(graph, call.steps));
+}
+
 // The beginning of the call that slow rows can do in a moment.
-CompareCall shortened(const Problem& p, CompareCall call) {
-  if (operation_count(p, call.batch, call.steps) > kSlowOperations)
-    call.batch = std::min<int64_t>(call.batch, 1);
-  while (operation_count(p, call.batch, call.steps) > kSlowOperations &&
-         p.output_steps(call.steps * 7 / 8) > 0) {
+CompareCall shortened(const ir::Graph& graph, CompareCall call) {
+  if (operation_count(graph, call) > kSlowOperations) call.batch = std::min<int64_t>(call.batch, 1);
+  const auto makes_output = [&](int64_t steps) {
+    const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, steps));
+    return std::find(extents.begin(), extents.end(), 0) == extents.end();
+  };
+  while (operation_count(graph, call) > kSlowOperations && call.steps > 1 &&
+         makes_output(call.steps * 7 / 8)) {
+    const double before = operation_count(graph, call);
     call.steps = call.steps * 7 / 8;
+    if (operation_count(graph, call) == before) break;  // steps that a layer fixes
   }
   return call;
 }
@@ -44,38 +53,66 @@ CompareCall shortened(const Problem& p, CompareCall call) {
 // One compiled variant with its weights and the arrays that all rows share.
 class Bench {
  public:
-  Bench(const Problem& problem, const CompareCall& call)
-      : problem_(problem),
-        call_(call),
-        data_(make_data(problem, {call.batch, call.steps, DataKind::kFloats, call.seed})),
-        output_(static_cast<size_t>(call.batch * problem.output_steps(call.steps) * problem.filters)) {
+  Bench(const ir::Graph& graph, const CompareCall& call)
+      : graph_(graph), weights_(make_weights(graph, {call.batch, call.steps, DataKind::kFloats, call.seed})) {
+    const Arrays inputs = make_inputs(graph, {call.batch, call.steps, DataKind::kFloats, call.seed});
+    for (const std::vector<float>& input : inputs) add(input, inputs_);
+    for (size_t i = 0; i < graph.outputs.size(); ++i) add(std::vector<float>(output_size(i, call)), outputs_);
+    for (size_t i = 0; i < weights_.size(); ++i) {
+      const std::vector<float>& own = graph.arrays[i].data;
+      spans_.emplace_back(own.empty() ? weights_[i] : own);
+    }
     if (call.threads > 1) pool_.emplace(call.threads);
   }
 
   ParallelFor parallel() const { return pool_ ? pool_->parallel_for() : ParallelFor{}; }
-  std::shared_ptr<const PackedData> pack(const Variant& variant) const {
-    return pack_weights(variant.kernel, data_.kernel, data_.bias);
+  std::shared_ptr<const PackedGraph> pack(const Variant& variant) const {
+    return pack_graph(variant.graph, spans_);
   }
 
-  RunStatus run(const Variant& variant, const PackedData& weights, const CompareCall& call) {
-    return run_kernel(*variant.kernel, weights.data, data_.input.data(), output_.data(), call.batch,
-                      call.steps, {.workspace = nullptr, .parallel = parallel()});
+  RunStatus run(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
+    return run_graph(*variant.graph, weights, inputs_, outputs_, call.batch, input_steps(graph_, call.steps),
+                     {.workspace = nullptr, .parallel = parallel()});
   }
 
-  std::vector<float> output_of(const Variant& variant, const PackedData& weights, const CompareCall& call) {
-    std::fill(output_.begin(), output_.end(), -1.0F);
+  Arrays outputs_of(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
+    Arrays values;
+    for (size_t i = 0; i < outputs_.size(); ++i) std::fill_n(outputs_[i], output_size(i, call), -1.0F);
     run(variant, weights, call);
-    const auto size = call.batch * problem_.output_steps(call.steps) * problem_.filters;
-    return {output_.begin(), output_.begin() + size};
+    for (size_t i = 0; i < outputs_.size(); ++i)
+      values.emplace_back(outputs_[i], outputs_[i] + output_size(i, call));
+    return values;
   }
 
  private:
-  const Problem& problem_;
-  const CompareCall& call_;
-  CallData data_;
-  std::vector<float> output_;
+  size_t output_size(size_t i, const CompareCall& call) const {
+    const ir::GraphTensor& tensor = graph_.tensors[static_cast<size_t>(graph_.outputs[i])];
+    const std::vector<int64_t> extents = ir::evaluate_extents(graph_, input_steps(graph_, call.steps));
+    return static_cast<size_t>(call.batch * extents[static_cast<size_t>(tensor.steps)] * tensor.channels);
+  }
+
+  // A copy at a multiple of 64 bytes.
+  template <class Pointer>
+  void add(const std::vector<float>& values, std::vector<Pointer>& pointers) {
+    arrays_.push_back(std::make_unique<PlacedArray>(values, Place{}));
+    pointers.push_back(arrays_.back()->data());
+  }
+
+  const ir::Graph& graph_;
+  Arrays weights_;
+  std::vector<std::span<const float>> spans_;
+  std::vector<std::unique_ptr<PlacedArray>> arrays_;
+  std::vector<const float*> inputs_;
+  std::vector<float*> outputs_;
   std::optional<ThreadPool> pool_;
 };
+
+int64_t largest_ulp_of_all(const Arrays& expected, const Arrays& found) {
+  int64_t largest = 0;
+  for (size_t i = 0; i < expected.size(); ++i)
+    largest = std::max(largest, largest_ulp(expected[i], found[i]));
+  return largest;
+}
 
 // Peak loops by instruction set, made when first asked for.
 const PeakLoop* peak_of(std::map<Isa, std::optional<PeakLoop>>& peaks, Isa isa) {
@@ -100,11 +137,6 @@ std::string time_text(double us) {
 
 }  // namespace
 
-double operation_count(const Problem& p, int64_t batch, int64_t steps) {
-  return 2.0 * static_cast<double>(batch) * static_cast<double>(p.output_steps(steps)) *
-         static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * p.taps);
-}
-
 int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>& found) {
   int64_t largest = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -119,11 +151,11 @@ int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>
   return largest;
 }
 
-Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
-                           const CompileTimer& compile_timer, Comparison& comparison) {
-  const Problem& p = layer.problem;
-  Bench bench(p, call);
-  const CompareCall small = shortened(p, call);
+Result<void> compare_variants(const std::vector<Variant>& variants, const CompareCall& call,
+                              const CompileTimer& compile_timer, Comparison& comparison) {
+  const ir::Graph& graph = variants.front().graph->graph;
+  Bench bench(graph, call);
+  const CompareCall small = shortened(graph, call);
   const bool is_short = small.batch != call.batch || small.steps != call.steps;
   if (is_short) {
     comparison.notes.push_back(
@@ -133,9 +165,9 @@ Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
                     small.batch, small.batch == 1 ? "" : "s", small.steps));
   }
   std::map<Isa, std::optional<PeakLoop>> peaks;
-  std::vector<float> judged;  // by the interpreter
-  std::vector<float> whole;   // by the first fast row
-  for (const Variant& variant : layer.variants) {
+  Arrays judged;  // by the interpreter
+  Arrays whole;   // by the first fast row
+  for (const Variant& variant : variants) {
     const bool slow = is_slow(variant.back_end);
     const CompareCall& timed = slow ? small : call;
     const auto cost = compile_timer(variant.back_end);
@@ -145,17 +177,17 @@ Result<void> compare_layer(const CheckedLayer& layer, const CompareCall& call,
     row.back_end = variant.back_end;
     row.compile_us = cost->compile_us;
     row.cache_hit_us = cost->cache_hit_us;
-    row.code_bytes = variant.kernel->kernel->code_bytes();
+    row.code_bytes = variant.graph->code_bytes;
     row.batch = timed.batch;
     row.steps = timed.steps;
-    row.operations = operation_count(p, timed.batch, timed.steps);
-    const std::vector<float> on_small = bench.output_of(variant, *weights, small);
+    row.operations = operation_count(graph, timed);
+    const Arrays on_small = bench.outputs_of(variant, *weights, small);
     if (judged.empty()) judged = on_small;
-    row.max_ulp = largest_ulp(judged, on_small);
+    row.max_ulp = largest_ulp_of_all(judged, on_small);
     if (is_short && !slow) {
-      const std::vector<float> on_whole = bench.output_of(variant, *weights, call);
+      const Arrays on_whole = bench.outputs_of(variant, *weights, call);
       if (whole.empty()) whole = on_whole;
-      row.max_ulp = std::max(row.max_ulp, largest_ulp(whole, on_whole));
+      row.max_ulp = std::max(row.max_ulp, largest_ulp_of_all(whole, on_whole));
     }
     row.bit_equal = row.max_ulp == 0;
     row.timing = measure_call([&] { bench.run(variant, *weights, timed); },

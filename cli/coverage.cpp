@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "codegen/vmath.hpp"
 #include "frontend/activations.hpp"
+#include "frontend/layer_class.hpp"
 #include "ir/band.hpp"
 #include "ir/pack_layout.hpp"
 
@@ -24,6 +26,11 @@ struct Name {
   std::string_view name;
 };
 constexpr Name kNames[] = {
+    {"kind", "Conv1D"},
+    {"kind", "Conv1DTranspose"},
+    {"kind", "DepthwiseConv1D"},
+    {"kind", "SeparableConv1D"},
+    {"kind", "Dense"},
     {"padding", "valid"},
     {"padding", "same"},
     {"padding", "causal"},
@@ -41,6 +48,25 @@ constexpr Name kNames[] = {
     {"layer", "dilation above 1"},
     {"layer", "stride and dilation above 1"},
     {"layer", "one tap"},
+    {"layer", "output padding"},
+    {"layer", "no output padding"},
+    {"passes", "one"},
+    {"passes", "two"},
+    {"passes", "three or more"},
+    {"passes", "chunk by chunk"},
+    {"phases", "merged"},
+    {"phases", "edge of merged"},
+    {"phases", "single"},
+    {"phases", "no taps"},
+    {"model", "batch norm folded"},
+    {"model", "batch norm kept"},
+    {"model", "fused passes"},
+    {"model", "fixed steps"},
+    {"model", "open steps"},
+    {"model", "slices"},
+    {"model", "several inputs"},
+    {"model", "several outputs"},
+    {"model", "shared layer"},
     {"call", "no samples"},
     {"call", "no steps"},
     {"call", "no output"},
@@ -78,6 +104,34 @@ constexpr Name kNames[] = {
     {"activation runs on", "stored tile"},
 };
 
+// What random models are made of beside layers, by the class that Keras has for it.
+constexpr const char* kModelLayers[] = {"Conv1D",
+                                        "Conv1DTranspose",
+                                        "DepthwiseConv1D",
+                                        "SeparableConv1D",
+                                        "Dense",
+                                        "Activation",
+                                        "PReLU",
+                                        "BatchNormalization",
+                                        "MaxPooling1D",
+                                        "AveragePooling1D",
+                                        "GlobalMaxPooling1D",
+                                        "GlobalAveragePooling1D",
+                                        "ZeroPadding1D",
+                                        "Cropping1D",
+                                        "UpSampling1D",
+                                        "Flatten",
+                                        "Reshape",
+                                        "Permute",
+                                        "Add",
+                                        "Subtract",
+                                        "Multiply",
+                                        "Average",
+                                        "Maximum",
+                                        "Minimum",
+                                        "Concatenate",
+                                        "Dropout"};
+
 std::string_view padding_name(Padding padding) {
   switch (padding) {
     case Padding::kValid:
@@ -105,6 +159,7 @@ std::string activation_name(ActivationKind kind) {
     default:
       break;
   }
+  if (!is_elementwise(kind)) return std::string(keras_name_of(kind));
   std::string text = activation_text({kind, {}}, Dialect::kCall);
   const size_t call = text.find("activations.");
   if (call != std::string::npos) text = text.substr(call + 12, text.find('(', call) - call - 12);
@@ -133,9 +188,10 @@ StepLoops step_loops(const ir::LoopNest& nest) {
 
 Coverage::Coverage() {
   for (const Name& name : kNames) rows_.push_back({std::string(name.group), std::string(name.name), 0});
-  for (int kind = 0; kind <= static_cast<int>(ActivationKind::kThreshold); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(ActivationKind::kGlu); ++kind) {
     rows_.push_back({"activation", activation_name(static_cast<ActivationKind>(kind)), 0});
   }
+  for (const char* name : kModelLayers) rows_.push_back({"model layer", name, 0});
   seen_.assign(rows_.size(), false);
 }
 
@@ -154,14 +210,34 @@ void Coverage::count() {
   seen_.assign(rows_.size(), false);
 }
 
-void Coverage::add(const LayerSpec& spec, const std::vector<Scheduled>& nests, const Call& call) {
-  for (const Scheduled& scheduled : nests) {
-    if (scheduled.nest == nests.front().nest) {
-      hit_spec(spec, scheduled.nest->problem);
-      hit_call(scheduled.nest->problem, call);
-    }
-    hit_nest(*scheduled.nest, *scheduled.target, call);
+void Coverage::add(const LayerSpec& spec, const ir::Graph& graph,
+                   const std::vector<ScheduledGraph>& scheduled, const Call& call) {
+  hit_spec(spec, graph);
+  hit_call(graph, call);
+  for (const ScheduledGraph& nests : scheduled) hit_parts(graph, nests, call);
+  count();
+}
+
+void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& call) {
+  hit("data", data_name(call.data));
+  for (const ModelLayer& layer : model.layers) {
+    if (!std::holds_alternative<InputOp>(layer.op)) hit("model layer", layer.class_name);
   }
+  for (const std::string& decision : graph.decisions) {
+    const bool is_folded = decision.find(" is folded into ") != std::string::npos;
+    const bool is_kept = decision.find(" is a pass of its own: ") != std::string::npos;
+    if (is_folded || is_kept) hit("model", is_folded ? "batch norm folded" : "batch norm kept");
+  }
+  for (const ir::Op& op : graph.ops) {
+    if (op.name.find(" + ") != std::string::npos) hit("model", "fused passes");
+    if (graph.tensors[static_cast<size_t>(op.out)].slice) hit("model", "slices");
+  }
+  const bool is_fixed = std::any_of(graph.pinned_steps.begin(), graph.pinned_steps.end(),
+                                    [](const auto& steps) { return steps.has_value(); });
+  hit("model", is_fixed ? "fixed steps" : "open steps");
+  if (model.inputs.size() > 1) hit("model", "several inputs");
+  if (model.outputs.size() > 1) hit("model", "several outputs");
+  if (model.nodes.size() > model.layers.size()) hit("model", "shared layer");
   count();
 }
 
@@ -223,11 +299,23 @@ std::string Coverage::print() const {
   return text;
 }
 
-void Coverage::hit_spec(const LayerSpec& spec, const Problem& p) {
-  hit("padding", padding_name(spec.padding));
-  hit("layout", p.layout == Layout::kChannelsLast ? "channels_last" : "channels_first");
+void Coverage::hit_spec(const LayerSpec& spec, const ir::Graph& graph) {
+  hit("kind", class_name_of(spec.kind));
   hit("activation", activation_name(spec.activation.kind));
-  hit("layer", p.has_bias ? "with bias" : "without bias");
+  hit("layer", spec.use_bias ? "with bias" : "without bias");
+  hit("passes", graph.ops.size() == 1 ? "one" : graph.ops.size() == 2 ? "two" : "three or more");
+  if (spec.kind != LayerKind::kDense) {
+    hit("padding", padding_name(spec.padding));
+    hit("layout", spec.data_format == DataFormat::kChannelsLast ? "channels_last" : "channels_first");
+  }
+  if (spec.kind == LayerKind::kConv1DTranspose)
+    hit("layer", spec.output_padding ? "output padding" : "no output padding");
+  for (const ir::Op& op : graph.ops) {
+    if (op.kernel >= 0) hit_layer(spec, op.problem);
+  }
+}
+
+void Coverage::hit_layer(const LayerSpec& spec, const Problem& p) {
   if (p.groups == 1) {
     hit("layer", "one group");
   } else if (p.group_channels() > 1) {
@@ -235,25 +323,57 @@ void Coverage::hit_spec(const LayerSpec& spec, const Problem& p) {
   } else {
     hit("layer", p.group_filters() == 1 ? "depthwise" : "depthwise with multiplier");
   }
-  hit("layer", p.stride == 1 ? "stride 1" : "stride above 1");
+  if (spec.kind != LayerKind::kDense) hit("layer", p.stride == 1 ? "stride 1" : "stride above 1");
   if (p.dilation > 1) hit("layer", p.stride == 1 ? "dilation above 1" : "stride and dilation above 1");
   if (p.taps == 1) hit("layer", "one tap");
   hit("activation runs on", is_cheap(p.activation) ? "accumulators" : "stored tile");
 }
 
-void Coverage::hit_call(const Problem& p, const Call& call) {
+void Coverage::hit_call(const ir::Graph& graph, const Call& call) {
   hit("data", data_name(call.data));
   if (call.batch == 0) hit("call", "no samples");
   if (call.steps == 0) hit("call", "no steps");
   if (call.batch > 0) hit("call", call.batch == 1 ? "one sample" : "several samples");
-  const int64_t outputs = p.output_steps(call.steps);
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, {&call.steps, 1});
+  const ir::GraphTensor& out = graph.tensors[static_cast<size_t>(graph.outputs[0])];
+  const int64_t outputs = extents[static_cast<size_t>(out.steps)];
   if (outputs == 0) hit("call", "no output");
   if (outputs == 1) hit("call", "one output step");
 }
 
-void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target, const Call& call) {
+void Coverage::hit_parts(const ir::Graph& graph, const ScheduledGraph& scheduled, const Call& call) {
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, {&call.steps, 1});
+  const auto steps_of = [&](int tensor) {
+    return extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(tensor)].steps)];
+  };
+  const Target& target = target_for(scheduled.isa);
+  for (size_t i = 0; i < graph.ops.size() && call.batch > 0; ++i) {
+    const ir::Op& op = graph.ops[i];
+    if (op.kind != ir::OpKind::kNest) continue;
+    const int64_t out_steps = steps_of(op.out);
+    if (scheduled.chunks[i] > 0 && out_steps > scheduled.chunks[i]) hit("passes", "chunk by chunk");
+    const std::vector<ir::Part> parts = ir::split_parts(op.problem);
+    for (size_t j = 0; j < parts.size(); ++j) {
+      const ir::Part& part = parts[j];
+      for (const ir::RowRange& rows : op.problem.transposed
+                                          ? ir::part_rows(part, out_steps)
+                                          : std::array{ir::RowRange{0, out_steps}, ir::RowRange{}}) {
+        if (rows.begin >= rows.end) continue;
+        if (op.problem.transposed) {
+          hit("phases", part.phases > 1          ? "merged"
+                        : part.merged_phases > 0 ? "edge of merged"
+                        : part.taps[0] < 0       ? "no taps"
+                                                 : "single");
+        }
+        hit_nest(scheduled.nests[i][j], target);
+        hit_bands(scheduled.nests[i][j], target, rows, steps_of(op.in));
+      }
+    }
+  }
+}
+
+void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target) {
   const Problem& p = nest.problem;
-  if (call.batch == 0 || p.output_steps(call.steps) == 0) return;
   const Dim lanes = ir::lanes_dim(nest).value_or(Dim::kFilter);
   const bool over_steps = lanes == Dim::kStep;
   hit("lanes over", over_steps ? "steps" : lanes == Dim::kGroup ? "groups" : "filters");
@@ -261,26 +381,19 @@ void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target, const Ca
   hit("input", nest.staged ? "staged" : "direct");
   const bool transposed = over_steps && p.layout == Layout::kChannelsLast && p.filters > 1;
   hit("store", transposed ? "transposed" : over_steps ? "rows of steps" : "rows of filters");
-  hit_units(nest, target);
-  hit_bands(nest, target, call);
-}
-
-void Coverage::hit_units(const ir::LoopNest& nest, const Target& target) {
   const ir::PackLayout layout = ir::pack_layout(nest);
   if (layout.units >= layout.block) hit("units", "whole blocks");
   if (layout.units % layout.block != 0) hit("units", "rest block");
-  const bool lanes_are_units = ir::lanes_dim(nest) != Dim::kStep;
-  if (lanes_are_units && layout.units % target.lanes != 0) hit("units", "masked vector");
+  if (!over_steps && layout.units % target.lanes != 0) hit("units", "masked vector");
 }
 
-void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, const Call& call) {
+void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::RowRange rows, int64_t steps) {
   const Problem& p = nest.problem;
-  const int64_t outputs = p.output_steps(call.steps);
   const auto [loops, chunk, tile] = step_loops(nest);
   const bool over_steps = ir::lanes_dim(nest) == Dim::kStep;
   ir::HostInts z;
-  for (int64_t o = 0; o < outputs;) {
-    const ir::Band<int64_t> band = ir::band_at(z, p, o, outputs, call.steps, p.left_padding(call.steps));
+  for (int64_t o = rows.begin; o < rows.end;) {
+    const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
     const bool left = band.tap_begin > 0;
     const bool right = band.tap_end < p.taps;
     const bool empty = band.tap_begin >= band.tap_end;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace convsmith::cli {
@@ -46,9 +47,24 @@ void draw_groups(Random& random, LayerSpec& spec, int64_t& channels) {
   }
 }
 
+void draw_units(Random& random, LayerSpec& spec, int64_t& channels) {
+  if (spec.kind == LayerKind::kConv1D) return draw_groups(random, spec, channels);
+  channels = random_units(random, kMostUnits);
+  const bool multiplies =
+      spec.kind == LayerKind::kDepthwiseConv1D || spec.kind == LayerKind::kSeparableConv1D;
+  if (multiplies && !random.one_in(2))
+    spec.depth_multiplier = random.between(1, std::min<int64_t>(9, kMostUnits / channels));
+  if (spec.kind != LayerKind::kDepthwiseConv1D) spec.filters = random_units(random, kMostUnits);
+}
+
 void draw_padding(Random& random, LayerSpec& spec) {
-  constexpr Padding kPaddings[] = {Padding::kValid, Padding::kSame, Padding::kCausal, Padding::kExplicit};
-  spec.padding = random.pick(kPaddings);
+  constexpr Padding kPaddings[] = {Padding::kValid, Padding::kSame, Padding::kExplicit, Padding::kCausal};
+  const bool is_transposed = spec.kind == LayerKind::kConv1DTranspose;
+  spec.padding = kPaddings[random.between(0, is_transposed ? 2 : 3)];
+  if (is_transposed && !random.one_in(3)) {
+    const int64_t most = random.one_in(8) ? spec.strides + 3 : spec.strides - 1;
+    spec.output_padding = random.between(0, most);
+  }
   if (spec.padding != Padding::kExplicit) return;
   const int64_t most = std::min<int64_t>((spec.kernel_size - 1) * spec.dilation_rate + 3, 200);
   spec.pad_left = random.between(0, most);
@@ -60,10 +76,10 @@ float quarters(Random& random, int64_t low, int64_t high) {
   return 0.25F * static_cast<float>(random.between(4 * low, 4 * high));
 }
 
-Activation draw_activation(Random& random) {
+Activation draw_activation(Random& random, ActivationKind kind) {
   using Kind = ActivationKind;
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto kind = static_cast<Kind>(random.between(0, static_cast<int64_t>(Kind::kThreshold)));
+  if (!is_elementwise(kind)) return {kind, {-1}};
   switch (kind) {
     case Kind::kRelu: {
       const float slope = random.one_in(2) ? 0.0F : quarters(random, -1, 2);
@@ -136,6 +152,36 @@ void fill(Random& random, std::vector<float>& values, DataKind kind, int64_t ran
   }
 }
 
+// glu halves the filters of channels-last layers.
+void make_even(LayerSpec& spec, int64_t& channels) {
+  spec.data_format = DataFormat::kChannelsLast;
+  if (spec.kind == LayerKind::kDepthwiseConv1D) {
+    const bool is_odd = channels * spec.depth_multiplier % 2 != 0;
+    (is_odd && channels > 1 ? channels : spec.depth_multiplier) += is_odd ? (channels > 1 ? -1 : 1) : 0;
+  } else if (spec.groups > 1) {
+    channels = 2 * ((channels + 1) / 2);
+    spec.groups = channels % spec.groups == 0 && spec.filters % 2 == 0 ? spec.groups : 1;
+    spec.filters += spec.filters % 2;
+  } else {
+    spec.filters += spec.filters % 2;
+  }
+}
+
+// Of the problems of a layer, the one that decides which lengths matter.
+size_t first_contraction(const ir::Graph& graph) {
+  size_t i = 0;
+  while (i + 1 < graph.ops.size() && graph.ops[i].kind != ir::OpKind::kNest) ++i;
+  return i;
+}
+
+int64_t longest_sum(const ir::Graph& graph) {
+  int64_t terms = 1;
+  for (const ir::Op& op : graph.ops) {
+    if (op.kernel >= 0) terms = std::max(terms, op.problem.taps * op.problem.group_channels());
+  }
+  return terms;
+}
+
 }  // namespace
 
 uint64_t Random::next() {
@@ -180,18 +226,36 @@ std::optional<DataKind> find_data(std::string_view name) {
   return std::nullopt;
 }
 
-LayerSpec random_layer(uint64_t seed) {
+LayerSpec random_layer(uint64_t seed, uint64_t number) {
+  constexpr LayerKind kKinds[] = {LayerKind::kConv1D,          LayerKind::kConv1DTranspose,
+                                  LayerKind::kDepthwiseConv1D, LayerKind::kConv1D,
+                                  LayerKind::kSeparableConv1D, LayerKind::kConv1DTranspose,
+                                  LayerKind::kConv1D,          LayerKind::kDense};
+  constexpr uint64_t kActivations = static_cast<uint64_t>(ActivationKind::kGlu) + 1;
   Random random(seed);
   LayerSpec spec;
+  spec.kind = kKinds[number % std::size(kKinds)];
+  // 7 shares no factor with the number of activations, 30: every kind meets all of them.
+  static_assert(kActivations % 7 != 0);
+  const uint64_t turn = number / std::size(kKinds) * 7 + number % std::size(kKinds);
+  const auto activation = static_cast<ActivationKind>(turn % kActivations);
   int64_t channels = 1;
-  draw_groups(random, spec, channels);
-  spec.kernel_size = random_small(random, 5, 64);
-  spec.strides = random.one_in(2) ? 1 : random_small(random, 4, 16);
-  spec.dilation_rate = random.one_in(2) ? 1 : random_small(random, 4, 16);
-  draw_padding(random, spec);
-  spec.data_format = random.one_in(3) ? DataFormat::kChannelsFirst : DataFormat::kChannelsLast;
-  spec.activation = draw_activation(random);
+  draw_units(random, spec, channels);
+  if (spec.kind != LayerKind::kDense) {
+    spec.kernel_size = random_small(random, 5, 64);
+    spec.strides = random.one_in(2) ? 1 : random_small(random, 4, 16);
+    spec.dilation_rate = random.one_in(2) ? 1 : random_small(random, 4, 16);
+    draw_padding(random, spec);
+    spec.data_format = random.one_in(3) ? DataFormat::kChannelsFirst : DataFormat::kChannelsLast;
+  }
+  spec.activation = draw_activation(random, activation);
   spec.use_bias = !random.one_in(3);
+  if (activation == ActivationKind::kGlu) make_even(spec, channels);
+  if (spec.kind == LayerKind::kDense) {
+    spec.input_shape.assign(static_cast<size_t>(random.between(0, 2)), std::nullopt);
+    spec.input_shape.emplace_back(channels);
+    return spec;
+  }
   if (spec.data_format == DataFormat::kChannelsLast) {
     spec.input_shape = {std::nullopt, channels};
   } else {
@@ -200,44 +264,104 @@ LayerSpec random_layer(uint64_t seed) {
   return spec;
 }
 
-int64_t multiply_adds(const Problem& p, int64_t batch, int64_t steps) {
-  return batch * p.output_steps(steps) * p.filters * p.group_channels() * p.taps;
+double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int64_t> steps) {
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
+  double sum = 0;
+  for (const ir::Op& op : graph.ops) {
+    const Problem& p = op.problem;
+    const bool counts = op.kind == ir::OpKind::kNest && p.has_weights() && !p.starts_from_bias;
+    if (!counts) continue;
+    const int tensor = p.transposed ? op.in : op.out;
+    const int64_t n = extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(tensor)].steps)];
+    sum += static_cast<double>(n) * static_cast<double>(p.filters) *
+           static_cast<double>(p.group_channels() * p.taps);
+  }
+  return sum * static_cast<double>(batch);
 }
 
-Call random_call(const LayerSpec&, const Problem& problem, uint64_t seed) {
+std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps) {
+  for (const std::optional<int64_t>& pinned : graph.pinned_steps) steps = pinned.value_or(steps);
+  std::vector<int64_t> result;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const ir::GraphTensor& tensor = graph.tensors[static_cast<size_t>(graph.inputs[i])];
+    const ir::Extent& own = graph.extents[static_cast<size_t>(tensor.steps)];
+    const bool is_pinned = i < graph.pinned_steps.size() && graph.pinned_steps[i];
+    const int64_t open = own.kind == ir::Extent::Kind::kFixed ? own.value : steps;
+    result.push_back(is_pinned ? *graph.pinned_steps[i] : open);
+  }
+  return result;
+}
+
+Call random_call(const ir::Graph& graph, uint64_t seed) {
   Random random(seed);
   Call call;
   call.data = draw_data(random);
   call.seed = random.next();
+  const Problem& first = graph.ops[first_contraction(graph)].problem;
+  // Multiply-adds, and a few for each output.
+  const auto work = [&](int64_t batch, int64_t steps) {
+    const std::vector<int64_t> extents = ir::evaluate_extents(graph, {&steps, 1});
+    const ir::GraphTensor& out = graph.tensors[static_cast<size_t>(graph.outputs[0])];
+    return multiply_adds(graph, batch, {&steps, 1}) +
+           8 * static_cast<double>(batch * extents[static_cast<size_t>(out.steps)] * out.channels);
+  };
   // Most cases are small, so that there is time for many.
-  const int64_t most = kMostWork >> random.between(0, 6);
+  const auto most = static_cast<double>(kMostWork >> random.between(0, 6));
   for (int attempt = 0; attempt < 12; ++attempt) {
     call.batch = random.one_in(2) ? 1 : random.between(0, 4);
-    call.steps = draw_steps(random, problem);
-    if (multiply_adds(problem, call.batch, call.steps) <= most) return call;
+    call.steps = draw_steps(random, first);
+    if (work(call.batch, call.steps) <= most) return call;
   }
   call.batch = 1;
-  while (call.steps > 0 && multiply_adds(problem, call.batch, call.steps) > kMostWork) {
-    call.steps -= (call.steps + 15) / 16;
-  }
+  while (call.steps > 0 && work(call.batch, call.steps) > kMostWork) call.steps -= (call.steps + 15) / 16;
   // Explicit padding alone may make too many outputs.
-  if (multiply_adds(problem, call.batch, call.steps) > kMostWork) call.batch = 0;
+  if (work(call.batch, call.steps) > kMostWork) call.batch = 0;
   return call;
 }
 
-CallData make_data(const Problem& p, const Call& call) {
+Arrays make_inputs(const ir::Graph& graph, const Call& call) {
   Random random(call.seed);
-  CallData data;
-  const int64_t terms = p.taps * p.group_channels();
-  data.input.resize(static_cast<size_t>(call.batch * call.steps * p.channels));
-  data.kernel.resize(static_cast<size_t>(terms * p.filters));
-  data.bias.resize(static_cast<size_t>(p.has_bias ? p.filters : 0));
+  const int64_t terms = longest_sum(graph);
+  const std::vector<int64_t> steps = input_steps(graph, call.steps);
+  Arrays inputs;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    const int64_t channels = graph.tensors[static_cast<size_t>(graph.inputs[i])].channels;
+    const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
+    const int64_t own =
+        extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.inputs[i])].steps)];
+    inputs.emplace_back(static_cast<size_t>(call.batch * own * channels));
+    fill(random, inputs.back(), call.data, 4, 1.0F, 4 * terms);
+  }
+  return inputs;
+}
+
+Arrays make_weights(const ir::Graph& graph, const Call& call) {
+  Random random(derive_seed(call.seed, 5));
   constexpr float kScales[] = {0.5F, 1.0F, 4.0F, 30.0F};
-  const float scale = random.pick(kScales) / std::sqrt(static_cast<float>(terms));
-  fill(random, data.input, call.data, 4, 1.0F, 4 * terms);
-  fill(random, data.kernel, call.data, 3, scale, 8 * terms);
-  fill(random, data.bias, call.data, 8, 1.0F, 32);
-  return data;
+  const float scale = random.pick(kScales);
+  Arrays arrays(graph.arrays.size());
+  for (const ir::Op& op : graph.ops) {
+    const Problem& p = op.problem;
+    const int64_t terms = p.taps * p.group_channels();
+    if (op.kernel >= 0) {
+      std::vector<float>& kernel = arrays[static_cast<size_t>(op.kernel)];
+      kernel.resize(static_cast<size_t>(terms * p.filters));
+      fill(random, kernel, call.data, 3, scale / std::sqrt(static_cast<float>(terms)), 8 * terms);
+    }
+    if (op.bias >= 0) {
+      std::vector<float>& bias = arrays[static_cast<size_t>(op.bias)];
+      bias.resize(static_cast<size_t>(p.filters));
+      fill(random, bias, call.data, 8, 1.0F, 32);
+    }
+  }
+  return arrays;
+}
+
+std::vector<float> random_floats(int64_t count, DataKind data, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values(static_cast<size_t>(count));
+  fill(random, values, data, 4, 1.0F, std::max<int64_t>(4 * count, 1));
+  return values;
 }
 
 }  // namespace convsmith::cli

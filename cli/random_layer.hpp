@@ -4,11 +4,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "convsmith/layer_spec.hpp"
-#include "frontend/problem.hpp"
+#include "ir/graph.hpp"
 
 namespace convsmith::cli {
 
@@ -49,22 +50,27 @@ struct Call {
   uint64_t seed = 0;
 };
 
-// A legal layer under Rules::kAny, its channels given by input_shape: up to 64 taps, stride and dilation up
-// to 16, every padding, layout and activation, groups of every form, up to 80 channels and filters with those
-// around vector widths over-represented.
-LayerSpec random_layer(uint64_t seed);
+// A legal layer under Rules::kAny, its channels given by input_shape: every kind, padding, layout and
+// activation, up to 64 taps, stride and dilation up to 16, groups of every form, up to 80 channels and
+// filters with those around vector widths over-represented. Kind and activation go round with `number`, so
+// that a few hundred layers have all of them.
+LayerSpec random_layer(uint64_t seed, uint64_t number);
 
-// Batch 0..4 and 0..300 steps of at most 2 million multiply-adds, and the data.
-Call random_call(const LayerSpec& spec, const Problem& problem, uint64_t seed);
+// Batch 0..4 and 0..300 steps of at most 2 million multiply-adds, and the data, for the graph of a layer.
+Call random_call(const ir::Graph& graph, uint64_t seed);
 
-// Multiply-adds of a call, taps in the padding included.
-int64_t multiply_adds(const Problem& problem, int64_t batch, int64_t steps);
+// Multiply-adds of a call of a layer or model, taps in the padding included: of a transposed problem input
+// steps x taps x channels x filters. Batch normalizations count as none.
+double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int64_t> steps);
 
-struct CallData {
-  std::vector<float> input;
-  std::vector<float> kernel;
-  std::vector<float> bias;
-};
-CallData make_data(const Problem& problem, const Call& call);
+// What the inputs of a call have for steps: what a layer behind an input fixes, 1 without such an axis, else
+// what another input's must be (they may meet), else `steps`.
+std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps);
+
+// The data of a call by input, and of a graph whose arrays have none by array.
+using Arrays = std::vector<std::vector<float>>;
+Arrays make_inputs(const ir::Graph& graph, const Call& call);
+Arrays make_weights(const ir::Graph& graph, const Call& call);
+std::vector<float> random_floats(int64_t count, DataKind data, uint64_t seed);
 
 }  // namespace convsmith::cli

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-#include "ir/pack_layout.hpp"
+#include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
 
@@ -84,17 +84,21 @@ constexpr std::string_view kWroteOutside = "something was written outside of the
 
 }  // namespace
 
-CallRunner::CallRunner(const CompiledKernel& kernel, const CallData& data, const Call& call, bool guard)
-    : kernel_(kernel),
-      data_(data),
+CallRunner::CallRunner(std::shared_ptr<const CompiledGraph> graph, const GraphCall& call, bool guard)
+    : graph_(std::move(graph)),
       call_(call),
       guard_(guard),
-      random_(derive_seed(call.seed, 77)),
-      output_steps_(kernel.problem.output_steps(call.steps)) {
-  // The kernel outlives the packed data, which needs no share in it.
-  const std::shared_ptr<const CompiledKernel> borrowed(std::shared_ptr<const CompiledKernel>(), &kernel);
-  const auto packed = pack_weights(borrowed, data.kernel, data.bias);
-  packed_.assign(packed->data, packed->data + kernel.weights.floats());
+      random_(derive_seed(call.call.seed, 77)),
+      extents_(ir::evaluate_extents(graph_->graph, call.steps)),
+      weights_(std::make_shared<PackedGraph>(*pack_graph(graph_, call.weights))) {
+  for (auto& parts : weights_->parts) {
+    for (std::shared_ptr<const PackedData>& part : parts) {
+      if (part == nullptr) continue;
+      const auto floats = static_cast<size_t>(part->layout.floats());
+      packed_.push_back(std::make_unique<PlacedArray>(std::span(part->data, floats), next_place(1)));
+      part = std::make_shared<PackedData>(PackedData{part->kernel, part->layout, {}, packed_.back()->data()});
+    }
+  }
 }
 
 // `unit`: floats that the array's address must be a multiple of.
@@ -107,59 +111,93 @@ Place CallRunner::next_place(size_t unit) {
   return place;
 }
 
-CallOutput CallRunner::run(const ParallelFor& parallel) {
-  constexpr size_t kScratchUnit = 4;  // aligned as malloc does
-  const PlacedArray input(data_.input, next_place(1));
-  const PlacedArray weights(packed_, next_place(1));
-  CallOutput output;
-  output.values.resize(static_cast<size_t>(call_.batch * output_steps_ * kernel_.problem.filters));
-  PlacedArray out(output.values.size(), next_place(1));
-  const auto bytes = static_cast<size_t>((kernel_.scratch_bytes + 63) / 64 * 64) *
-                     static_cast<size_t>(std::max(parallel.threads, 1));
-  PlacedArray scratch(bytes / sizeof(float), next_place(kScratchUnit));
-  std::fill_n(scratch.data(), scratch.size(), std::numeric_limits<float>::quiet_NaN());
-  const RunStatus status = run_kernel(kernel_, weights.data(), input.data(), out.data(), call_.batch,
-                                      call_.steps, {.workspace = scratch.data(), .parallel = parallel});
-  const bool too_short = output_steps_ == 0 && call_.steps > 0;
-  if (status != RunStatus::kOk && !(status == RunStatus::kEmptyOutput && too_short)) {
-    output.error = fmt::format("run returned '{}'", describe(status));
+Arrays CallRunner::empty_outputs() const {
+  Arrays outputs;
+  for (const int output : graph_->graph.outputs) {
+    const ir::GraphTensor& tensor = graph_->graph.tensors[static_cast<size_t>(output)];
+    outputs.emplace_back(static_cast<size_t>(call_.call.batch * extents_[static_cast<size_t>(tensor.steps)] *
+                                             tensor.channels));
   }
-  if (!out.is_intact()) output.error = fmt::format(kWroteOutside, "output");
-  if (!scratch.is_intact()) output.error = fmt::format(kWroteOutside, "scratch");
-  if (!input.is_intact() || !weights.is_intact())
-    output.error = fmt::format(kWroteOutside, "output, around an input");
-  std::copy_n(out.data(), output.values.size(), output.values.begin());
+  return outputs;
+}
+
+bool CallRunner::is_too_short() const {
+  const auto has_none = [&](int output) {
+    return extents_[static_cast<size_t>(graph_->graph.tensors[static_cast<size_t>(output)].steps)] == 0;
+  };
+  return std::any_of(graph_->graph.outputs.begin(), graph_->graph.outputs.end(), has_none) &&
+         std::all_of(call_.steps.begin(), call_.steps.end(), [](int64_t steps) { return steps > 0; });
+}
+
+CallOutput CallRunner::run(const ParallelFor& parallel) {
+  constexpr size_t kWorkspaceUnit = 4;  // aligned as malloc does
+  std::vector<std::unique_ptr<PlacedArray>> arrays;
+  std::vector<const float*> inputs;
+  std::vector<float*> outputs;
+  for (const std::vector<float>& input : call_.inputs) {
+    arrays.push_back(std::make_unique<PlacedArray>(input, next_place(1)));
+    inputs.push_back(arrays.back()->data());
+  }
+  CallOutput output{empty_outputs(), {}};
+  for (const std::vector<float>& values : output.values) {
+    arrays.push_back(std::make_unique<PlacedArray>(values.size(), next_place(1)));
+    outputs.push_back(arrays.back()->data());
+  }
+  const size_t bytes = workspace_bytes(*graph_, call_.call.batch, call_.steps, std::max(parallel.threads, 1));
+  PlacedArray workspace((bytes + 15) / 16 * 4, next_place(kWorkspaceUnit));
+  std::fill_n(workspace.data(), workspace.size(), std::numeric_limits<float>::quiet_NaN());
+  const RunStatus status = run_graph(*graph_, *weights_, inputs, outputs, call_.call.batch, call_.steps,
+                                     {.workspace = workspace.data(), .parallel = parallel});
+  if (status != RunStatus::kOk && !(status == RunStatus::kEmptyOutput && is_too_short()))
+    output.error = fmt::format("run returned '{}'", describe(status));
+  const auto intact = [](const auto& array) { return array->is_intact(); };
+  if (!std::all_of(arrays.begin(), arrays.end(), intact)) output.error = fmt::format(kWroteOutside, "arrays");
+  if (!workspace.is_intact()) output.error = fmt::format(kWroteOutside, "workspace");
+  if (!std::all_of(packed_.begin(), packed_.end(), intact))
+    output.error = fmt::format(kWroteOutside, "output, around weights");
+  for (size_t i = 0; i < outputs.size(); ++i)
+    std::copy_n(outputs[i], output.values[i].size(), output.values[i].begin());
   return output;
 }
 
+bool CallRunner::has_parts() const {
+  const std::vector<ir::Op>& ops = graph_->graph.ops;
+  // Views show sizes that the call does not have.
+  return ops.size() == 1 && ops[0].in == graph_->graph.inputs[0] && ops[0].out == graph_->graph.outputs[0] &&
+         ops[0].kind == ir::OpKind::kNest && !ops[0].problem.transposed &&
+         ops[0].problem.combine == Combine::kNone && graph_->ops[0].parts.size() == 1;
+}
+
 CallOutput CallRunner::run_in_parts() {
-  const Problem& p = kernel_.problem;
-  CallOutput output;
-  output.values.resize(static_cast<size_t>(call_.batch * output_steps_ * p.filters));
-  if (output.values.empty()) return output;
-  const Pitches in = pitches(p.layout, call_.batch, call_.steps, p.channels, random_);
-  const Pitches out = pitches(p.layout, call_.batch, output_steps_, p.filters, random_);
+  const CompiledKernel& kernel = *graph_->ops[0].parts[0].kernel;
+  const Problem& p = graph_->graph.ops[0].problem;
+  const int64_t batch = call_.call.batch;
+  const int64_t in_steps = call_.steps[0];
+  const int64_t output_steps = p.output_steps(in_steps);
+  CallOutput output{empty_outputs(), {}};
+  if (output.values[0].empty()) return output;
+  const Pitches in = pitches(p.layout, batch, in_steps, p.channels, random_);
+  const Pitches out = pitches(p.layout, batch, output_steps, p.filters, random_);
   PlacedArray input(in.floats(), next_place(1));
   // What lies between the rows of the input would show in the output.
   std::fill_n(input.data(), input.size(), 0x1.8p126F);
-  spread(data_.input, in, input.data());
-  const PlacedArray weights(packed_, next_place(1));
+  spread(call_.inputs[0], in, input.data());
   PlacedArray result(out.floats(), next_place(1));
-  PlacedArray scratch((static_cast<size_t>(kernel_.scratch_bytes) + 63) / 64 * 16, next_place(4));
+  PlacedArray scratch((static_cast<size_t>(kernel.scratch_bytes) + 63) / 64 * 16, next_place(4));
   KernelArgs args{};
   args.kIn = input.data();
-  args.kWeights = weights.data();
+  args.kWeights = packed_.empty() ? nullptr : packed_[0]->data();
   args.kOut = result.data();
   args.kScratch = scratch.data();
-  args.kSteps = call_.steps;
-  args.kPadLeft = p.left_padding(call_.steps);
+  args.kSteps = in_steps;
+  args.kPadLeft = p.left_padding(in_steps);
   args.kInSample = in.sample;
   args.kInChannel = in.row;
   args.kOutSample = out.sample;
   args.kOutChannel = out.row;
-  const auto samples = cuts(random_, call_.batch);
-  const auto steps = cuts(random_, output_steps_);
-  const auto blocks = cuts(random_, kernel_.blocks.count);
+  const auto samples = cuts(random_, batch);
+  const auto steps = cuts(random_, output_steps);
+  const auto blocks = cuts(random_, kernel.blocks.count);
   for_each_part(samples, [&](int64_t sample_begin, int64_t sample_end) {
     for_each_part(steps, [&](int64_t step_begin, int64_t step_end) {
       for_each_part(blocks, [&](int64_t block_begin, int64_t block_end) {
@@ -169,11 +207,11 @@ CallOutput CallRunner::run_in_parts() {
         args.kStepEnd = step_end;
         args.kBlockBegin = block_begin;
         args.kBlockEnd = block_end;
-        kernel_.kernel->run(args);
+        kernel.kernel->run(args);
       });
     });
   });
-  const bool rows_intact = gather(result, out, output.values);
+  const bool rows_intact = gather(result, out, output.values[0]);
   if (!rows_intact || !result.is_intact()) output.error = fmt::format(kWroteOutside, "output's rows");
   if (!scratch.is_intact()) output.error = fmt::format(kWroteOutside, "scratch");
   return output;

@@ -15,9 +15,9 @@
 #include "cli/common_options.hpp"
 #include "cli/crash_line.hpp"
 #include "cli/files.hpp"
+#include "cli/random_model.hpp"
 #include "cli/vir_file.hpp"
-#include "ir/nest_text.hpp"
-#include "ir/problem_text.hpp"
+#include "runtime/model.hpp"
 
 namespace convsmith::cli {
 
@@ -32,10 +32,13 @@ struct Options {
   int jobs = 0;
   bool guard = false;
   bool small_chunks = false;
+  std::optional<uint64_t> random_model;
+  std::optional<uint64_t> weights_seed;
 };
 
+constexpr int64_t kUsualCases = 1000;
 // From here on no row of the coverage may be zero.
-constexpr int64_t kCompleteFrom = 1000;
+constexpr int64_t kCompleteFrom = 10'000;
 constexpr int64_t kMostShownFailures = 20;
 
 VerifyOptions verify_options(const Options& options, int64_t count) {
@@ -58,11 +61,8 @@ VerifyOptions verify_options(const Options& options, int64_t count) {
 nlohmann::json as_json(const VerifyReport& report) {
   nlohmann::json coverage = nlohmann::json::object();
   for (const Coverage::Row& row : report.coverage.rows()) coverage[row.group][row.name] = row.cases;
-  return {{"cases", report.cases},
-          {"layers", report.layers},
-          {"seconds", report.seconds},
-          {"failures", report.failures},
-          {"coverage", std::move(coverage)}};
+  return {{"cases", report.cases},     {"layers", report.layers},     {"models", report.models},
+          {"seconds", report.seconds}, {"failures", report.failures}, {"coverage", std::move(coverage)}};
 }
 
 void print_failures(const std::vector<std::string>& failures) {
@@ -83,8 +83,9 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
   print_failures(report.failures);
   fmt::print("cases that ran each\n{}", report.coverage.print());
   for (const std::string& name : missing) fmt::print("never ran: {}\n", name);
-  fmt::print("{} cases of {} distinct layers in {:.1f} s, {:.0f} cases/s\n", report.cases, report.layers,
-             report.seconds, static_cast<double>(report.cases) / std::max(report.seconds, 1e-9));
+  fmt::print("{} cases of {} distinct layers and {} models in {:.1f} s, {:.0f} cases/s\n", report.cases,
+             report.layers, report.models, report.seconds,
+             static_cast<double>(report.cases) / std::max(report.seconds, 1e-9));
   fmt::print("{} failures\n", report.failures.size());
   return passed ? kOk : kFailure;
 }
@@ -97,20 +98,22 @@ int verify_random_layers(const Options& options) {
          "--batch, --steps, --data, --schedule, --small-chunks and --input-shape need a SPEC; without one "
          "everything is drawn from --seed."});
   }
-  const VerifyOptions verify = verify_options(options, options.random.value_or(kCompleteFrom));
+  const VerifyOptions verify = verify_options(options, options.random.value_or(kUsualCases));
   const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
   return print_report(verify_random(verify), options.common.json,
                       verify.count >= kCompleteFrom && !restricted);
 }
 
-// The calls of one layer: the one that the options name, or as many as asked for.
-std::vector<Call> calls_of(const Options& options, const LayerSpec& spec, const Problem& problem) {
+// The calls of one layer or model: the one that the options name, or as many as asked for, with what they
+// name; `draw` gives the rest for a seed.
+template <class Draw>
+std::vector<Call> calls_of(const Options& options, const Draw& draw) {
   constexpr int64_t kUsual = 100;
   const bool one = options.batch && options.steps && options.data && !options.random;
   const int64_t count = one ? 1 : options.random.value_or(kUsual);
   std::vector<Call> calls;
   for (int64_t i = 0; i < count; ++i) {
-    Call call = random_call(spec, problem, derive_seed(options.common.seed, static_cast<uint64_t>(i)));
+    Call call = draw(derive_seed(options.common.seed, static_cast<uint64_t>(i)));
     if (one) call.seed = options.common.seed;
     if (options.batch) call.batch = *options.batch;
     if (options.steps) call.steps = *options.steps;
@@ -120,11 +123,11 @@ std::vector<Call> calls_of(const Options& options, const LayerSpec& spec, const 
   return calls;
 }
 
-int verify_layer(const Options& options, const LayerSpec& spec, const Result<CheckedLayer>& layer,
-                 const std::string& command) {
+int verify_layer(const Options& options, const Result<CheckedLayer>& layer, const std::string& command) {
   if (!layer) return report(layer.error());
   for (const std::string& skipped : layer->skipped) print_note(skipped);
-  const std::vector<Call> calls = calls_of(options, spec, layer->problem);
+  const std::vector<Call> calls =
+      calls_of(options, [&](uint64_t seed) { return random_call(layer->graph, seed); });
   const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
   return print_report(verify_calls(*layer, calls, command, verify), options.common.json, false);
 }
@@ -141,15 +144,16 @@ std::string command_for(const Options& options, std::string command) {
 }
 
 int verify_spec(const Options& options, const ParsedLayer& parsed) {
-  auto problem = problem_for(parsed.spec, options.common);
+  auto problem = layer_problem_for(parsed.spec, options.common);
   if (!problem) return report(problem.error());
   LayerSpec spec = parsed.spec;
-  const bool last = problem->layout == Layout::kChannelsLast;
-  spec.input_shape = last ? Shape{std::nullopt, problem->channels} : Shape{problem->channels, std::nullopt};
+  const Problem& first = problem->chain.front();
+  const bool last = first.layout == Layout::kChannelsLast;
+  spec.input_shape = last ? Shape{std::nullopt, first.channels} : Shape{first.channels, std::nullopt};
   spec.batch_size.reset();
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
   const ScheduleChoice schedule{options.common.schedule, options.small_chunks};
-  return verify_layer(options, spec, make_checked_layer(spec, *problem, back_ends, schedule),
+  return verify_layer(options, make_checked_layer(spec, *problem, back_ends, schedule),
                       command_for(options, reproducing_command(spec)));
 }
 
@@ -159,13 +163,35 @@ int verify_nest(const Options& options, const ir::LoopNest& nest) {
         {ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
   }
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
-  auto layer = make_checked_nest(nest, back_ends);
-  const std::string text = ir::problem_text(nest.problem);
-  const auto parsed = parse_layer(std::string_view(text).substr(0, text.find(" with Pass(")), Rules::kAny);
-  if (!parsed) return report(parsed.error());
-  if (layer) layer->spec = parsed->spec;
-  return verify_layer(options, parsed->spec, layer,
+  return verify_layer(options, make_checked_nest(nest, back_ends),
                       command_for(options, "convsmith verify " + options.common.spec));
+}
+
+int verify_model(const Options& options, ModelSpec spec, const std::string& command) {
+  const CommonOptions& common = options.common;
+  if (!common.schedule.empty() || !common.input_shape.empty()) {
+    return report(
+        {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and this is a model."});
+  }
+  auto model = make_checked_model(std::move(spec), common.rules,
+                                  available_back_ends(common.backend, common.isa), options.small_chunks);
+  if (!model) return report(model.error());
+  const std::vector<Call> calls =
+      calls_of(options, [&](uint64_t seed) { return random_model_call(*model, seed); });
+  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
+  return print_report(verify_calls(*model, calls, command_for(options, command), verify), common.json, false);
+}
+
+int verify_model_file(const Options& options, const ModelSpec& loaded) {
+  ModelSpec spec = loaded;
+  std::string command = "convsmith verify " + options.common.spec;
+  if (find_layer_without_weights(spec) != nullptr) {
+    const uint64_t seed = options.weights_seed.value_or(options.common.seed);
+    print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
+    if (const auto done = draw_weights(spec, options.common.rules, seed); !done) return report(done.error());
+    command += fmt::format(" --weights-seed {}", seed);
+  }
+  return verify_model(options, std::move(spec), command);
 }
 
 int verify_vir(const Options& options, const vir::Program& program) {
@@ -192,11 +218,19 @@ int verify_vir(const Options& options, const vir::Program& program) {
 
 int run_verify(const Options& options) {
   install_crash_handler();
+  if (options.random_model) {
+    Options any = options;
+    any.common.rules = Rules::kAny;
+    return verify_model(any, random_model(*options.random_model),
+                        fmt::format("convsmith verify --random-model {}", *options.random_model));
+  }
   if (options.common.spec.empty()) return verify_random_layers(options);
-  const auto loaded = load_spec(options.common);
+  const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return verify_spec(options, *parsed);
   if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return verify_nest(options, *nest);
+  if (const auto* model = std::get_if<LoadedModelSpec>(&*loaded))
+    return verify_model_file(options, *model->spec);
   return verify_vir(options, std::get<vir::Program>(*loaded));
 }
 
@@ -204,17 +238,23 @@ int run_verify(const Options& options) {
 
 void add_verify(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
-  CLI::App& command = *app.add_subcommand(
-      "verify",
-      "Check random layers, or one layer, on all back ends: bit for bit against the interpreter, and the "
-      "interpreter against an independent float64 loop");
+  CLI::App& command = *app.add_subcommand("verify",
+                                          "Check random layers and models, or one of them, on all back ends: "
+                                          "bit for bit against the interpreter, "
+                                          "and the interpreter against an independent float64 loop");
   add_spec(command, options->common, false);
   add_common_options(command, options->common);
   command
       .add_option("--random", options->random,
-                  "Number of cases (default: 1000 of random layers, 100 of one layer)")
+                  "Number of cases (default: 1000 of random layers and models, 100 of a given one)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("COUNT");
+  command.add_option("--random-model", options->random_model, "Check the random model of this seed")
+      ->type_name("SEED");
+  command
+      .add_option("--weights-seed", options->weights_seed,
+                  "Seed of the weights of a model without any (default: --seed)")
+      ->type_name("SEED");
   command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")
       ->check(CLI::Range(0, 1 << 20))
       ->type_name("N");
@@ -237,7 +277,8 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, static_cast<int>(kCrashSlots)))
       ->type_name("N");
   command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
-  command.add_flag("--small-chunks", options->small_chunks, "Shrink the chosen schedule's chunks of steps");
+  command.add_flag("--small-chunks", options->small_chunks,
+                   "Shrink the chunks of steps of chosen schedules and chains of passes");
   command.callback([options, &exit_code] { exit_code = run_verify(*options); });
 }
 

@@ -1,5 +1,5 @@
-// The verification of many cases: random layers, or one layer with many calls. Used by the verify subcommand
-// (verify.cpp) and by its tests.
+// The verification of many cases: random layers and models, or one of either with many calls. Used by the
+// verify subcommand (verify.cpp) and by its tests.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/check_layer.hpp"
+#include "cli/check_model.hpp"
 
 namespace convsmith::cli {
 
@@ -25,17 +26,22 @@ struct VerifyOptions {
 struct VerifyReport {
   int64_t cases = 0;
   int64_t layers = 0;                 // distinct ones
+  int64_t models = 0;                 // distinct random ones
   std::vector<std::string> failures;  // each a command that reproduces it, with what was wrong behind a '#'
   double seconds = 0;
   Coverage coverage;
 };
 
-// Layers that follow from the seed, with three or four calls each; the same whatever the number of jobs. A
-// layer in eight has small chunks.
+// Layers and models that follow from the seed, with three or four calls each; the same whatever the number of
+// jobs. One in twenty is a model, one layer in eight has small chunks. Of the instruction sets that LLVM
+// compiles for, whose time is most of all, each layer meets one and each model one, in turn.
 VerifyReport verify_random(const VerifyOptions& options);
 
 // The given calls of one layer. `command` begins the reproducing line: the command up to the call.
 VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls,
+                          const std::string& command, const VerifyOptions& options);
+
+VerifyReport verify_calls(const CheckedModel& model, const std::vector<Call>& calls,
                           const std::string& command, const VerifyOptions& options);
 
 // `convsmith verify "..." --rules any`, with what names the call; `guard` and the back end are added by need.

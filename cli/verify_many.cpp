@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "cli/crash_line.hpp"
+#include "cli/random_model.hpp"
 #include "cli/verify.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
@@ -20,7 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 // What the workers of one verification share.
 struct Shared {
-  std::atomic<int64_t> next_layer{0};
+  std::atomic<int64_t> next_item{0};
   std::mutex mutex;  // guards what follows
   VerifyReport report;
   std::unordered_set<std::string> texts;
@@ -32,25 +33,50 @@ class Worker {
       : options_(options), shared_(shared), slot_(slot) {}
 
   void run_random() {
-    for (int64_t i = shared_.next_layer++; first_case(i) < options_.count; i = shared_.next_layer++) {
-      random_layer_cases(derive_seed(options_.seed, static_cast<uint64_t>(i)), i % 8 == 0,
-                         std::min(first_case(i + 1), options_.count) - first_case(i));
+    for (int64_t i = shared_.next_item++; first_case(i) < options_.count; i = shared_.next_item++) {
+      const int64_t cases = std::min(first_case(i + 1), options_.count) - first_case(i);
+      const uint64_t seed = derive_seed(options_.seed, static_cast<uint64_t>(i));
+      const auto number = static_cast<uint64_t>(i);
+      if (number % kModelEvery == kModelEvery - 1) {
+        // Its form goes round, wherever the seed begins.
+        model_cases(seed / kModelForms * kModelForms + number / kModelEvery % kModelForms, number, cases);
+      } else {
+        layer_cases(seed, number - number / kModelEvery, cases);
+      }
+      set_crash_line(slot_, "");
     }
     finish();
   }
 
-  void run_calls(const CheckedLayer& layer, const std::vector<Call>& calls, const std::string& command) {
-    for (const Call& call : calls) one_case(layer, call, command);
+  template <class Checked>
+  void run_calls(const Checked& checked, const std::vector<Call>& calls, const std::string& command) {
+    for (const Call& call : calls) one_case(checked, call, command);
     finish();
   }
 
  private:
-  // Compiling costs more than running: 19 cases of five layers. (Five of twenty would leave fewer distinct
-  // layers than a quarter of the cases, since a few are drawn twice.)
-  static int64_t first_case(int64_t layer) { return layer * 19 / 5; }
+  static constexpr uint64_t kModelEvery = 20;
 
-  void random_layer_cases(uint64_t seed, bool small_chunks, int64_t cases) {
-    const LayerSpec drawn = random_layer(seed);
+  // Compiling costs more than running: 18 cases of five layers. (Five of twenty would leave fewer distinct
+  // layers than a quarter of the cases, since a few are drawn twice.)
+  static int64_t first_case(int64_t item) { return item * 18 / 5; }
+
+  // All back ends, but one only of those that LLVM makes.
+  std::vector<BackEnd> back_ends_for(uint64_t number) const {
+    std::vector<BackEnd> chosen;
+    const auto is_llvm = [](BackEnd back_end) { return back_end.backend == Backend::kLlvm; };
+    const auto of_llvm =
+        static_cast<uint64_t>(std::count_if(options_.back_ends.begin(), options_.back_ends.end(), is_llvm));
+    uint64_t llvm = 0;
+    for (const BackEnd back_end : options_.back_ends) {
+      if (!is_llvm(back_end) || llvm++ == number % of_llvm) chosen.push_back(back_end);
+    }
+    return chosen;
+  }
+
+  void layer_cases(uint64_t seed, uint64_t number, int64_t cases) {
+    const LayerSpec drawn = random_layer(seed, number);
+    const bool small_chunks = seed % 8 == 0;
     const std::string text = to_call_text(drawn);
     const std::string command = reproducing_command(drawn) + (small_chunks ? " --small-chunks" : "");
     {
@@ -61,24 +87,45 @@ class Worker {
     // Through the text, so that the line that reproduces a case means the same layer.
     const auto parsed = parse_layer(text, Rules::kAny);
     if (!parsed) return fail(command, parsed.error().message);
-    const auto problem = make_problem(parsed->spec, Rules::kAny);
+    const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
+    const auto meant = make_layer_problem(drawn, Rules::kAny);
     if (!problem) return fail(command, problem.error().message);
-    if (*problem != make_problem(drawn, Rules::kAny)) return fail(command, "the text means another layer");
-    const auto layer = make_checked_layer(parsed->spec, *problem, options_.back_ends, {"", small_chunks});
+    if (!meant || problem->chain != meant->chain || problem->row != meant->row)
+      return fail(command, "the text means another layer");
+    const auto layer = make_checked_layer(parsed->spec, *problem, back_ends_for(number), {"", small_chunks});
     if (!layer) return fail(command, layer.error().message);
-    for (int64_t i = 0; i < cases; ++i) {
-      one_case(*layer, random_call(drawn, *problem, derive_seed(seed, static_cast<uint64_t>(i + 1))),
-               command);
-    }
-    set_crash_line(slot_, "");
+    for (int64_t i = 0; i < cases; ++i)
+      one_case(*layer, random_call(layer->graph, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);
   }
 
-  void one_case(const CheckedLayer& layer, const Call& call, const std::string& command) {
+  void model_cases(uint64_t seed, uint64_t number, int64_t cases) {
+    const bool small_chunks = seed / kModelForms % 2 == 0;
+    const std::string command =
+        fmt::format("convsmith verify --random-model {}{}", seed, small_chunks ? " --small-chunks" : "");
+    set_crash_line(slot_, command);
+    {
+      const std::lock_guard lock(shared_.mutex);
+      ++shared_.report.models;
+    }
+    const auto model =
+        make_checked_model(random_model(seed), Rules::kAny, back_ends_for(number), small_chunks);
+    if (!model) return fail(command, model.error().message);
+    for (int64_t i = 0; i < cases; ++i)
+      one_case(*model, random_model_call(*model, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);
+  }
+
+  void cover(const CheckedLayer& layer, const Call& call) {
+    coverage_.add(layer.spec, layer.graph, layer.scheduled, call);
+  }
+  void cover(const CheckedModel& model, const Call& call) { coverage_.add(*model.spec, model.graph(), call); }
+
+  template <class Checked>
+  void one_case(const Checked& checked, const Call& call, const std::string& command) {
     const std::string line = command + call_options(call, options_.guard);
     set_crash_line(slot_, line);
-    const auto finding = check_call(layer, call, {options_.guard, options_.threads}, pools_);
-    coverage_.add(layer.spec, scheduled_nests(layer), call);
-    for (const Variant& variant : layer.variants) coverage_.add_back_end(back_end_name(variant.back_end));
+    const auto finding = check_call(checked, call, {options_.guard, options_.threads}, pools_);
+    cover(checked, call);
+    for (const Variant& variant : checked.variants) coverage_.add_back_end(back_end_name(variant.back_end));
     for (const int threads : options_.threads) {
       if (threads == 1 || runs_on_threads(call)) coverage_.add_threads(threads);
     }
@@ -120,6 +167,16 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+template <class Checked>
+VerifyReport run_all(const Checked& checked, const std::vector<Call>& calls, const std::string& command,
+                     const VerifyOptions& options) {
+  const auto begin = Clock::now();
+  Shared shared;
+  Worker(options, shared, 0).run_calls(checked, calls, command);
+  shared.report.seconds = seconds_since(begin);
+  return std::move(shared.report);
+}
+
 }  // namespace
 
 std::string reproducing_command(const LayerSpec& spec) {
@@ -147,12 +204,16 @@ VerifyReport verify_random(const VerifyOptions& options) {
 
 VerifyReport verify_calls(const CheckedLayer& layer, const std::vector<Call>& calls,
                           const std::string& command, const VerifyOptions& options) {
-  const auto begin = Clock::now();
-  Shared shared;
-  Worker(options, shared, 0).run_calls(layer, calls, command);
-  shared.report.layers = 1;
-  shared.report.seconds = seconds_since(begin);
-  return std::move(shared.report);
+  VerifyReport report = run_all(layer, calls, command, options);
+  report.layers = 1;
+  return report;
+}
+
+VerifyReport verify_calls(const CheckedModel& model, const std::vector<Call>& calls,
+                          const std::string& command, const VerifyOptions& options) {
+  VerifyReport report = run_all(model, calls, command, options);
+  report.models = 1;
+  return report;
 }
 
 }  // namespace convsmith::cli

@@ -47,13 +47,6 @@ int64_t* slot_of(VirCall& call, std::string_view name) {
   return nullptr;
 }
 
-std::vector<float> draw(int64_t count, DataKind data, uint64_t seed) {
-  // Data of one tap and `count` channels: only the input is used.
-  Problem problem;
-  problem.channels = count;
-  return make_data(problem, {1, 1, data, seed}).input;
-}
-
 Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& call, DataKind data,
                                    uint64_t seed, BackEnd back_end, bool guard) {
   CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
@@ -70,8 +63,8 @@ Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& c
 }  // namespace
 
 VirArrays::VirArrays(const VirCall& call, DataKind data, uint64_t seed, Place place)
-    : in_(draw(call.in, data, derive_seed(seed, 1)), place),
-      weights_(draw(call.weights, data, derive_seed(seed, 2)), place),
+    : in_(random_floats(call.in, data, derive_seed(seed, 1)), place),
+      weights_(random_floats(call.weights, data, derive_seed(seed, 2)), place),
       out_(static_cast<size_t>(call.out), place),
       scratch_(static_cast<size_t>(call.scratch), place),
       args_(call.args) {

@@ -1,26 +1,26 @@
-// What verify is made of: the reference against hand-computed cases, the random layers, a small verification
-// that passes, and proof that wrong kernels are found.
+// What verify is made of: random layers and models, small verifications that pass, and proof that wrong
+// kernels, weights and sizes are found.
 #include "cli/verify.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <set>
 
-#include "cli/compare.hpp"
-#include "cli/reference.hpp"
+#include "cli/layer_graph.hpp"
+#include "cli/random_model.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/vir_text.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/parse_layer.hpp"
+#include "ir/build_graph.hpp"
+#include "runtime/compile.hpp"
 
 namespace convsmith::cli {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -32,90 +32,14 @@ LayerSpec spec_of(const std::string& text) {
 
 CheckedLayer checked(const std::string& text, Backend backend = Backend::kInterp) {
   const LayerSpec spec = spec_of(text);
-  auto layer = make_checked_layer(spec, make_problem(spec, Rules::kAny).value(),
+  auto layer = make_checked_layer(spec, make_layer_problem(spec, Rules::kAny).value(),
                                   available_back_ends(backend, Isa::kAuto));
   EXPECT_TRUE(layer) << layer.error().message;
   return std::move(*layer);
 }
 
-// One filter over 1, 2, 3, 4, 5 of one channel.
-std::vector<double> sums_of(const std::string& text, const std::vector<float>& kernel,
-                            std::vector<float> bias = {}) {
-  const std::vector<float> input = {1, 2, 3, 4, 5};
-  return reference_sums(spec_of(text), {input.data(), kernel.data(), bias.data(), 1, 5, 1}).sum;
-}
-
-TEST(Reference, FollowsKerasPadding) {
-  EXPECT_THAT(sums_of("Conv1D(1, 3, use_bias=False)", {1, 10, 100}), ElementsAre(321, 432, 543));
-  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='same', use_bias=False)", {1, 10, 100}),
-              ElementsAre(210, 321, 432, 543, 54));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, padding='same', use_bias=False)", {1, 10}),
-              ElementsAre(21, 32, 43, 54, 5));
-  EXPECT_THAT(sums_of("Conv1D(1, 3, padding='causal', use_bias=False)", {1, 10, 100}),
-              ElementsAre(100, 210, 321, 432, 543));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, padding=(3, 1), use_bias=False)", {1, 10}),
-              ElementsAre(0, 0, 10, 21, 32, 43, 54, 5));
-}
-
-TEST(Reference, FollowsStrideAndDilation) {
-  EXPECT_THAT(sums_of("Conv1D(1, 2, strides=2, use_bias=False)", {1, 10}), ElementsAre(21, 43));
-  // Three outputs see five steps and no zero; four steps of zeros would be needed for dilation 2.
-  EXPECT_THAT(sums_of("Conv1D(1, 3, strides=2, padding='same', use_bias=False)", {1, 10, 100}),
-              ElementsAre(210, 432, 54));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, dilation_rate=3, use_bias=False)", {1, 10}), ElementsAre(41, 52));
-  EXPECT_THAT(sums_of("Conv1D(1, 2, dilation_rate=3, padding='causal')", {1, 10}, {0.5F}),
-              ElementsAre(10.5, 20.5, 30.5, 41.5, 52.5));
-  EXPECT_THAT(sums_of("Conv1D(1, 6, use_bias=False)", {1, 1, 1, 1, 1, 1}), IsEmpty());
-}
-
-TEST(Reference, KnowsBothLayoutsAndGroups) {
-  // Two steps of channels (1, 2) and (3, 4); one tap; each group has one channel and two filters.
-  const std::vector<float> kernel = {1, 10, 100, 1000};
-  const std::vector<float> steps_outside = {1, 2, 3, 4};
-  const auto last = reference_sums(spec_of("Conv1D(4, 1, groups=2, use_bias=False)"),
-                                   {steps_outside.data(), kernel.data(), nullptr, 1, 2, 2});
-  EXPECT_THAT(last.sum, ElementsAre(1, 10, 200, 2000, 3, 30, 400, 4000));
-  const std::vector<float> channels_outside = {1, 3, 2, 4};
-  const auto first =
-      reference_sums(spec_of("Conv1D(4, 1, groups=2, use_bias=False, data_format='channels_first')"),
-                     {channels_outside.data(), kernel.data(), nullptr, 1, 2, 2});
-  EXPECT_THAT(first.sum, ElementsAre(1, 3, 10, 30, 200, 400, 2000, 4000));
-}
-
-TEST(Reference, KnowsMagnitudesAndBounds) {
-  const std::vector<float> input = {1, -2};
-  const std::vector<float> kernel = {-3, 4};
-  const std::vector<float> bias = {-5};
-  const auto sums =
-      reference_sums(spec_of("Conv1D(1, 2)"), {input.data(), kernel.data(), bias.data(), 1, 2, 1});
-  EXPECT_THAT(sums.sum, ElementsAre(-16));
-  EXPECT_THAT(sums.magnitude, ElementsAre(16));
-  EXPECT_DOUBLE_EQ(error_factor(1), 2 * 0x1p-24 / (1 - 2 * 0x1p-24));
-}
-
-TEST(Reference, MeasuresUlp) {
-  EXPECT_EQ(ulp_error(1.0F, 1.0), 0);
-  EXPECT_DOUBLE_EQ(ulp_error(1.0F + 0x1p-23F, 1.0), 1);
-  EXPECT_DOUBLE_EQ(ulp_error(1.0F - 0x1p-24F, 1.0), 0.5);
-  EXPECT_EQ(ulp_error(std::numeric_limits<float>::quiet_NaN(), std::nan("")), 0);
-  EXPECT_EQ(ulp_error(1.0F, std::nan("")), std::numeric_limits<double>::infinity());
-  EXPECT_EQ(ulp_error(std::numeric_limits<float>::infinity(), 1e60), 0);
-}
-
-TEST(Reference, KnowsKerasValuesOfActivations) {
-  using Kind = ActivationKind;
-  EXPECT_NEAR(reference_activation({Kind::kSelu, {}}, -2.6), -1.627519, 1e-6);
-  EXPECT_NEAR(reference_activation({Kind::kMish, {}}, 3), 2.986535, 1e-6);
-  EXPECT_NEAR(reference_activation({Kind::kGelu, {}}, -1), -0.158655, 1e-6);
-  EXPECT_NEAR(reference_activation({Kind::kGeluTanh, {}}, -1), -0.158808, 1e-6);
-  EXPECT_NEAR(reference_activation({Kind::kHardSigmoidKeras2, {}}, -1), 0.3, 1e-12);
-  EXPECT_EQ(reference_activation(make_relu(0.5F, 4, 1), 1), 0);
-  EXPECT_EQ(reference_activation(make_relu(0.5F, 4, 1), -1), -1);
-  EXPECT_EQ(reference_activation(make_relu(0.5F, 4, 1), 9), 4);
-}
-
 TEST(RandomLayer, IsTheSameEverywhere) {
-  EXPECT_EQ(to_call_text(random_layer(1)), to_call_text(random_layer(1)));
+  EXPECT_EQ(to_call_text(random_layer(1, 2)), to_call_text(random_layer(1, 2)));
   Random random(1);
   EXPECT_EQ(random.next(), 0x910A2DEC89025CC1U);  // SplitMix64's published sequence
   EXPECT_EQ(random.next(), 0xBEEB8DA1658EEC67U);
@@ -126,25 +50,45 @@ TEST(RandomLayer, IsTheSameEverywhere) {
 
 TEST(RandomLayer, IsLegalAndVaried) {
   std::set<std::string> texts;
+  std::set<std::pair<LayerKind, ActivationKind>> pairs;
   int on_an_edge = 0;
   for (uint64_t seed = 0; seed < 1000; ++seed) {
-    const LayerSpec spec = random_layer(seed);
+    const LayerSpec spec = random_layer(seed, seed);
     const std::string text = to_call_text(spec);
     texts.insert(text);
-    const auto problem = make_problem(spec, Rules::kAny);
+    pairs.insert({spec.kind, spec.activation.kind});
+    const auto problem = make_layer_problem(spec, Rules::kAny);
     ASSERT_TRUE(problem) << text << problem.error().message;
-    ASSERT_EQ(make_problem(spec_of(text), Rules::kAny).value(), *problem) << text;
-    ASSERT_LE(problem->channels, 80);
-    ASSERT_LE(problem->filters, 80);
-    on_an_edge += std::set<int64_t>{7, 8, 9, 15, 16, 17, 31, 32, 33}.count(problem->filters) > 0 ? 1 : 0;
+    ASSERT_EQ(make_layer_problem(spec_of(text), Rules::kAny).value().chain, problem->chain) << text;
+    ASSERT_LE(problem->chain[0].channels, 80);
+    ASSERT_LE(problem->chain.back().filters, 80);
+    on_an_edge +=
+        std::set<int64_t>{7, 8, 9, 15, 16, 17, 31, 32, 33}.count(problem->chain.back().filters) > 0 ? 1 : 0;
+    const auto graph = layer_graph(spec, *problem);
+    ASSERT_TRUE(graph) << text << graph.error().message;
     for (uint64_t i = 0; i < 5; ++i) {
-      const Call call = random_call(spec, *problem, derive_seed(seed, i));
-      ASSERT_LE(multiply_adds(*problem, call.batch, call.steps), 2'000'000) << text;
+      const Call call = random_call(*graph, derive_seed(seed, i));
+      ASSERT_LE(multiply_adds(*graph, call.batch, {&call.steps, 1}), 2'000'000) << text;
       ASSERT_LE(call.steps, 300);
     }
   }
   EXPECT_GT(texts.size(), 990U);
   EXPECT_GT(on_an_edge, 250);
+  EXPECT_EQ(pairs.size(), 5U * 30);
+}
+
+TEST(RandomModel, IsLegalAndVaried) {
+  std::set<std::string> plans;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const ModelSpec model = random_model(seed);
+    const auto graph = ir::build_graph(model, Rules::kAny);
+    ASSERT_TRUE(graph) << "seed " << seed << ": " << graph.error().message;
+    ASSERT_TRUE(ir::verify_graph(*graph)) << "seed " << seed;
+    ASSERT_LE(multiply_adds(*graph, 1, input_steps(*graph, 40)), 5e6) << "seed " << seed;
+    plans.insert(ir::print(*graph));
+    ASSERT_EQ(ir::print(*ir::build_graph(random_model(seed), Rules::kAny)), ir::print(*graph));
+  }
+  EXPECT_GT(plans.size(), 290U);
 }
 
 TEST(Verify, FindsNothingWrong) {
@@ -157,6 +101,7 @@ TEST(Verify, FindsNothingWrong) {
   EXPECT_THAT(report.failures, IsEmpty());
   EXPECT_EQ(report.cases, 300);
   EXPECT_GE(report.layers, 75);
+  EXPECT_GE(report.models, 4);
 }
 
 TEST(Verify, FindsNothingWrongBesideForbiddenPages) {
@@ -177,9 +122,9 @@ TEST(Verify, DoesNotDependOnTheNumberOfJobs) {
   EXPECT_EQ(verify_random(options).coverage.print(), one.coverage.print());
 }
 
-// A kernel for another problem with arrays of the same sizes.
-void replace_kernel(CheckedLayer& layer, size_t variant, const std::string& text) {
-  layer.variants[variant].kernel = checked(text).variants.at(variant).kernel;
+// The graph of another layer with arrays of the same sizes.
+void replace_graph(CheckedLayer& layer, size_t variant, const std::string& text) {
+  layer.variants[variant].graph = checked(text).variants.at(variant).graph;
 }
 
 constexpr Call kCall{2, 40, DataKind::kIntegers, 12};
@@ -189,7 +134,7 @@ TEST(Verify, FindsAnotherActivation) {
   Pools pools;
   EXPECT_FALSE(check_call(layer, kCall, {}, pools));
   ASSERT_GE(layer.variants.size(), 2U);
-  replace_kernel(layer, 1, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
+  replace_graph(layer, 1, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
   const auto finding = check_call(layer, kCall, {}, pools);
   ASSERT_TRUE(finding);
   EXPECT_EQ(finding->back_end, layer.variants[1].back_end);
@@ -200,31 +145,58 @@ TEST(Verify, FindsAJudgeThatIsWrong) {
   CheckedLayer layer = checked("Conv1D(9, 3, padding='causal', input_shape=(None, 5))");
   Pools pools;
   for (size_t i = 0; i < layer.variants.size(); ++i)
-    replace_kernel(layer, i, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
+    replace_graph(layer, i, "Conv1D(9, 3, padding='same', input_shape=(None, 5))");
   const auto finding = check_call(layer, kCall, {}, pools);
   ASSERT_TRUE(finding);
   EXPECT_FALSE(finding->back_end);
   EXPECT_THAT(finding->what, HasSubstr("of the interpreter"));
 }
 
-TEST(Verify, FindsAProblemThatIsWrong) {
+TEST(Verify, FindsALengthThatIsWrong) {
   CheckedLayer layer = checked("Conv1D(9, 3, padding='causal', input_shape=(None, 5))");
-  layer.naive.problem.pad_left = 1;
+  layer.spec.padding = Padding::kValid;
   Pools pools;
   const auto finding = check_call(layer, kCall, {}, pools);
   ASSERT_TRUE(finding);
-  EXPECT_THAT(finding->what, HasSubstr("float64 loop"));
+  EXPECT_THAT(finding->what, HasSubstr("output steps"));
 }
 
-// The chosen program of the judge's instruction set, changed.
-template <class Change>
-std::optional<Finding> check_changed(const std::string& text, const Change& change) {
-  CheckedLayer layer = checked(text);
-  const Isa isa = layer.variants[0].back_end.isa;
-  vir::Program program = lower_layer(layer.problem, target_for(isa), "").value().program;
-  change(program);
+// A wrong pass of each kind of layer, in the place of the judge and of another one.
+TEST(Verify, FindsWrongPassesOfAllKinds) {
+  const std::pair<const char*, const char*> kPairs[] = {
+      {"Conv1DTranspose(9, 3, strides=2, input_shape=(None, 5))",
+       "Conv1DTranspose(9, 3, strides=2, dilation_rate=1, padding=(1, 0), output_padding=2, "
+       "input_shape=(None, 5))"},
+      {"DepthwiseConv1D(3, padding='same', input_shape=(None, 5))",
+       "DepthwiseConv1D(3, padding='causal', input_shape=(None, 5))"},
+      {"SeparableConv1D(6, 3, padding='same', input_shape=(None, 5))",
+       "SeparableConv1D(6, 3, padding='causal', input_shape=(None, 5))"},
+      {"Dense(6, activation='softmax', input_shape=(5,))",
+       "Dense(6, activation='sparsemax', input_shape=(5,))"},
+      {"Conv1D(6, 3, activation='softmax', input_shape=(None, 5))",
+       "Conv1D(6, 3, activation='log_softmax', input_shape=(None, 5))"},
+  };
+  Pools pools;
+  for (const auto& [right, wrong] : kPairs) {
+    SCOPED_TRACE(right);
+    CheckedLayer layer = checked(right);
+    EXPECT_FALSE(check_call(layer, kCall, {}, pools));
+    ASSERT_GE(layer.variants.size(), 2U);
+    replace_graph(layer, 1, wrong);
+    const auto other = check_call(layer, kCall, {}, pools);
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->back_end, layer.variants[1].back_end);
+    replace_graph(layer, 0, wrong);
+    const auto judge = check_call(layer, kCall, {}, pools);
+    ASSERT_TRUE(judge);
+    EXPECT_FALSE(judge->back_end);
+  }
+}
+
+// The graph with the kernel of its only part made of another program.
+std::shared_ptr<const CompiledGraph> with_program(const CompiledGraph& graph, const vir::Program& program) {
+  const CompiledKernel& right = *graph.ops[0].parts[0].kernel;
   auto changed = std::make_shared<CompiledKernel>();
-  const CompiledKernel& right = *layer.variants[0].kernel;
   changed->problem = right.problem;
   changed->backend = right.backend;
   changed->isa = right.isa;
@@ -233,7 +205,20 @@ std::optional<Finding> check_changed(const std::string& text, const Change& chan
   changed->tile_steps = right.tile_steps;
   changed->scratch_bytes = right.scratch_bytes;
   changed->kernel = interp::make_kernel(program);
-  layer.variants = {layer.variants[0], {layer.variants[0].back_end, changed}};
+  auto copy = std::make_shared<CompiledGraph>(graph);
+  copy->ops[0].parts[0].kernel = changed;
+  return copy;
+}
+
+// The chosen program of the judge's instruction set, changed.
+template <class Change>
+std::optional<Finding> check_changed(const std::string& text, const Change& change) {
+  CheckedLayer layer = checked(text);
+  const Variant judge = layer.variants[0];
+  const Problem& problem = judge.graph->ops[0].parts[0].kernel->problem;
+  vir::Program program = lower_layer(problem, target_for(judge.back_end.isa), "").value().program;
+  change(program);
+  layer.variants = {judge, {judge.back_end, with_program(*judge.graph, program)}};
   Pools pools;
   return check_call(layer, kCall, {}, pools);
 }
@@ -261,6 +246,64 @@ TEST(Verify, FindsAChangedInstruction) {
     inst.regs[2] = 0;
   };
   EXPECT_TRUE(check_changed(text, change_all(vir::Opcode::kStoreMask, unmasked)));
+}
+
+// A model with a batch normalization that is folded.
+CheckedModel checked_model(uint64_t seed) {
+  auto model =
+      make_checked_model(random_model(seed), Rules::kAny, available_back_ends(Backend::kInterp, Isa::kAuto));
+  EXPECT_TRUE(model) << model.error().message;
+  return std::move(*model);
+}
+
+constexpr uint64_t kFoldedSeed = kModelForms * 3 + 7;
+
+std::optional<Finding> check_first_call(const CheckedModel& model) {
+  Call call = random_model_call(model, 4);
+  call.batch = 2;
+  call.data = DataKind::kFloats;
+  Pools pools;
+  return check_call(model, call, {}, pools);
+}
+
+TEST(VerifyModel, FindsWeightsThatAreWrong) {
+  const CheckedModel model = checked_model(kFoldedSeed);
+  EXPECT_FALSE(check_first_call(model));
+  // A weight of the last batch normalization, after compilation, so that only the reference knows.
+  auto spec = std::make_shared<ModelSpec>(*model.spec);
+  ModelLayer* norm = nullptr;
+  for (ModelLayer& layer : spec->layers) norm = std::holds_alternative<BatchNormOp>(layer.op) ? &layer : norm;
+  ASSERT_NE(norm, nullptr);
+  for (float& mean : norm->weights[norm->weights.size() - 2].data) mean += 1e-3F;
+  CheckedModel changed = model;
+  changed.spec = spec;
+  const auto finding = check_first_call(changed);
+  ASSERT_TRUE(finding);
+  EXPECT_THAT(finding->what, HasSubstr("of the interpreter is"));
+}
+
+TEST(VerifyModel, FindsAFusionThatChangesBits) {
+  CheckedModel model = checked_model(kFoldedSeed);
+  // As if folding were a fusion: it rounds once less.
+  model.folded = model.plain;
+  const auto finding = check_first_call(model);
+  ASSERT_TRUE(finding);
+  EXPECT_THAT(finding->what, HasSubstr("without fusion"));
+}
+
+TEST(VerifyModel, FindsABackEndThatIsWrong) {
+  CheckedModel model = checked_model(kFoldedSeed);
+  ASSERT_GE(model.variants.size(), 2U);
+  ModelSpec other = *model.spec;
+  ASSERT_EQ(other.layers.back().class_name, "Activation");
+  other.layers.back().op = ActivationOp{{ActivationKind::kExponential, {}}};
+  const auto wrong =
+      make_checked_model(other, Rules::kAny, available_back_ends(Backend::kInterp, Isa::kAuto));
+  ASSERT_TRUE(wrong) << wrong.error().message;
+  model.variants[1].graph = wrong->variants[1].graph;
+  const auto finding = check_first_call(model);
+  ASSERT_TRUE(finding);
+  EXPECT_EQ(finding->back_end, model.variants[1].back_end);
 }
 
 TEST(Verify, CommandReproducesTheCase) {
@@ -302,30 +345,6 @@ TEST(VirFile, SaysWhatIsWrongWithItsCall) {
   EXPECT_THAT(parse_vir_call("# run in=x", program).error().message, HasSubstr("'in=x'"));
   EXPECT_THAT(parse_vir_call("# run speed=1", program).error().message, HasSubstr("'speed=1'"));
   EXPECT_THAT(parse_vir_call("# run out=-1", program).error().message, HasSubstr("from 0 to"));
-}
-
-TEST(Compare, CountsUlpAlongTheNumberLine) {
-  EXPECT_EQ(largest_ulp({1.0F, 2.0F}, {1.0F, 2.0F}), 0);
-  EXPECT_EQ(largest_ulp({1.0F}, {1.0F + 0x1p-22F}), 2);
-  EXPECT_EQ(largest_ulp({0x1p-149F}, {-0x1p-149F}), 2);
-  EXPECT_EQ(largest_ulp({0.0F}, {-0.0F}), 1);
-  EXPECT_EQ(largest_ulp({std::nanf("1")}, {-std::nanf("2")}), 0);
-}
-
-TEST(Compare, FillsEveryRow) {
-  const CheckedLayer layer = checked("Conv1D(9, 3, padding='same', input_shape=(None, 5))", Backend::kAuto);
-  const auto timer = [](BackEnd) -> Result<CompileCost> { return CompileCost{1, 0.5}; };
-  Comparison comparison;
-  ASSERT_TRUE(compare_layer(layer, {.steps = 100, .seconds = 0.002}, timer, comparison));
-  ASSERT_EQ(comparison.rows.size(), layer.variants.size());
-  for (const CompareRow& row : comparison.rows) {
-    EXPECT_TRUE(row.bit_equal) << back_end_name(row.back_end);
-    EXPECT_GT(row.gflops(), 0);
-    EXPECT_GT(row.peak_share(), 0) << back_end_name(row.back_end);
-    EXPECT_LT(row.peak_share(), 1.2) << back_end_name(row.back_end);
-    EXPECT_LE(row.timing.min_us, row.timing.p50_us);
-    EXPECT_LE(row.timing.p50_us, row.timing.p99_us);
-  }
 }
 
 }  // namespace
