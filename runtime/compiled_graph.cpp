@@ -123,12 +123,6 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
-// Whether a pass reads its input step by step.
-bool is_stepwise(const Problem& p) {
-  return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
-         p.pad_left == 0 && p.pad_right == 0;
-}
-
 // Steps of a chunk of the chain that begins with operation i; 0 if none does.
 int64_t chunk_of(const CompiledGraph& out, size_t i) {
   const std::vector<ir::Op>& ops = out.graph.ops;
@@ -229,6 +223,11 @@ std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGrap
   }
   packed->graph = std::move(graph);
   return packed;
+}
+
+bool is_stepwise(const Problem& p) {
+  return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
+         p.pad_left == 0 && p.pad_right == 0;
 }
 
 bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights) {

@@ -63,6 +63,9 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
                                               std::span<const std::span<const float>> arrays);
 
+// Whether each output step depends on the input step of the same number only.
+bool is_stepwise(const Problem& problem);
+
 // Whether weights packed for another graph are laid out as this one reads them.
 bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights);
 

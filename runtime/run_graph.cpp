@@ -137,13 +137,28 @@ class Call {
     for (size_t j = 0; j < graph_.ops[i].parts.size(); ++j) {
       const CompiledPart& compiled = graph_.ops[i].parts[j];
       KernelArgs args = part_args(i, j);
-      for (const ir::RowRange& rows : ir::part_rows(compiled.part, steps_of(graph_, sizes_, op.out))) {
+      int64_t out_steps = steps_of(graph_, sizes_, op.out);
+      if (samples_are_steps(op)) {
+        args.kSteps *= batch_;
+        out_steps *= batch_;
+        args.kSampleEnd = 1;
+      }
+      for (const ir::RowRange& rows : ir::part_rows(compiled.part, out_steps)) {
         if (rows.begin >= rows.end) continue;
         args.kStepBegin = rows.begin;
         args.kStepEnd = rows.end;
         run_rows(*compiled.kernel, args, options_);
       }
     }
+  }
+
+  // Where steps do not look at each other, those of all samples are one long run: Dense on a batch of single
+  // rows fills whole tiles.
+  bool samples_are_steps(const ir::Op& op) const {
+    const Problem& p = op.problem;
+    const bool operand_follows = p.combine == Combine::kNone || (op.operand >= 0 && p.operand_has_steps);
+    return batch_ > 1 && is_stepwise(p) && operand_follows &&
+           steps_of(graph_, sizes_, op.out) <= kMaxAxis / batch_;
   }
 
   // Operations i and i + 1, a chunk of steps of one sample after the other. What lies between is one chunk.
