@@ -53,7 +53,7 @@ TEST(VerifyCommand, ChecksAModelFile) {
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("--schedule"));
   const Outcome missing = call({"verify", "missing.keras"});
-  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_EQ(missing.exit_code, 2);
   EXPECT_THAT(missing.err, HasSubstr("missing.keras"));
 }
 
