@@ -15,11 +15,11 @@
 
 #include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
-#include "cli/layer_graph.hpp"
 #include "cli/measure.hpp"
 #include "cli/random_layer.hpp"
 #include "convsmith/convsmith.hpp"
 #include "frontend/make_problem.hpp"
+#include "ir/build_graph.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::bench {
@@ -89,8 +89,7 @@ struct Callable {
       std::exit(2);
     }
     const cli::Call call{batch, steps, cli::DataKind::kFloats, 1};
-    const ir::Graph graph =
-        cli::layer_graph(layer->spec(), make_layer_problem(layer->spec(), options.rules).value()).value();
+    const ir::Graph graph = ir::build_graph(layer->spec(), layer->channels(), options.rules).value();
     const cli::Arrays arrays = cli::make_weights(graph, call);
     const std::vector<std::span<const float>> spans(arrays.begin(), arrays.end());
     PackedWeights weights = layer->pack(spans).value();

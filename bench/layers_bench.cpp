@@ -18,10 +18,10 @@
 #include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
 #include "cli/back_ends.hpp"
-#include "cli/layer_graph.hpp"
 #include "cli/measure.hpp"
 #include "cli/random_layer.hpp"
 #include "frontend/make_problem.hpp"
+#include "ir/build_graph.hpp"
 #include "runtime/compiled_graph.hpp"
 
 namespace convsmith::bench {
@@ -46,7 +46,7 @@ struct Layer {
 Result<Layer> make_layer(const Shape1d& shape, cli::BackEnd back_end) {
   const auto problem = make_layer_problem(shape.spec, Rules::kAny);
   if (!problem) return tl::unexpected(problem.error());
-  auto graph = cli::layer_graph(shape.spec, *problem);
+  auto graph = ir::build_graph(shape.spec, problem->chain.front().channels, Rules::kAny);
   if (!graph) return tl::unexpected(graph.error());
   KernelCache kernels;
   auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, kernels);

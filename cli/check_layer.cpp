@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/layer_graph.hpp"
 #include "cli/reference.hpp"
 #include "codegen/choose_schedule.hpp"
 #include "frontend/parse_layer.hpp"
+#include "ir/build_graph.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/problem_text.hpp"
 #include "ir/schedule.hpp"
@@ -177,7 +177,7 @@ std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
-  auto graph = layer_graph(spec, problem);
+  auto graph = ir::build_graph(spec, problem.chain.front().channels, Rules::kAny);
   if (!graph) return tl::unexpected(graph.error());
   CheckedLayer layer{spec, std::move(*graph), {}, {}, {}};
   KernelCache kernels;
@@ -201,7 +201,7 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
   }
   const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
   if (!problem) return tl::unexpected(problem.error());
-  auto graph = layer_graph(parsed->spec, *problem);
+  auto graph = ir::build_graph(parsed->spec, problem->chain.front().channels, Rules::kAny);
   if (!graph) return tl::unexpected(graph.error());
   CheckedLayer layer{std::move(parsed->spec), std::move(*graph), {}, {}, {}};
   KernelCache kernels;

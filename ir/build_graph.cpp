@@ -112,7 +112,6 @@ Result<Graph> build_graph(const ModelSpec& model, Rules rules) {
 Result<Graph> build_graph(const LayerSpec& layer, int64_t channels, Rules rules) {
   Shape shape{std::nullopt, channels};
   if (layer.data_format == DataFormat::kChannelsFirst) std::swap(shape[0], shape[1]);
-  if (layer.kind == LayerKind::kDense) shape = {channels};
   ModelSpec model;
   const std::string class_name(class_name_of(layer.kind));
   const std::string name = layer.name.empty() ? std::string(default_name_of(layer.kind)) : layer.name;

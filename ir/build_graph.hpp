@@ -13,7 +13,7 @@ namespace convsmith::ir {
 // `rules` as in make_problem. An error names the layer.
 Result<Graph> build_graph(const ModelSpec& model, Rules rules = Rules::kCommon);
 
-// A layer alone, for any number of steps; axes before them, and all but the last one of Dense, count as
+// A layer alone, for any number of steps (of Dense: rows); axes before them count as
 // batch. Its arrays have no data. The spec has passed make_layer_problem for that number of channels.
 Result<Graph> build_graph(const LayerSpec& layer, int64_t channels, Rules rules = Rules::kCommon);
 

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <set>
 
-#include "cli/layer_graph.hpp"
 #include "cli/random_model.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/interp/interp.hpp"
@@ -64,7 +63,7 @@ TEST(RandomLayer, IsLegalAndVaried) {
     ASSERT_LE(problem->chain.back().filters, 80);
     on_an_edge +=
         std::set<int64_t>{7, 8, 9, 15, 16, 17, 31, 32, 33}.count(problem->chain.back().filters) > 0 ? 1 : 0;
-    const auto graph = layer_graph(spec, *problem);
+    const auto graph = ir::build_graph(spec, problem->chain.front().channels, Rules::kAny);
     ASSERT_TRUE(graph) << text << graph.error().message;
     for (uint64_t i = 0; i < 5; ++i) {
       const Call call = random_call(*graph, derive_seed(seed, i));

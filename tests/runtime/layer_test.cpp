@@ -139,6 +139,21 @@ TEST(Layer, PackNamesWhatDoesNotFit) {
   expect_pack_error(bare, 36, 6, "bias has 6 values; this layer has use_bias=False.");
 }
 
+// Axes before the last one may be batch or steps.
+TEST(Layer, DenseTakesRowsAsBatchOrAsSteps) {
+  const CompiledLayer layer = compiled("Dense(1, use_bias=False, input_shape=(3, 2))");
+  EXPECT_EQ(layer.output_steps(3), 3);
+  const auto weights = layer.pack(std::vector<float>{1, 10}, {});
+  ASSERT_TRUE(weights) << weights.error().message;
+  const std::vector<float> in = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+  const std::vector<float> expected = {21, 43, 65, 87, 109, 131};
+  for (const auto& [batch, steps] : {std::pair<int64_t, int64_t>{2, 3}, {6, 1}, {1, 6}}) {
+    std::vector<float> out(6, -7.0F);
+    EXPECT_EQ(layer.run(*weights, in.data(), out.data(), batch, steps), RunStatus::kOk);
+    EXPECT_EQ(out, expected);
+  }
+}
+
 TEST(Layer, EveryStatus) {
   const CompiledLayer layer = compiled("Conv1D(6, 3, input_shape=(None, 4))");
   const PackedWeights weights = packed(layer);
