@@ -8,6 +8,10 @@
 
 namespace convsmith::lowering {
 
+namespace {
+constexpr int64_t kCountable = int64_t{1} << 23;
+}
+
 void Lowerer::tile(const Cursor& at, const Cover& cover) {
   Tile t;
   t.at = at;
@@ -26,6 +30,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
 
 void Lowerer::begin_sums(Tile& t) {
   if (p_.reduce == Reduce::kMean) t.count = b_.constant(0.0F);
+  if (t.count && p_.taps > kCountable) t.whole_counts = b_.constant(0.0F);
   const float start = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity() : 0.0F;
   for (int64_t a = 0; a < t.rows; ++a) {
     for (int64_t v = 0; v < t.vectors; ++v) {
@@ -66,7 +71,7 @@ void Lowerer::taps(Tile& t, P weights) {
   const I tap = b_.iconst(0);  // counted from the band's first; used with phases only
   const I count = b_.icopy(*t.cover.tap_count);
   b_.loop(count, "k", [&] {
-    if (t.count) b_.op(vir::Opcode::kAdd, *t.count, *t.count, b_.constant(1.0F));
+    if (t.count) count_tap(t);
     channels(t, phases ? tap_pointer(tap, in) : in, weights);
     if (p_.has_weights()) advance(weights, {4 * layout_.width(t.units) * p_.group_channels(), {}});
     if (phases) {
@@ -75,6 +80,18 @@ void Lowerer::taps(Tile& t, P weights) {
       advance(in, {p_.dilation * (nest_.staged ? 4 : in_row_), {}});
     }
   });
+}
+
+// A float counts to 2^24; beyond that in two of them, the carry every 2^23.
+void Lowerer::count_tap(const Tile& t) {
+  const V more = b_.add(*t.count, b_.constant(1.0F));
+  if (!t.whole_counts) return b_.copy(*t.count, more);
+  const V limit = b_.constant(static_cast<float>(kCountable));
+  const M full = b_.less_equal(limit, more);
+  const V carried = b_.add(*t.whole_counts, more);
+  b_.select(*t.whole_counts, full, carried, *t.whole_counts);
+  const V zero = b_.constant(0.0F);
+  b_.select(*t.count, full, zero, more);
 }
 
 // Where the staged vectors of a tap begin: position tap*dilation lies in phase (that mod stride), at

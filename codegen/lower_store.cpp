@@ -79,7 +79,12 @@ V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool p
 // Bias, and what can be done in registers of the rest.
 V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset,
                          std::optional<M> mask) {
-  const V reduced = t.count ? b_.div(acc, *t.count) : acc;
+  V reduced = acc;
+  if (t.whole_counts) {
+    reduced = b_.div(acc, b_.add(*t.whole_counts, *t.count));
+  } else if (t.count) {
+    reduced = b_.div(acc, *t.count);
+  }
   const V sum = bias ? b_.add(reduced, *bias) : reduced;
   if (epilogue_waits_) return is_cheap(p_.activation) ? emit_activation(b_, p_.activation, sum) : sum;
   if (!finishes_sums_) return sum;

@@ -85,12 +85,13 @@ class Lowerer {
   struct Tile {
     Cursor at;
     Cover cover;
-    int64_t rows = 0;        // accumulator rows: steps, or filters where lanes run over steps
-    int64_t vectors = 0;     // vectors of a row
-    int64_t units = 0;       // filters or groups it covers
-    std::vector<V> acc;      // rows * vectors
-    std::optional<V> count;  // kMean: taps summed so far
-    std::optional<M> mask;   // of the input vectors, where they are not whole
+    int64_t rows = 0;               // accumulator rows: steps, or filters where lanes run over steps
+    int64_t vectors = 0;            // vectors of a row
+    int64_t units = 0;              // filters or groups it covers
+    std::vector<V> acc;             // rows * vectors
+    std::optional<V> count;         // kMean: taps summed so far, or what is not in whole_counts yet
+    std::optional<V> whole_counts;  // of windows too wide for a float to count: multiples of 2^23
+    std::optional<M> mask;          // of the input vectors, where they are not whole
   };
   void tile(const Cursor& at, const Cover& cover);
   void begin_sums(Tile& t);
@@ -101,6 +102,7 @@ class Lowerer {
   void channels(const Tile& t, P in, P weights);
   void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
   void accumulate(V acc, V x);
+  void count_tap(const Tile& t);
   void finish(Tile& t);
   void store_rows(Tile& t);
   void store_filters(Tile& t);

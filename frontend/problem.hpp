@@ -68,8 +68,8 @@ struct Problem {
   bool pad_same = false;
   int64_t pad_left = 0;
   int64_t pad_right = 0;
-  // Channels last only: floats from one step to the next, where it is not the number of channels or filters
-  // because the tensor is a slice of a wider one. 0: dense.
+  // Channels last only: floats from one step to the next (of an operand without steps: one sample), where it
+  // is not the number of channels or filters because the tensor is a slice of a wider one. 0: dense.
   int64_t in_row = 0;
   int64_t out_row = 0;
   int64_t operand_row = 0;

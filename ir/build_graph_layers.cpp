@@ -108,9 +108,8 @@ Result<Value> transpose_around(const LayerCall& call, const Activation& activati
 }
 
 // A problem on steps and channels of the only input: everything behind the convolutions.
-Result<Value> add_window(const LayerCall& call, Layout layout, Problem problem) {
-  if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
-  Result<int> in = call.builder.as_form(call.in(), layout);
+Result<Value> add_window(const LayerCall& call, const Value& value, Layout layout, Problem problem) {
+  Result<int> in = call.builder.as_form(value, layout);
   if (!in) return tl::unexpected(in.error());
   problem.layout = layout;
   problem.channels = problem.filters = problem.groups = call.builder.tensor(*in).channels;
@@ -118,6 +117,11 @@ Result<Value> add_window(const LayerCall& call, Layout layout, Problem problem) 
   Result<int> out = call.builder.add_problem(problem, *in);
   if (!out) return tl::unexpected(out.error());
   return call.builder.as_value(*out);
+}
+
+Result<Value> add_window(const LayerCall& call, Layout layout, const Problem& problem) {
+  if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
+  return add_window(call, call.in(), layout, problem);
 }
 
 Result<void> check_size(const LayerCall& call, const char* name, int64_t size, int64_t least) {
@@ -226,8 +230,9 @@ Result<Value> add_layer(const LayerCall& call, const PreluOp&) {
   GraphBuilder& builder = call.builder;
   const Value& in = call.in();
   if (call.layer.weights.empty()) {
-    return builder.error(ErrorCode::kInvalidData,
-                         "The model needs a file with its weights: only alpha itself says which axes share one.");
+    return builder.error(
+        ErrorCode::kInvalidData,
+        "The model needs a file with its weights: only alpha itself says which axes share one.");
   }
   const Tensor& alpha = call.layer.weights[0];
   std::vector<int64_t> expected;
@@ -307,9 +312,22 @@ Result<Value> add_layer(const LayerCall& call, const GlobalPoolOp& op) {
   problem.reduce = op.average ? Reduce::kMean : Reduce::kMax;
   problem.taps = problem.stride = kAllSteps;
   problem.pad_right = kAllSteps - 1;
-  Result<Value> out = add_window(call, layout_of(op.data_format), problem);
-  if (!out || op.keepdims) return out;
-  return call.builder.reshape(*out, {{call.builder.tensor(out->tensor).channels, -1}});
+  if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
+  // Over channels last: lanes over steps want windows that fit into a tile.
+  Value value = call.in();
+  const bool is_first = op.data_format == DataFormat::kChannelsFirst;
+  if (is_first) {
+    Result<int> in = call.builder.as_form(value, Layout::kChannelsFirst);
+    if (!in) return tl::unexpected(in.error());
+    Result<Value> turned = call.builder.transpose({*in, value.shape});
+    if (!turned) return turned;
+    value = *turned;
+  }
+  Result<Value> out = add_window(call, value, Layout::kChannelsLast, problem);
+  if (!out) return out;
+  const Axis channels{call.builder.tensor(out->tensor).channels, -1};
+  if (!op.keepdims) return call.builder.reshape(*out, {channels});
+  return is_first ? call.builder.reshape(*out, {channels, {1, -1}}) : out;
 }
 
 Result<Value> add_layer(const LayerCall& call, const ZeroPaddingOp& op) {

@@ -97,7 +97,7 @@ class Interpreter {
     const int64_t step = p_.operand_has_steps ? o : 0;
     const int64_t channel = p_.operand_has_channels ? f : 0;
     if (p_.layout == Layout::kChannelsFirst) return (n * channels + channel) * steps + step;
-    const int64_t sample = p_.operand_has_steps ? out_steps_ * p_.operand_pitch() : channels;
+    const int64_t sample = steps * (p_.operand_row != 0 ? p_.operand_row : channels);
     return n * sample + step * p_.operand_pitch() + channel;
   }
 

@@ -98,8 +98,10 @@ void place_tensors(CompiledGraph& out) {
   const ir::Graph& graph = out.graph;
   const ir::Plan plan = ir::plan_slots(graph);
   out.slots = plan.slots;
-  const auto number_in = [](const std::vector<int>& list, int tensor) {
-    return static_cast<int>(std::find(list.begin(), list.end(), tensor) - list.begin());
+  // Inputs and outputs may be views: what counts is whose memory they show.
+  const auto number_in = [&](const std::vector<int>& list, int root) {
+    const auto shows = [&](int tensor) { return ir::root_of(graph, tensor) == root; };
+    return static_cast<int>(std::find_if(list.begin(), list.end(), shows) - list.begin());
   };
   for (int t = 0; t < static_cast<int>(graph.tensors.size()); ++t) {
     CompiledGraph::Place place;
@@ -232,6 +234,11 @@ bool is_stepwise(const Problem& p) {
 
 bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights) {
   if (weights.graph.get() == &graph) return true;
+  const auto same_shape = [](const ir::Array& a, const ir::Array& b) { return a.shape == b.shape; };
+  const std::vector<ir::Array>& arrays = weights.graph->graph.arrays;
+  if (!std::equal(graph.graph.arrays.begin(), graph.graph.arrays.end(), arrays.begin(), arrays.end(),
+                  same_shape))
+    return false;
   const auto fits = [](const CompiledPart& a, const CompiledPart& b) {
     return a.kernel->weights == b.kernel->weights && a.part.problem.taps == b.part.problem.taps &&
            a.part.taps == b.part.taps;

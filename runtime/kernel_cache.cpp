@@ -25,6 +25,9 @@ KernelResult KernelCache::get(const std::string& key, const std::function<Kernel
       return make();
     } catch (const std::bad_alloc&) {  // the waiting threads must hear of it too
       return make_error(ErrorCode::kUnavailable, "There is no memory left to compile this layer.");
+    } catch (const std::exception& problem) {
+      return make_error(ErrorCode::kUnavailable,
+                        std::string("This layer could not be compiled: ") + problem.what() + ".");
     }
   }();
   promise.set_value(kernel);

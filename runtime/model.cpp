@@ -105,8 +105,9 @@ std::vector<std::optional<int64_t>> CompiledModel::fixed_steps() const {
 std::vector<std::vector<int64_t>> CompiledModel::output_shapes(int64_t batch,
                                                                std::span<const int64_t> steps) const {
   const ir::Graph& graph = data_->graph->graph;
-  const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
   std::vector<std::vector<int64_t>> shapes;
+  if (steps.size() != graph.inputs.size()) return shapes;
+  const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
   for (const std::vector<ir::Axis>& axes : graph.output_shapes) {
     shapes.push_back({batch});
     for (const ir::Axis& axis : axes) {

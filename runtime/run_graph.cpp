@@ -24,9 +24,16 @@ struct Sizes {
   int64_t bytes;  // of all slots
 };
 
-int64_t table_bytes(const CompiledGraph& graph) {
-  return round_up(static_cast<int64_t>(sizeof(int64_t)) *
-                  (static_cast<int64_t>(graph.graph.extents.size()) + graph.slots));
+// So many numbers have room on the stack; more, and what lies in slots, have their place in the workspace.
+constexpr int64_t kFewNumbers = 16;
+
+int64_t numbers_of(const CompiledGraph& graph) {
+  return static_cast<int64_t>(graph.graph.extents.size()) + graph.slots;
+}
+
+int64_t memory_of_table(const CompiledGraph& graph) {
+  const int64_t numbers = numbers_of(graph);
+  return numbers <= kFewNumbers ? 0 : round_up(static_cast<int64_t>(sizeof(int64_t)) * numbers);
 }
 
 int64_t steps_of(const CompiledGraph& graph, const Sizes& sizes, int tensor) {
@@ -264,9 +271,13 @@ RunStatus check_sizes(const CompiledGraph& graph, const Sizes& sizes, int64_t ba
   for (const ir::SameSteps& pair : g.same_steps) {
     if (sizes.extents[pair.a] != sizes.extents[pair.b]) return RunStatus::kWrongSteps;
   }
+  const auto is_too_long = [&](const ir::Op& op) {
+    return op.problem.taps == ir::kAllSteps && steps_of(graph, sizes, op.in) > ir::kAllSteps;
+  };
+  if (std::any_of(g.ops.begin(), g.ops.end(), is_too_long)) return RunStatus::kBadSize;
   const bool has_input = std::all_of(steps.begin(), steps.end(), [](int64_t n) { return n > 0; });
-  const bool all_made =
-      std::all_of(g.outputs.begin(), g.outputs.end(), [&](int t) { return steps_of(graph, sizes, t) > 0; });
+  const bool all_made = std::all_of(g.ops.begin(), g.ops.end(),
+                                    [&](const ir::Op& op) { return steps_of(graph, sizes, op.out) > 0; });
   if (has_input && batch > 0 && !all_made) return RunStatus::kEmptyOutput;
   return sizes.bytes < int64_t{1} << 60 ? RunStatus::kOk : RunStatus::kBadSize;
 }
@@ -275,10 +286,10 @@ RunStatus check_sizes(const CompiledGraph& graph, const Sizes& sizes, int64_t ba
 
 size_t workspace_bytes(const CompiledGraph& graph, int64_t batch, std::span<const int64_t> steps,
                        int threads) {
-  std::vector<int64_t> table(static_cast<size_t>(table_bytes(graph)) / sizeof(int64_t));
+  if (batch < 0 || steps.size() != graph.graph.inputs.size()) return 0;
+  std::vector<int64_t> table(static_cast<size_t>(numbers_of(graph)));
   const Sizes sizes = size_up(graph, batch, steps, table.data());
-  const bool has_tables = graph.slots > 0;
-  return static_cast<size_t>((has_tables ? table_bytes(graph) + sizes.bytes : 0) +
+  return static_cast<size_t>(memory_of_table(graph) + sizes.bytes +
                              round_up(graph.scratch_bytes) * std::max(threads, 1));
 }
 
@@ -287,13 +298,15 @@ RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,
                     std::span<const int64_t> steps, const RunOptions& options) noexcept {
   const auto is_bad = [](int64_t size) { return size < 0 || size > kMaxAxis; };
   if (is_bad(batch) || std::any_of(steps.begin(), steps.end(), is_bad)) return RunStatus::kBadSize;
-  std::array<int64_t, 16> few;
-  const auto table = static_cast<size_t>(table_bytes(graph));
-  thread_local ThreadMemory table_memory;
+  std::array<int64_t, kFewNumbers> few;
+  thread_local ThreadMemory thread_table;
+  thread_local ThreadMemory thread_slots;
+  BorrowedMemory table_memory(thread_table);
+  BorrowedMemory slot_memory(thread_slots);
   const bool own_memory = options.workspace == nullptr;
-  void* numbers = table <= sizeof(few)             ? few.data()
-                  : own_memory || graph.slots == 0 ? table_memory.get(table)
-                                                   : options.workspace;
+  const int64_t table = memory_of_table(graph);
+  void* numbers = few.data();
+  if (table > 0) numbers = own_memory ? table_memory.get(static_cast<size_t>(table)) : options.workspace;
   if (numbers == nullptr) return RunStatus::kNoMemory;
   const Sizes sizes = size_up(graph, batch, steps, static_cast<int64_t*>(numbers));
   if (const RunStatus status = check_sizes(graph, sizes, batch, steps); status != RunStatus::kOk)
@@ -304,11 +317,10 @@ RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,
     return RunStatus::kNullPointer;
   RunOptions inner = options;
   std::byte* slots = nullptr;
-  if (graph.slots > 0 && own_memory) {
-    thread_local ThreadMemory slot_memory;
+  if (own_memory) {
     slots = static_cast<std::byte*>(slot_memory.get(static_cast<size_t>(sizes.bytes)));
     if (slots == nullptr && sizes.bytes > 0) return RunStatus::kNoMemory;
-  } else if (graph.slots > 0) {
+  } else {
     slots = static_cast<std::byte*>(options.workspace) + table;
     inner.workspace = slots + sizes.bytes;
   }

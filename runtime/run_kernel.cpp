@@ -64,11 +64,14 @@ void run_part(void* context, size_t index) {
 }
 
 // As many parts as threads, cut first where cutting is cheapest.
-void choose_parts(const CompiledKernel& compiled, int64_t batch, int64_t out_steps, int threads,
-                  int64_t* parts) {
+void choose_parts(const CompiledKernel& compiled, const KernelArgs& args, int threads, int64_t* parts) {
   const Problem& p = compiled.problem;
+  const int64_t batch = args.kSampleEnd;
+  const int64_t out_steps = args.kStepEnd - args.kStepBegin;
+  const int64_t taps =
+      std::min(p.taps, std::max<int64_t>(args.kSteps, 1));  // pooling over all steps has any number
   const double work = static_cast<double>(batch) * static_cast<double>(out_steps) *
-                      static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * p.taps);
+                      static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * taps);
   auto want = static_cast<int64_t>(std::min(static_cast<double>(threads), work / kMinTaskWork + 1.0));
   const auto take = [&](int64_t available) {
     const int64_t taken = std::clamp<int64_t>(want, 1, std::max<int64_t>(1, available));
@@ -109,16 +112,15 @@ void fill_pitches(KernelArgs& args, const Problem& p, int64_t steps, int64_t out
   args.kInChannel = steps;
   args.kOutSample = out_steps * (last ? p.out_pitch() : p.filters);
   args.kOutChannel = out_steps;
-  args.kOperandSample = last && p.operand_has_steps
-                            ? out_steps * p.operand_pitch()
-                            : operand_steps * (p.operand_has_channels ? p.filters : 1);
+  const int64_t operand_channels = p.operand_has_channels ? p.filters : 1;
+  args.kOperandSample = operand_steps * (last && p.operand_row != 0 ? p.operand_row : operand_channels);
   args.kOperandChannel = p.operand_has_channels ? operand_steps : 0;
 }
 
 void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept {
   int64_t parts[3] = {1, 1, 1};
   if (options.parallel.run != nullptr) {
-    choose_parts(compiled, args.kSampleEnd, args.kStepEnd - args.kStepBegin, options.parallel.threads, parts);
+    choose_parts(compiled, args, options.parallel.threads, parts);
   }
   const int64_t count = parts[0] * parts[1] * parts[2];
   if (args.kBlockEnd == 0) args.kBlockEnd = compiled.blocks.count;

@@ -25,8 +25,27 @@ class ThreadMemory {
   }
 
  private:
+  friend class BorrowedMemory;
   void* data_ = nullptr;
   size_t size_ = 0;
+  bool is_borrowed_ = false;
+};
+
+// A thread's memory for the time of one call. A pool may let a thread that waits run another call meanwhile:
+// that one gets memory of its own.
+class BorrowedMemory {
+ public:
+  explicit BorrowedMemory(ThreadMemory& memory) : lender_(memory.is_borrowed_ ? own_ : memory) {
+    lender_.is_borrowed_ = true;
+  }
+  BorrowedMemory(const BorrowedMemory&) = delete;
+  BorrowedMemory& operator=(const BorrowedMemory&) = delete;
+  ~BorrowedMemory() { lender_.is_borrowed_ = false; }
+  void* get(size_t bytes) { return lender_.get(bytes); }
+
+ private:
+  ThreadMemory own_;
+  ThreadMemory& lender_;
 };
 
 }  // namespace convsmith

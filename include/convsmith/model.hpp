@@ -71,7 +71,8 @@ class CompiledModel {
   std::vector<Shape> output_shapes() const;
   // By input: the only number of steps that a layer behind it (Flatten and the like) allows, if there is one.
   std::vector<std::optional<int64_t>> fixed_steps() const;
-  // With the batch axis, for inputs with these numbers of steps (1 for an input without a steps axis).
+  // With the batch axis, for inputs with these numbers of steps (1 for an input without a steps axis); empty
+  // for another number of inputs.
   std::vector<std::vector<int64_t>> output_shapes(int64_t batch, std::span<const int64_t> steps) const;
 
   // Arrays as Keras has them, dense; outputs must not overlap inputs or each other. `steps` by input. On one
@@ -82,7 +83,7 @@ class CompiledModel {
   // The same for one input and one output.
   RunStatus run(const float* input, float* output, int64_t batch, int64_t steps,
                 const RunOptions& options = {}) const noexcept;
-  // Bytes of memory that a run uses beside its arrays and weights.
+  // Bytes of memory that a run uses beside its arrays and weights; 0 for sizes that it refuses.
   size_t workspace_bytes(int64_t batch, std::span<const int64_t> steps, int threads = 1) const;
 
   Backend backend() const;

@@ -96,7 +96,7 @@ struct Tensors {
         kernel(r.floats(p.taps * p.group_channels() * p.filters)),
         bias(r.floats(p.filters)),
         operand(r.floats(batch * std::max<int64_t>(1, p.output_steps(steps)) *
-                         std::max(p.filters, p.operand_pitch()))),
+                         std::max(p.filters, p.operand_row))),
         out(static_cast<size_t>(batch * p.output_steps(steps) * p.out_pitch()), 9.0F) {}
   int64_t batch;
   int64_t steps;
