@@ -120,22 +120,35 @@ Result<LayerInput> arrange_sample(Tensor tensor, FileFormat format, const Shape&
   return input;
 }
 
-Result<Tensor> arrange_output(const Tensor& tensor, FileFormat format, Layout layout,
-                              const std::string& path) {
-  if (format == FileFormat::kNpy) return tensor;
-  Tensor rows{core_shape(tensor.shape), tensor.data};
-  if (rows.shape.size() != 2) {
-    return make_error(
-        ErrorCode::kInvalidData,
-        fmt::format("--output {}: a {} file holds one sample, and the output is {}; choose .npy.", path,
-                    suffix_of(path), shape_text(tensor.shape)));
+Result<std::vector<int64_t>> arrange_output_shape(const std::vector<int64_t>& shape, FileFormat format,
+                                                  Layout layout, const std::string& what) {
+  if (format == FileFormat::kNpy) return shape;
+  std::vector<int64_t> rows = core_shape(shape);
+  if (rows.size() != 2) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("{}: a {} file holds one sample, and the output is {}; choose .npy.", what,
+                                  suffix_of(what), shape_text(shape)));
   }
-  return layout == Layout::kChannelsLast ? rows : transpose(rows);
+  if (layout != Layout::kChannelsLast) std::swap(rows[0], rows[1]);
+  return rows;
+}
+
+Result<Tensor> arrange_output(const Tensor& tensor, FileFormat format, Layout layout,
+                              const std::string& what) {
+  if (format == FileFormat::kNpy) return tensor;
+  const auto shape = arrange_output_shape(tensor.shape, format, layout, what);
+  if (!shape) return tl::unexpected(shape.error());
+  if (layout == Layout::kChannelsLast) return Tensor{*shape, tensor.data};
+  return transpose({{(*shape)[1], (*shape)[0]}, tensor.data});
+}
+
+bool is_same_shape(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  return core_shape(a) == core_shape(b);
 }
 
 Difference compare_tensors(const Tensor& found, const Tensor& expected) {
   Difference difference;
-  difference.same_shape = core_shape(found.shape) == core_shape(expected.shape);
+  difference.same_shape = is_same_shape(found.shape, expected.shape);
   if (!difference.same_shape) return difference;
   const size_t bytes = found.data.size() * sizeof(float);
   difference.bit_equal = bytes == 0 || std::memcmp(found.data.data(), expected.data.data(), bytes) == 0;

@@ -22,6 +22,13 @@ std::string back_end_name(BackEnd back_end) {
   return fmt::format("{} {}", backend_name(back_end.backend), isa_name(back_end.isa));
 }
 
+Result<void> check_named(Backend backend, Isa isa) {
+  if (backend == Backend::kAuto) return {};
+  if (const auto choice = choose_backend(backend, isa); !choice) return tl::unexpected(choice.error());
+  if (backend != Backend::kLlvm || load_llvm_module()) return {};
+  return tl::unexpected(load_llvm_module().error());
+}
+
 std::vector<BackEnd> available_back_ends(Backend backend, Isa isa) {
   std::vector<BackEnd> result;
   for (const Isa candidate : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "convsmith/error.hpp"
 #include "convsmith/options.hpp"
 
 namespace convsmith::cli {
@@ -15,6 +16,9 @@ struct BackEnd {
   bool operator==(const BackEnd&) const = default;
 };
 std::string back_end_name(BackEnd back_end);  // "xbyak avx2"
+
+// Refuses a back end named by the user that can't make code here; what it leaves to kAuto is no mistake.
+Result<void> check_named(Backend backend, Isa isa);
 
 // Every pair that this machine and build run, the interpreter on the best instruction set first; kAuto does
 // not restrict. `isa` beyond the CPU's leaves the interpreter alone.

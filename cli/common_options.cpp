@@ -73,14 +73,24 @@ Shape parse_shape(const std::string& typed) {
 
 }  // namespace
 
-void add_spec(CLI::App& command, CommonOptions& options, bool required) {
+CLI::Validator seed_range() {
+  const auto check = [](std::string& text) {
+    uint64_t seed = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, seed);
+    if (error == std::errc() && end == last) return std::string();
+    return fmt::format("its value '{}' is no whole number from 0 to 18446744073709551615.", printable(text));
+  };
+  return CLI::Validator(check, "");
+}
+
+void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs) {
   command
       .add_option(
           "SPEC", options.spec,
-          "A layer: call text such as \"Conv1D(32, 3, activation='relu', input_shape=(10, 128))\"; or a "
-          "file: "
-          "a layer's config (.json), a whole model (.keras, .h5, .json), a loop nest (.nest) or a vector "
-          "program (.vir)")
+          "A layer: call text such as \"Conv1D(32, 3, activation='relu', input_shape=(10, 128))\"; or "
+          "a file: a layer's config (.json), a whole model (.keras, .h5, .json)" +
+              programs)
       ->required(required)
       ->type_name("");
 }
@@ -112,6 +122,7 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
       ->check(CLI::Range(1, kMaxThreads))
       ->type_name("N");
   command.add_option("--seed", options.seed, "Seed of whatever is drawn at random (default: 0)")
+      ->check(seed_range())
       ->type_name("S");
   command.add_flag("--json", options.json, "Print JSON");
 }

@@ -24,10 +24,14 @@ struct CommonOptions {
   bool json = false;
 };
 
-// Adds SPEC as the positional argument.
-void add_spec(CLI::App& command, CommonOptions& options, bool required);
+// Adds SPEC as the positional argument. `programs` names the files beside layers and models that the command
+// takes.
+void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs);
 // Adds --rules --backend --isa --schedule --input-shape --threads --seed --json.
 void add_common_options(CLI::App& command, CommonOptions& options);
+
+// Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.
+CLI::Validator seed_range();
 
 // --threads, else CONVSMITH_NUM_THREADS, else 1.
 int thread_count(const CommonOptions& options);

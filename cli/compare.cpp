@@ -297,6 +297,8 @@ int compare_vir(const Options& options, const vir::Program& program) {
 }
 
 int run_compare(const Options& options) {
+  if (const auto done = check_named(options.common.backend, options.common.isa); !done)
+    return report(done.error());
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
@@ -311,7 +313,7 @@ void add_compare(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   CLI::App& command = *app.add_subcommand(
       "compare", "Time a layer or model on every back end and instruction set, and compare their bits");
-  add_spec(command, options->common, true);
+  add_spec(command, options->common, true, ", a loop nest (.nest), a vector program (.vir)");
   add_common_options(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))

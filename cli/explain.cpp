@@ -66,6 +66,10 @@ Result<std::vector<std::string_view>> wanted_stages(const std::vector<std::strin
 // The instruction set to explain for; the CPU need not have it.
 Result<const Target*> find_target(const CommonOptions& options, const Subject& spec) {
   const auto* const program = std::get_if<vir::Program>(&spec);
+  // An instruction set that this CPU lacks can be explained, but not one that the back end never makes.
+  if (options.backend == Backend::kXbyak && options.isa == Isa::kBaseline)
+    if (const auto choice = choose_backend(options.backend, options.isa); !choice)
+      return tl::unexpected(choice.error());
   if (options.isa != Isa::kAuto) return &target_for(options.isa);
   if (program != nullptr) {
     for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
@@ -232,7 +236,7 @@ Depth depth_of(const std::vector<std::string_view>& stages, int pass) {
 int explain(const ExplainArguments& arguments) {
   auto stages = wanted_stages(arguments.stages);
   if (!stages) return report(stages.error());
-  Result<Subject> subject = load_subject(arguments.common, arguments.weights);
+  Result<Subject> subject = load_subject_with_model_weights(arguments.common, arguments.weights);
   if (!subject) return report(subject.error());
   const Result<const Target*> target = find_target(arguments.common, *subject);
   if (!target) return report(target.error());
@@ -262,7 +266,7 @@ void add_explain(CLI::App& app, int& exit_code) {
   CLI::App* const command =
       app.add_subcommand("explain", "Show every stage from a layer's text or a model to machine code");
   const auto arguments = std::make_shared<ExplainArguments>();
-  add_spec(*command, arguments->common, true);
+  add_spec(*command, arguments->common, true, ", a loop nest (.nest), a vector program (.vir)");
   command
       ->add_option("--stage", arguments->stages,
                    "Which stages: spec, problem, graph, nest, schedule, vir, llvm, asm (several with commas; "

@@ -50,7 +50,7 @@ Result<Model> as_model(const LayerSpec& spec, const CommonOptions& options) {
 
 Result<Model> find_model(const InspectArguments& arguments) {
   const CommonOptions& options = arguments.common;
-  const Result<Subject> subject = load_subject(options, arguments.weights);
+  const Result<Subject> subject = load_subject_with_model_weights(options, arguments.weights);
   if (!subject) return tl::unexpected(subject.error());
   if (const auto* layer = std::get_if<ParsedLayer>(&*subject)) return as_model(layer->spec, options);
   if (const auto* model = std::get_if<LoadedModelSpec>(&*subject)) {
@@ -145,7 +145,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
   CLI::App* const command =
       app.add_subcommand("inspect", "Show the layers of a model: shapes, parameters, work");
   const auto arguments = std::make_shared<InspectArguments>();
-  add_spec(*command, arguments->common, true);
+  add_spec(*command, arguments->common, true, "");
   command->add_option("--weights", arguments->weights, "A file with the model's weights, where SPEC has none")
       ->type_name("FILE");
   add_common_options(*command, arguments->common);

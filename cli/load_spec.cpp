@@ -87,6 +87,8 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
           ErrorCode::kInvalidData,
           fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", path));
     }
+    if (const auto file = weights.empty() ? nullptr : open_file(weights); !file)
+      return make_error(ErrorCode::kInvalidData, "--weights: " + file.error().message);
     return in_file(read_model(bytes, path, options.rules, weights), path);
   }
   return in_file(read_layer(bytes, options.rules), path);
@@ -111,6 +113,16 @@ Result<Subject> load_subject(const CommonOptions& options, const std::string& we
   const Result<std::string> bytes = read_text(spec, std::numeric_limits<uint64_t>::max());
   if (!bytes) return tl::unexpected(bytes.error());
   return read_subject(*bytes, spec, options, weights);
+}
+
+Result<Subject> load_subject_with_model_weights(const CommonOptions& options, const std::string& weights) {
+  Result<Subject> subject = load_subject(options, weights);
+  if (subject && !weights.empty() && !std::holds_alternative<LoadedModelSpec>(*subject)) {
+    return make_error(
+        ErrorCode::kInvalidSpec,
+        fmt::format("--weights is {}, but --weights is for models here, and SPEC is none.", weights));
+  }
+  return subject;
 }
 
 Result<LoadedSpec> load_spec(const CommonOptions& options) {

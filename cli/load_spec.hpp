@@ -32,6 +32,8 @@ using Subject = std::variant<ParsedLayer, ir::LoopNest, vir::Program, LoadedMode
 // .vir). `weights` is only for models: a file that has theirs. Notes are printed to stderr ("note: ..."),
 // and errors name the file. Texts beyond 1 MiB are refused, but for models.
 Result<Subject> load_subject(const CommonOptions& options, const std::string& weights = {});
+// The same for what has no use for weights but a model's: elsewhere they are refused.
+Result<Subject> load_subject_with_model_weights(const CommonOptions& options, const std::string& weights);
 // The same without models.
 Result<LoadedSpec> load_spec(const CommonOptions& options);
 

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 
@@ -30,6 +32,26 @@ Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (nest,schedule,vir,regallo
 CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE. Options win over the environment.
 Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";
 
+// A value such as "$WEIGHTS" of a variable that is not set must not count as if the option were not there.
+void refuse_empty_values(CLI::App& app) {
+  const CLI::Validator not_empty(
+      [](std::string& text) { return text.empty() ? std::string("its value '' is empty.") : std::string(); },
+      "");
+  for (CLI::App* const command : app.get_subcommands({}))
+    for (CLI::Option* const option : command->get_options())
+      if (option->get_items_expected_min() > 0) option->check(not_empty);
+}
+
+// What was printed may not have arrived: the disk behind a file is full, or nobody reads.
+int finish(int exit_code) {
+  errno = 0;
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
+  if (!failed) return exit_code;
+  fmt::print(stderr, "error: Standard output can't be written{}{}.\n", errno == 0 ? "" : ": ",
+             errno == 0 ? "" : std::strerror(errno));
+  return exit_code == kOk ? kFailure : exit_code;
+}
+
 int run_program(int argc, char** argv) {
   CLI::App app(kAbout, "convsmith");
   int exit_code = kOk;
@@ -43,6 +65,7 @@ int run_program(int argc, char** argv) {
   add_compare(app, exit_code);
   add_verify(app, exit_code);
   add_info(app, exit_code);
+  refuse_empty_values(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& wanted) {
@@ -59,7 +82,7 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    return run_program(argc, argv);
+    return finish(run_program(argc, argv));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: There is not enough memory for this layer and its arrays.\n");
   } catch (const std::exception& error) {

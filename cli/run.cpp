@@ -8,7 +8,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <set>
+#include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/run_report.hpp"
@@ -60,7 +63,15 @@ Result<ReadInput> read_run_input(const std::string& typed, const std::vector<std
 
 Result<Files> read_files(const RunArguments& arguments) {
   Files files;
+  std::set<std::filesystem::path> paths;
   for (const std::string& path : arguments.outputs) {
+    std::error_code code;
+    if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(path, code), code))
+             .second) {
+      return make_error(
+          ErrorCode::kInvalidSpec,
+          fmt::format("--output {} is given twice; each output needs a file of its own.", path));
+    }
     const Result<FileFormat> format = format_of(path, "--output");
     if (!format) return tl::unexpected(format.error());
     files.outputs.push_back({path, *format, {}});
@@ -97,6 +108,31 @@ Result<void> check_counts(const RunArguments& arguments, size_t outputs) {
   return check("--expected", arguments.expected.size());
 }
 
+// What the results are held against must be shaped like them.
+Result<void> check_judges(const Files& files, const std::vector<RunOutput>& outputs) {
+  const auto check = [](const char* option, const Judge& judge, const RunOutput& output) -> Result<void> {
+    const std::string what = fmt::format("{} {}", option, judge.file.path);
+    const auto shape = arrange_output_shape(output.shape, judge.file.format, output.layout, what);
+    if (!shape) return tl::unexpected(shape.error());
+    if (is_same_shape(*shape, judge.tensor.shape)) return {};
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("{}: its shape is {}, and the output's is {}.", what,
+                                  shape_text(judge.tensor.shape), shape_text(*shape)));
+  };
+  for (size_t i = 0; i < files.expected.size(); ++i)
+    if (Result<void> done = check("--expected", files.expected[i], outputs[i]); !done) return done;
+  return files.clean ? check("--clean", *files.clean, outputs[0]) : Result<void>();
+}
+
+// Of the inputs of a model whose steps do not go together.
+std::string wrong_steps_text(const Outcome& outcome) {
+  std::string list;
+  for (size_t i = 0; i < outcome.runnable.inputs.size(); ++i)
+    list += fmt::format("{}{} has {}", i == 0 ? "" : ", ", outcome.arguments.inputs[i],
+                        outcome.runnable.inputs[i].steps);
+  return fmt::format("The numbers of steps of the inputs do not go together in this model: {}.", list);
+}
+
 // Fills outputs and times.
 Result<void> compute(Outcome& outcome) {
   const Runnable& r = outcome.runnable;
@@ -118,6 +154,8 @@ Result<void> compute(Outcome& outcome) {
     const RunStatus status = r.run(in, out, options);
     const double us = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
     outcome.run_us = std::min(outcome.run_us, us);
+    if (status == RunStatus::kWrongSteps && r.inputs.size() > 1)
+      return make_error(ErrorCode::kInvalidData, wrong_steps_text(outcome));
     if (status != RunStatus::kOk) {
       return make_error(status == RunStatus::kNoMemory ? ErrorCode::kUnavailable : ErrorCode::kInvalidData,
                         describe(status));
@@ -151,11 +189,6 @@ Result<void> judge(Outcome& outcome, Files& files) {
   const Result<Tensor> found = found_as(*files.clean, 0);
   if (!found) return tl::unexpected(found.error());
   const Tensor& clean = files.clean->tensor;
-  if (!compare_tensors(*found, clean).same_shape) {
-    return make_error(ErrorCode::kInvalidData,
-                      fmt::format("--clean {}: its shape is {}, and the output's is {}.",
-                                  files.clean->file.path, shape_text(clean.shape), shape_text(found->shape)));
-  }
   outcome.snr_after = signal_to_noise(*found, clean);
   const Tensor& input = outcome.runnable.inputs[0].tensor;
   const Result<Tensor> rows =
@@ -170,7 +203,7 @@ Result<void> write_results(const Outcome& outcome, const std::vector<SignalFile>
   std::vector<Tensor> tensors;
   for (size_t i = 0; i < files.size(); ++i) {
     Result<Tensor> tensor = arrange_output(outcome.outputs[i], files[i].format,
-                                           outcome.runnable.outputs[i].layout, files[i].path);
+                                           outcome.runnable.outputs[i].layout, "--output " + files[i].path);
     if (!tensor) return tl::unexpected(tensor.error());
     tensors.push_back(std::move(*tensor));
   }
@@ -178,6 +211,8 @@ Result<void> write_results(const Outcome& outcome, const std::vector<SignalFile>
     const double rate =
         (outcome.rate > 0 ? outcome.rate : kDefaultRate) * outcome.runnable.outputs[i].steps_per_step;
     const int whole = static_cast<int>(std::clamp(std::round(rate), 1.0, 2e9));
+    if (files[i].format == FileFormat::kWav && whole != rate)
+      print_note(fmt::format("{} has whole steps a second: {} instead of {:g}.", files[i].path, whole, rate));
     if (Result<void> done = write_signal(files[i].path, files[i].format, tensors[i], whole); !done)
       return done;
   }
@@ -188,14 +223,14 @@ Result<void> write_results(const Outcome& outcome, const std::vector<SignalFile>
   });
 }
 
-// Whether every output has the shape that was expected; says so where not.
-int check_shapes(const Outcome& outcome) {
+// Whether every output is as close to what was expected as --tolerance asks; says so where not.
+int check_tolerance(const Outcome& outcome) {
+  const std::optional<double> tolerance = outcome.arguments.tolerance;
   int exit_code = kOk;
-  for (size_t i = 0; i < outcome.differences.size(); ++i) {
-    const auto& [judge, difference] = outcome.differences[i];
-    if (difference.same_shape) continue;
-    fmt::print(stderr, "error: The output is {}, and {} is {}.\n", shape_text(outcome.outputs[i].shape),
-               judge.file.path, shape_text(judge.tensor.shape));
+  for (const auto& [judge, difference] : outcome.differences) {
+    if (!tolerance || difference.largest <= *tolerance) continue;
+    fmt::print(stderr, "error: --expected {}: the largest difference is {:.3g}, and --tolerance is {:g}.\n",
+               judge.file.path, difference.largest, *tolerance);
     exit_code = kFailure;
   }
   return exit_code;
@@ -212,6 +247,7 @@ Result<int> run(const RunArguments& arguments) {
   if (!runnable) return tl::unexpected(runnable.error());
   if (Result<void> done = check_counts(arguments, runnable->outputs.size()); !done)
     return tl::unexpected(done.error());
+  if (Result<void> done = check_judges(*files, runnable->outputs); !done) return tl::unexpected(done.error());
   Outcome outcome{.arguments = arguments,
                   .runnable = std::move(*runnable),
                   .inputs = {},
@@ -229,7 +265,17 @@ Result<int> run(const RunArguments& arguments) {
   } else {
     print_text(outcome);
   }
-  return check_shapes(outcome);
+  return check_tolerance(outcome);
+}
+
+// `wanted` says in words what is from `low` to `high`.
+CLI::Validator number_range(double low, double high, const char* wanted) {
+  const auto check = [=](std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return std::string();
+    return fmt::format("its value '{}' is no {}.", printable(text), wanted);
+  };
+  return CLI::Validator(check, "");
 }
 
 void add_file_options(CLI::App& command, RunArguments& arguments) {
@@ -258,6 +304,12 @@ void add_file_options(CLI::App& command, RunArguments& arguments) {
       ->allow_extra_args(false)
       ->type_name("FILE");
   command
+      .add_option("--tolerance", arguments.tolerance,
+                  "Fail where the largest difference from --expected is above this (default: never)")
+      ->check(number_range(0, HUGE_VAL, "number from 0 on"))
+      ->needs("--expected")
+      ->type_name("T");
+  command
       .add_option("--clean", arguments.clean,
                   "The signal without noise; prints the signal-to-noise ratio of input and output")
       ->type_name("FILE");
@@ -268,7 +320,7 @@ void add_file_options(CLI::App& command, RunArguments& arguments) {
 void add_run(CLI::App& app, int& exit_code) {
   CLI::App* const command = app.add_subcommand("run", "Compute a layer or a whole model on files");
   const auto arguments = std::make_shared<RunArguments>();
-  add_spec(*command, arguments->common, true);
+  add_spec(*command, arguments->common, true, ", a loop nest (.nest)");
   add_file_options(*command, *arguments);
   command
       ->add_option("--columns", arguments->columns,
@@ -279,7 +331,7 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("--plot", arguments->plot, "Draws input and output into this .svg file")
       ->type_name("FILE");
   command->add_option("--rate", arguments->rate, "Steps a second of the input (default: the .wav file's)")
-      ->check(CLI::Range(1e-9, 1e9))
+      ->check(number_range(1e-9, 1e9, "number of steps a second above 0, up to a billion"))
       ->type_name("HZ");
   command
       ->add_option("--repeat", arguments->repeat, "Computes this often and reports the fastest (default: 1)")

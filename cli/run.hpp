@@ -41,8 +41,14 @@ Result<LayerInput> arrange_sample(Tensor tensor, FileFormat format, const Shape&
 bool is_channels_first(const Shape& sample);
 
 // A result as `format` wants it: for .csv and .wav (steps, channels), which only one sample has.
+// Errors begin with `what`, an option with its file.
 Result<Tensor> arrange_output(const Tensor& tensor, FileFormat format, Layout layout,
-                              const std::string& path);
+                              const std::string& what);
+// The shape of that.
+Result<std::vector<int64_t>> arrange_output_shape(const std::vector<int64_t>& shape, FileFormat format,
+                                                  Layout layout, const std::string& what);
+// But for leading axes of 1.
+bool is_same_shape(const std::vector<int64_t>& a, const std::vector<int64_t>& b);
 
 struct Difference {
   bool same_shape = false;  // but for leading axes of 1; the others are only set when true

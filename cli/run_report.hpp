@@ -19,6 +19,7 @@ struct RunArguments {
   std::string clean;
   std::vector<std::string> columns;
   std::string plot;
+  std::optional<double> tolerance;
   double rate = 0;
   int repeat = 1;
 };

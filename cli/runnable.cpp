@@ -250,12 +250,20 @@ Result<Runnable> make_nest(const ir::LoopNest& nest, std::vector<ReadInput> inpu
   return result;
 }
 
-Result<std::vector<LayerInput>> arrange_all(const CompiledModel& model, std::vector<ReadInput> inputs) {
+Result<std::vector<LayerInput>> arrange_all(const CompiledModel& model, const ModelSpec& spec,
+                                            std::vector<ReadInput> inputs) {
   const std::vector<Shape> samples = model.input_shapes();
   if (samples.size() != inputs.size()) {
-    return refuse(fmt::format("--input is given {} time{}; the model has {} input{}, in this order.",
+    std::string list;
+    for (size_t i = 0; i < samples.size(); ++i) {
+      const ModelNode& node = spec.nodes[static_cast<size_t>(spec.inputs[i])];
+      list += fmt::format("{}{} {}", i == 0 ? "" : ", ",
+                          printable(spec.layers[static_cast<size_t>(node.layer)].name),
+                          convsmith::shape_text(samples[i]));
+    }
+    return refuse(fmt::format("--input is given {} time{}; the model has {} input{}, in this order: {}.",
                               inputs.size(), inputs.size() == 1 ? "" : "s", samples.size(),
-                              samples.size() == 1 ? "" : "s"));
+                              samples.size() == 1 ? "" : "s", list));
   }
   std::vector<LayerInput> arranged;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -331,7 +339,7 @@ Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput
       compile(Model(*spec), {.backend = options.backend, .isa = options.isa, .rules = options.rules});
   const double compile_us = microseconds_since(begin);
   if (!model) return tl::unexpected(model.error());
-  Result<std::vector<LayerInput>> arranged = arrange_all(*model, std::move(inputs));
+  Result<std::vector<LayerInput>> arranged = arrange_all(*model, **spec, std::move(inputs));
   if (!arranged) return tl::unexpected(arranged.error());
   std::vector<int64_t> steps;
   for (const LayerInput& input : *arranged) steps.push_back(input.steps);

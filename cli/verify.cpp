@@ -176,6 +176,11 @@ int verify_model(const Options& options, ModelSpec spec, const std::string& comm
   auto model = make_checked_model(std::move(spec), common.rules,
                                   available_back_ends(common.backend, common.isa), options.small_chunks);
   if (!model) return report(model.error());
+  const int64_t taken = options.steps ? input_steps(model->graph(), *options.steps).front() : 0;
+  if (options.steps && taken != *options.steps) {
+    return report({ErrorCode::kInvalidSpec,
+                   fmt::format("--steps is {}, and the model takes {} steps only.", *options.steps, taken)});
+  }
   const std::vector<Call> calls =
       calls_of(options, [&](uint64_t seed) { return random_model_call(*model, seed); });
   const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
@@ -218,6 +223,8 @@ int verify_vir(const Options& options, const vir::Program& program) {
 
 int run_verify(const Options& options) {
   install_crash_handler();
+  if (const auto done = check_named(options.common.backend, options.common.isa); !done)
+    return report(done.error());
   if (options.random_model) {
     Options any = options;
     any.common.rules = Rules::kAny;
@@ -242,7 +249,7 @@ void add_verify(CLI::App& app, int& exit_code) {
                                           "Check random layers and models, or one of them, on all back ends: "
                                           "bit for bit against the interpreter, "
                                           "and the interpreter against an independent float64 loop");
-  add_spec(command, options->common, false);
+  add_spec(command, options->common, false, ", a loop nest (.nest), a vector program (.vir)");
   add_common_options(command, options->common);
   command
       .add_option("--random", options->random,
@@ -250,10 +257,12 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("COUNT");
   command.add_option("--random-model", options->random_model, "Check the random model of this seed")
+      ->check(seed_range())
       ->type_name("SEED");
   command
       .add_option("--weights-seed", options->weights_seed,
                   "Seed of the weights of a model without any (default: --seed)")
+      ->check(seed_range())
       ->type_name("SEED");
   command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")
       ->check(CLI::Range(0, 1 << 20))

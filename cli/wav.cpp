@@ -3,7 +3,9 @@
 #include <sndfile.h>
 
 #include <algorithm>
+#include <fstream>
 #include <limits>
+#include <string_view>
 
 #include "cli/tensor.hpp"
 
@@ -22,6 +24,40 @@ bool is_wav(int format) {
   return major == SF_FORMAT_WAV || major == SF_FORMAT_WAVEX || major == SF_FORMAT_RF64;
 }
 
+// `bytes` as a number.
+uint64_t number(std::string_view bytes, bool big_endian) {
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes.size(); ++i)
+    value = value << 8 | static_cast<unsigned char>(bytes[big_endian ? i : bytes.size() - 1 - i]);
+  return value;
+}
+
+// What is wrong where the header promises samples beyond the end of the file, which libsndfile passes over;
+// empty for a file that is whole or that does not say, as streams don't.
+std::string find_truncation(const std::string& path) {
+  constexpr uint64_t kUnknown = 0xffffffff;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  const auto size = static_cast<uint64_t>(std::max<std::streamoff>(file.tellg(), 0));
+  char head[24] = {};
+  file.seekg(0).read(head, 12);
+  const bool big_endian = std::string_view(head, 4) == "RIFX";
+  uint64_t long_size = kUnknown;
+  for (uint64_t at = 12; at + 8 <= size;) {
+    if (!file.seekg(static_cast<std::streamoff>(at)).read(head, 8)) break;
+    const std::string_view name(head, 4);
+    uint64_t length = number({head + 4, 4}, big_endian);
+    at += 8;
+    if (name == "data") {
+      if (length == kUnknown) length = long_size;
+      if (length == kUnknown || length <= size - at) return {};
+      return fmt::format("its header promises {} bytes of samples, and {} are there", length, size - at);
+    }
+    if (name == "ds64" && file.read(head + 8, 16)) long_size = number({head + 16, 8}, false);
+    at += length + length % 2;
+  }
+  return "it ends before its samples begin";
+}
+
 }  // namespace
 
 Result<Signal> read_wav(const std::string& path) {
@@ -37,6 +73,7 @@ Result<Signal> read_wav(const std::string& path) {
   if (info.channels < 1 || info.channels > kMaxChannels) {
     return refuse(fmt::format("it has {} channels; from 1 to {} are read", info.channels, kMaxChannels));
   }
+  if (const std::string what = find_truncation(path); !what.empty()) return refuse(what);
   // The header's number of frames may be a lie: the array grows with what is really there.
   constexpr sf_count_t kFrames = 4096;
   const auto channels = static_cast<size_t>(info.channels);

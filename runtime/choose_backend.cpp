@@ -35,10 +35,11 @@ tl::unexpected<Error> unavailable(std::string what) {
   return make_error(ErrorCode::kUnavailable, std::move(what));
 }
 
+constexpr const char* kXbyakBaseline =
+    "Back end xbyak makes AVX2 or AVX-512 code; isa 'baseline' is for llvm and interp.";
+
 Result<Choice> check_isa(Backend backend, Isa isa) {
-  if (backend == Backend::kXbyak && isa == Isa::kBaseline) {
-    return unavailable("Back end xbyak makes AVX2 or AVX-512 code; isa 'baseline' is for llvm and interp.");
-  }
+  if (backend == Backend::kXbyak && isa == Isa::kBaseline) return unavailable(kXbyakBaseline);
   if (backend != Backend::kInterp && isa > detect_isa()) {
     return unavailable(fmt::format("isa is '{}', which this CPU does not run; its best is '{}'.",
                                    isa_name(isa), isa_name(detect_isa())));
@@ -47,6 +48,9 @@ Result<Choice> check_isa(Backend backend, Isa isa) {
 }
 
 Result<Choice> pick(Backend backend, Isa isa) {
+  // Named like this it is wrong on every host.
+  if (backend == Backend::kXbyak && isa == Isa::kBaseline)
+    return make_error(ErrorCode::kInvalidSpec, kXbyakBaseline);
   const auto best = best_isa();
   if (!best) return tl::unexpected(best.error());
   const Isa wanted = isa == Isa::kAuto ? *best : isa;

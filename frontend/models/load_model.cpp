@@ -109,7 +109,7 @@ Result<LoadedModel> load(Parts parts, const LoadOptions& options) {
     return make_error(
         ErrorCode::kInvalidData,
         "The HDF5 file has no `model_config`, so it holds weights only; load the model's JSON and "
-        "give this file as weights_path.");
+        "give this file as its weights (weights_path, --weights).");
   }
   if (!options.weights_path.empty()) {
     Result<std::string> bytes = read_file(options.weights_path);

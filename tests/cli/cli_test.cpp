@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -78,12 +80,63 @@ TEST(Cli, RunComputesTheFormulaOnEveryBackEnd) {
   }
 }
 
-TEST(Cli, ExpectedOfAnotherShapeIsAFailure) {
+TEST(Cli, ExpectedIsReportedAndFailsOnlyBeyondATolerance) {
   const TemporaryFolder folder;
   const std::string x = input_file(folder, "x.npy", {1, 9, 3});
-  const Outcome outcome = call({"run", "Conv1D(4, 2)", "--input", x, "--expected", x});
-  EXPECT_EQ(outcome.exit_code, 1);
+  const std::string e = input_file(folder, "e.npy", {1, 8, 4});
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"run", "Conv1D(4, 2)", "--input", x, "--expected"};
+    words.insert(words.end(), more.begin(), more.end());
+    return call(words);
+  };
+  const Outcome outcome = run({x});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("--expected " + x + ": its shape is (1, 9, 3)"));
   EXPECT_THAT(outcome.err, HasSubstr("(1, 8, 4)"));
+  EXPECT_EQ(run({e}).exit_code, 0);
+  EXPECT_EQ(run({e, "--tolerance", "1000"}).exit_code, 0);
+  const Outcome far = run({e, "--tolerance", "1e-3"});
+  EXPECT_EQ(far.exit_code, 1);
+  EXPECT_THAT(far.err, HasSubstr("--tolerance is 0.001"));
+  EXPECT_EQ(run({e, "--tolerance", "-1"}).exit_code, 2);
+  Tensor nan{{1, 8, 4}, std::vector<float>(32, NAN)};
+  ASSERT_TRUE(write_signal(folder / "nan.npy", FileFormat::kNpy, nan, 0));
+  EXPECT_EQ(run({folder / "nan.npy", "--tolerance", "1e30"}).exit_code, 1);
+}
+
+TEST(Cli, EmptyValuesAreRefused) {
+  const TemporaryFolder folder;
+  const std::string x = input_file(folder, "x.npy", {1, 9, 3});
+  for (const char* option :
+       {"--weights", "--clean", "--plot", "--seed", "--schedule", "--output", "--expected", "--columns"}) {
+    const Outcome outcome = call({"run", "Conv1D(4, 2)", "--input", x, option, ""});
+    EXPECT_EQ(outcome.exit_code, 2) << option;
+    EXPECT_THAT(outcome.err, HasSubstr(std::string(option) + ": its value '' is")) << option;
+  }
+  EXPECT_EQ(call({"verify", ""}).exit_code, 2);
+}
+
+TEST(Cli, AFullStandardOutputIsAFailure) {
+  const std::string command = cli_test::quoted(CONVSMITH_CLI) + " info --json >/dev/full 2>/dev/null";
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+}
+
+TEST(Cli, WrongOnEveryHost) {
+  const std::string spec = "Conv1D(4, 2, input_shape=(9, 3))";
+  for (const char* command : {"explain", "compare", "verify"}) {
+    const Outcome outcome = call({command, spec, "--backend", "xbyak", "--isa", "baseline"});
+    EXPECT_EQ(outcome.exit_code, 2) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("xbyak makes AVX2")) << command;
+    EXPECT_EQ(outcome.out, "") << command;
+  }
+  for (const char* command : {"explain", "inspect"}) {
+    const Outcome outcome = call({command, spec, "--weights", "/nope"});
+    EXPECT_EQ(outcome.exit_code, 2) << command;
+    EXPECT_THAT(outcome.err, HasSubstr("--weights is for models")) << command;
+  }
 }
 
 TEST(Cli, OneSampleFromCsvInBothLayouts) {
@@ -154,7 +207,7 @@ TEST(Cli, BadInputIsOneSentenceAndLeavesNothing) {
       {{"Conv1D(2147483647, 3)", "--input", x}, ""},
       {{"Conv1D(4, 3", "--input", x}, "column"},
       {{"foo", "--input", x}, "SPEC is 'foo'"},
-      {{"", "--input", x}, "SPEC is ''"},
+      {{"", "--input", x}, "SPEC: its value '' is empty"},
       {{broken, "--input", x}, "layer.json"},
       {{folder / "none.json", "--input", x}, "can't be opened"},
       {{program, "--input", x}, ".vir"},
@@ -182,6 +235,10 @@ TEST(Cli, BadInputIsOneSentenceAndLeavesNothing) {
       {{"Conv1D(4, 3)", "--input", x, "--clean", x}, "--clean"},
       {{"Conv1D(4, 3)", "--input", x, "--plot", "y.png"}, "must end with .svg"},
       {{"Conv1D(4, 3)", "--input", x, "--output", y + "2.npy"}, "--output is given 2 times"},
+      {{"Conv1D(4, 3)", "--input", x, "--output", y}, "is given twice"},
+      {{"Conv1D(4, 3)", "--input", x, "--seed", "-1"}, "from 0 to 18446744073709551615"},
+      {{"Conv1D(4, 3)", "--input", x, "--seed", "99999999999999999999999"}, "from 0 to 1844"},
+      {{"Conv1D(4, 3)", "--input", x, "--rate", "0"}, "above 0"},
       {{"Conv1D(4, 3)", "--input", x, "--frobnicate"}, "--frobnicate"},
   };
   const size_t files = folder.count();

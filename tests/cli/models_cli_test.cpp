@@ -248,10 +248,10 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
   const std::string weights = net + "/model.weights.h5";
   const std::string model = net + "/model.keras";
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
-      {{model, "--input", x}, "the model has 2 inputs"},
+      {{model, "--input", x}, "the model has 2 inputs, in this order: "},
       {{model, "--input", x, "--input", wide}, "wide.npy: its shape is (2, 4, 5)"},
       {{model, "--input", x, "--input", three}, "three.npy: it has 3 samples"},
-      {{model, "--input", x, "--input", longer}, "matching"},
+      {{model, "--input", x, "--input", longer}, "longer.npy has 5"},
       {{model, "--input", x, "--input", x, "--output", "a.npy", "--output", "b.npy"},
        "--output is given 3 times"},
       {{model, "--input", x, "--input", x, "--schedule", "cut o"}, "--schedule"},
@@ -261,6 +261,7 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
       {{layers, "--input", x}, "LSTM"},
       {{weights, "--input", x}, "weights only"},
       {{net + "/model.json", "--weights", x, "--input", x, "--input", x}, "x.npy"},
+      {{net + "/model.json", "--weights", "/nope.h5", "--input", x}, "error: --weights: The file /nope.h5"},
       {{model_file("unet_k3/model.json"), "--input", x}, "p_re_lu"},
   };
   const size_t files = folder.count();

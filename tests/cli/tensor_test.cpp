@@ -384,13 +384,9 @@ TEST(Wav, DamagedFiles) {
   EXPECT_FALSE(read_wav(folder / "none.wav"));
   ASSERT_TRUE(write_signal(folder / "y.wav", FileFormat::kWav, counting({50, 1}), 8000));
   const std::string file = TemporaryFolder::read(folder / "y.wav");
-  for (size_t size = 0; size < file.size(); size += 3) {
-    // libsndfile takes what is left of a cut recording; it must never be more.
-    const auto signal = read_wav(folder.write("x.wav", file.substr(0, size)));
-    if (signal) {
-      EXPECT_LE(signal->tensor.data.size(), 50U) << size;
-    }
-  }
+  ASSERT_TRUE(read_wav(folder / "y.wav"));
+  for (size_t size = 0; size < file.size(); ++size)
+    EXPECT_FALSE(read_wav(folder.write("x.wav", file.substr(0, size)))) << size;
 }
 
 TEST(Files, FailedWritesLeaveEverythingAsItWas) {

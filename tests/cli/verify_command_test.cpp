@@ -57,6 +57,14 @@ TEST(VerifyCommand, ChecksAModelFile) {
   EXPECT_THAT(missing.err, HasSubstr("missing.keras"));
 }
 
+TEST(VerifyCommand, RefusesStepsThatAModelNeverTakes) {
+  const Outcome outcome =
+      call({"verify", model_file("reshape_mlp_k3"), "--steps", "30", "--random", "1", "--backend", "interp"});
+  if (outcome.err.find("CONVSMITH_MODELS") != std::string::npos) GTEST_SKIP() << "built without models";
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.out;
+  EXPECT_THAT(outcome.err, HasSubstr("--steps is 30"));
+}
+
 TEST(CompareCommand, HasARowForEachBackEnd) {
   for (const std::string& spec :
        {std::string("Conv1DTranspose(5, 4, strides=3, input_shape=(64, 6))"), model_file("autoencoder_k3")}) {

@@ -185,7 +185,7 @@ TEST(LoadModel, Messages) {
   EXPECT_EQ(
       model_files::message(load("nested_k2", "weights_only.h5")),
       "The HDF5 file has no `model_config`, so it holds weights only; load the model's JSON and give this "
-      "file as weights_path.");
+      "file as its weights (weights_path, --weights).");
   const std::string text = model_files::message(load("nested_k2", "model.json", "model.json"));
   EXPECT_NE(text.find("has no weights; expected an HDF5 or .keras file."), std::string::npos) << text;
 }
