@@ -11,7 +11,10 @@ class ThreadMemory {
   ThreadMemory() = default;
   ThreadMemory(const ThreadMemory&) = delete;
   ThreadMemory& operator=(const ThreadMemory&) = delete;
-  ~ThreadMemory() { std::free(data_); }
+  // Nothing is called for memory that was never asked for: that happens at every call.
+  ~ThreadMemory() {
+    if (data_ != nullptr) std::free(data_);
+  }
 
   // At least `bytes` bytes at a multiple of 64, of any content; null if there is no memory.
   void* get(size_t bytes) {
