@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "frontend/check.hpp"
+#include "ir/nest_interp.hpp"
 
 namespace convsmith::ir {
 namespace {
@@ -23,33 +24,6 @@ struct TensorAccess {
 
 float nan() {
   return std::numeric_limits<float>::quiet_NaN();
-}
-
-float combine(Combine how, float y, float operand) {
-  const bool has_nan = std::isnan(y) || std::isnan(operand);
-  switch (how) {
-    case Combine::kNone:
-      return y;
-    case Combine::kAdd:
-      return y + operand;
-    case Combine::kSubtract:
-      return y - operand;
-    case Combine::kSubtractFrom:
-      return operand - y;
-    case Combine::kMultiply:
-      return y * operand;
-    case Combine::kDivide:
-      return y / operand;
-    case Combine::kMaximum:
-      return has_nan ? nan() : y > operand ? y : operand;
-    case Combine::kMinimum:
-      return has_nan ? nan() : y < operand ? y : operand;
-    case Combine::kPrelu: {
-      const float negative = operand * std::max(-y, 0.0F);
-      return std::max(y, 0.0F) - negative;
-    }
-  }
-  return y;
 }
 
 class GraphInterpreter {

@@ -8,8 +8,6 @@
 
 namespace convsmith::ir {
 
-namespace {
-
 float combine(Combine kind, float y, float operand) {
   const bool nan = std::isnan(y) || std::isnan(operand);
   switch (kind) {
@@ -36,6 +34,8 @@ float combine(Combine kind, float y, float operand) {
   const float negative = 0.0F > -y ? 0.0F : -y;
   return positive - operand * negative;
 }
+
+namespace {
 
 class Interpreter {
  public:

@@ -18,6 +18,9 @@ struct NestTensors {
   const float* operand = nullptr;  // of the output's shape, 1 along the axes that it does not have
 };
 
+// What Combine says, for both interpreters of this folder.
+float combine(Combine kind, float y, float operand);
+
 // The nest is verified. `activation` is applied to each finished sum, before an operand, and `after` behind
 // it. Rows are those of the problem; the output is written where the problem says and nowhere else.
 void interpret(
