@@ -14,6 +14,14 @@ int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+// Units of a panel that all targets' vectors fill.
+constexpr int64_t kPanel = 16;
+
+// Whether a tile is whole panels, or all there is.
+bool fills_panels(int64_t vectors, int64_t total, const Target& target) {
+  return vectors * target.lanes % kPanel == 0 || vectors == total;
+}
+
 // A register tile: `rows` accumulators high, `vectors` wide.
 struct TileShape {
   int64_t rows;
@@ -26,6 +34,7 @@ class Steps {
   void add(StepKind kind, std::vector<std::string> loops) {
     schedule_.push_back({kind, std::move(loops), 0});
   }
+  void panel(int64_t units) { schedule_.push_back({StepKind::kPanel, {}, units}); }
   void split(const std::string& loop, int64_t factor) {
     schedule_.push_back({StepKind::kSplit, {loop}, factor});
   }
@@ -51,7 +60,7 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
 // vector needs a load for each FMA, hence its price.
-TileShape filter_tile(const Problem& p, const Target& target) {
+TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
   double best_cost = 1e30;
@@ -66,6 +75,7 @@ TileShape filter_tile(const Problem& p, const Target& target) {
           std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
       cost += static_cast<double>(width) * loads * idle;
     }
+    if (in_panels && !fills_panels(vectors, total, target)) continue;
     if (vectors <= total && cost < best_cost - 1e-9) {
       best_cost = cost;
       best = {rows, vectors};
@@ -162,8 +172,8 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
 }
 
-Schedule lanes_over_filters(const Problem& p, const Target& target) {
-  const TileShape tile = filter_tile(p, target);
+Schedule lanes_over_filters(const Problem& p, const Target& target, bool in_panels) {
+  const TileShape tile = filter_tile(p, target, in_panels);
   const int64_t block = tile.vectors * target.lanes;
   const bool fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   const int64_t passes = ceil_div(p.group_filters(), block);
@@ -202,11 +212,14 @@ Schedule lanes_over_filters(const Problem& p, const Target& target) {
   add_unroll(steps, fuse ? "r" : "c", fuse ? "r1" : "c1", unroll);
   if (unroll > 1) order.emplace_back(fuse ? "r1" : "c1");
   steps.add(StepKind::kReorder, std::move(order));
+  if (in_panels) steps.panel(kPanel);
   return steps.take();
 }
 
-Schedule lanes_over_channels(const Problem& p, const Target& target) {
-  const int64_t vectors = std::min<int64_t>(2, ceil_div(p.groups, target.lanes));
+Schedule lanes_over_channels(const Problem& p, const Target& target, bool in_panels) {
+  const int64_t total = ceil_div(p.groups, target.lanes);
+  int64_t vectors = std::min<int64_t>(2, total);
+  if (in_panels && !fills_panels(vectors, total, target)) vectors = std::min(kPanel / target.lanes, total);
   int64_t rows = target.vector_registers == 32 ? (vectors == 2 ? 12 : 16) : (vectors == 2 ? 5 : 10);
   rows = std::min(rows, rows_that_fit(target, vectors, p));
   while (rows > 1 && rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) rows /= 2;
@@ -228,10 +241,11 @@ Schedule lanes_over_channels(const Problem& p, const Target& target) {
   if (vectors > 1) order.emplace_back("g2");
   order.insert(order.end(), {"k", "c"});
   steps.add(StepKind::kReorder, std::move(order));
+  if (in_panels) steps.panel(kPanel);
   return steps.take();
 }
 
-Schedule lanes_over_steps(const Problem& p, const Target& target) {
+Schedule lanes_over_steps(const Problem& p, const Target& target, bool in_panels) {
   const TileShape tile = step_tile(p, target);
   const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   Steps steps;
@@ -257,17 +271,20 @@ Schedule lanes_over_steps(const Problem& p, const Target& target) {
   if (unroll > 1) order.emplace_back("c1");
   steps.add(StepKind::kReorder, std::move(order));
   if (!direct_steps(p)) steps.add(StepKind::kStage, {});
+  if (in_panels) steps.panel(1);
   return steps.take();
 }
 
 }  // namespace
 
-Schedule choose_schedule(const Problem& p, const Target& target) {
-  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(p, target);
+Schedule choose_schedule(const Problem& p, const Target& target, const Target* weights_of) {
+  const bool shared = weights_of != nullptr;
+  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(p, target, shared);
   const bool one_dense_channel = p.channels == 1 && p.filters == 1 && direct_steps(p) && p.out_pitch() == 1;
   if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
-    return lanes_over_channels(p, target);
-  return prefers_lanes_over_steps(p, target) ? lanes_over_steps(p, target) : lanes_over_filters(p, target);
+    return lanes_over_channels(p, target, shared);
+  return prefers_lanes_over_steps(p, shared ? *weights_of : target) ? lanes_over_steps(p, target, shared)
+                                                                    : lanes_over_filters(p, target, shared);
 }
 
 }  // namespace convsmith

@@ -8,6 +8,9 @@
 
 namespace convsmith {
 
-ir::Schedule choose_schedule(const Problem& problem, const Target& target);
+// `weights_of`: where kernels for several targets read the same packed weights, the target for whose kernel
+// their order is chosen; the others follow it.
+ir::Schedule choose_schedule(const Problem& problem, const Target& target,
+                             const Target* weights_of = nullptr);
 
 }  // namespace convsmith

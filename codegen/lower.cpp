@@ -103,12 +103,18 @@ Result<void> Lowerer::check() const {
         fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group",
                     unroll_, reduction));
   }
+  const int64_t tile_units =
+      innermost_serial_step(nest_, layout_.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  if (nest_.panel != 0 && tile_units % nest_.panel != 0 && tile_units < layout_.units)
+    return refuse(fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.panel));
+  if (!lanes_over_steps() && nest_.panel % lanes() != 0)
+    return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
   const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_;
   if ((rows > 1 && rows * p_.stride * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
       rows * operand_row_ > kMaxOffset || lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset ||
-      unroll_ * layout_.block * 4 > kMaxOffset) {
+      unroll_ * layout_.block * 4 > kMaxOffset || 4 * layout_.tile_offset(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
   }
   return {};

@@ -49,7 +49,7 @@ std::optional<M> Lowerer::unit_mask(int64_t units) {
 }
 
 void Lowerer::reduce(Tile& t) {
-  const int64_t width = layout_.width(t.units);
+  const int64_t width = layout_.tile_width(t.units);
   P weights = t.at.weights;
   if (p_.has_weights()) {
     weights = moved(t.at.weights, *t.cover.tap_begin, {4 * p_.group_channels() * width, {}});
@@ -73,7 +73,7 @@ void Lowerer::taps(Tile& t, P weights) {
   b_.loop(count, "k", [&] {
     if (t.count) count_tap(t);
     channels(t, phases ? tap_pointer(tap, in) : in, weights);
-    if (p_.has_weights()) advance(weights, {4 * layout_.width(t.units) * p_.group_channels(), {}});
+    if (p_.has_weights()) advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
     if (phases) {
       b_.iaddc(tap, tap, 1);
     } else {
@@ -105,7 +105,7 @@ P Lowerer::tap_pointer(I tap, P slab) {
 
 // All channels of one tap. `weights` and `in` are left as they are.
 void Lowerer::channels(const Tile& t, P in, P weights) {
-  const int64_t row = 4 * layout_.width(t.units);
+  const int64_t row = 4 * layout_.tile_width(t.units);
   const auto items = [&](P x, P w) {
     for (int64_t j = 0; j < unroll_; ++j) {
       if (in_item_.reg) {
@@ -139,7 +139,8 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
     shared[v] = b_.vec();
     const auto offset = static_cast<int64_t>(v) * bytes;
     if (!lanes_over_steps()) {
-      b_.load(shared[v], weights, weight_offset + offset);
+      const int64_t unit = static_cast<int64_t>(v) * lanes();
+      b_.load(shared[v], weights, weight_offset + 4 * layout_.tile_offset(unit));
     } else if (t.mask) {
       b_.load(shared[v], in, in_offset + offset, *t.mask);
     } else {
@@ -148,7 +149,8 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
   }
   for (int64_t a = 0; a < t.rows; ++a) {
     const V own = b_.vec();
-    if (lanes_over_steps() && p_.has_weights()) b_.bcast(own, weights, weight_offset + 4 * a);
+    if (lanes_over_steps() && p_.has_weights())
+      b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(a));
     if (lanes_ == Dim::kFilter) b_.bcast(own, in, in_offset + a * p_.stride * in_row_);
     for (int64_t v = 0; v < t.vectors; ++v) {
       if (lanes_ == Dim::kGroup) {

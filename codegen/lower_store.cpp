@@ -13,9 +13,9 @@ void Lowerer::finish(Tile& t) {
 }
 
 V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
-  if (!lanes_over_steps()) return b_.load(t.at.weights, vector * b_.vector_bytes());
+  if (!lanes_over_steps()) return b_.load(t.at.weights, 4 * layout_.tile_offset(vector * lanes()));
   const V bias = b_.vec();
-  b_.bcast(bias, t.at.weights, 4 * row);
+  b_.bcast(bias, t.at.weights, 4 * layout_.tile_offset(row));
   return bias;
 }
 

@@ -46,6 +46,9 @@ struct LoopNest {
   // The input of a step tile is copied to scratch, transposed, so that lanes over steps read
   // neighbouring floats.
   bool staged = false;
+  // Weights are packed in panels of so many units of the lanes (of filters, where lanes run over steps),
+  // whatever the tile: kernels for several CPUs can share them. 0: in blocks of one tile.
+  int64_t panel = 0;
   bool operator==(const LoopNest&) const = default;
 
   // True after `fuse`: taps and channels run as one reduction dimension.

@@ -70,6 +70,13 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
     nest.staged = true;
     return {};
   }
+  if (word == "panel") {
+    const std::string_view units = take_word(line);
+    const auto [end, code] = std::from_chars(units.data(), units.data() + units.size(), nest.panel);
+    if (code == std::errc() && end == units.data() + units.size() && nest.panel >= 1 && nest.panel <= 64)
+      return {};
+    return fail(number, fmt::format("'{}' is no panel of 1 to 64", units));
+  }
   Loop loop{};
   bool known = false;
   for (const Role role : {Role::kSerial, Role::kTile, Role::kLanes, Role::kUnroll}) {
@@ -122,6 +129,7 @@ std::string print(const LoopNest& nest) {
     out += '\n';
   }
   if (nest.staged) out += "  stage\n";
+  if (nest.panel != 0) fmt::format_to(std::back_inserter(out), "  panel {}\n", nest.panel);
   return out + "}\n";
 }
 

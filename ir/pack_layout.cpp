@@ -29,6 +29,7 @@ PackLayout pack_layout(const LoopNest& nest) {
       if (nest.loops[i].role == Role::kLanes) layout.pad = loop_extent(nest, i).value();
     }
   }
+  if (nest.panel != 0) layout.block = layout.pad = nest.panel;
   layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;
   return layout;

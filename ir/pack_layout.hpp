@@ -34,6 +34,10 @@ struct PackLayout {
     const int64_t begin = u / block * block;
     return g * outer_floats() + u / block * block_floats(block) + (u - begin);
   }
+  // Of a tile of `tile_units` units: floats from one row to the next, and from its first unit to unit `u` of
+  // the same row.
+  int64_t tile_width(int64_t tile_units) const { return width(tile_units < block ? tile_units : block); }
+  int64_t tile_offset(int64_t u) const { return u / block * block_floats(block) + u % block; }
   int64_t unit_width(int64_t u) const {
     const int64_t begin = u / block * block;
     return width(begin + block <= units ? block : units - begin);

@@ -18,7 +18,7 @@ struct StepInfo {
 constexpr StepInfo kSteps[] = {
     {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
     {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"}, {StepKind::kPanel, "panel"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -125,6 +125,25 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
   return nest;
 }
 
+Result<LoopNest> stage(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'stage' takes no loop");
+  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
+  nest.staged = true;
+  return nest;
+}
+
+Result<LoopNest> panel(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
+  if (step.factor < 1 || step.factor > 64)
+    return fail(fmt::format("expected a panel of 1 to 64, found {}", step.factor));
+  nest.panel = step.factor;
+  return nest;
+}
+
+bool takes_factor(StepKind kind) {
+  return kind == StepKind::kSplit || kind == StepKind::kPanel;
+}
+
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
   switch (step.kind) {
     case StepKind::kCut:
@@ -142,11 +161,10 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
     case StepKind::kUnroll:
       return set_role(std::move(nest), step, Role::kUnroll);
     case StepKind::kStage:
-      break;
+      return stage(std::move(nest), step);
+    case StepKind::kPanel:
+      return panel(std::move(nest), step);
   }
-  if (!step.loops.empty()) return fail("'stage' takes no loop");
-  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
-  nest.staged = true;
   return nest;
 }
 
@@ -156,7 +174,7 @@ std::string print(const Step& step) {
     if (info.kind == step.kind) text = info.name;
   }
   for (const std::string& loop : step.loops) text += " " + loop;
-  if (step.kind == StepKind::kSplit) text += fmt::format(" {}", step.factor);
+  if (takes_factor(step.kind)) text += fmt::format(" {}", step.factor);
   return text;
 }
 
@@ -176,11 +194,13 @@ Result<Step> parse_step(std::string_view text) {
   for (const StepInfo& info : kSteps) {
     if (words.empty() || words[0] != info.name) continue;
     Step step{info.kind, {}, 0};
-    if (info.kind == StepKind::kSplit) {
+    if (takes_factor(info.kind)) {
+      const bool is_split = info.kind == StepKind::kSplit;
       const std::string& last = words.back();
       const auto [end, code] = std::from_chars(last.data(), last.data() + last.size(), step.factor);
-      if (words.size() != 3 || code != std::errc() || end != last.data() + last.size()) {
-        return fail(fmt::format("Schedule step '{}': expected 'split LOOP FACTOR'.", text));
+      if (words.size() != (is_split ? 3 : 2) || code != std::errc() || end != last.data() + last.size()) {
+        return fail(fmt::format("Schedule step '{}': expected '{} FACTOR'.", text,
+                                is_split ? "split LOOP" : "panel"));
       }
       words.pop_back();
     }
@@ -189,7 +209,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll and stage.",
+                  "unroll, stage and panel.",
                   text));
 }
 

@@ -10,6 +10,7 @@
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
+//   panel 16          pack weights in panels of 16 filters (or groups), whatever the tile
 #pragma once
 
 #include <string>
@@ -21,12 +22,12 @@
 
 namespace convsmith::ir {
 
-enum class StepKind { kCut, kFuse, kSplit, kReorder, kTile, kLanes, kUnroll, kStage };
+enum class StepKind { kCut, kFuse, kSplit, kReorder, kTile, kLanes, kUnroll, kStage, kPanel };
 
 struct Step {
   StepKind kind;
   std::vector<std::string> loops;  // the loop or loops it names
-  int64_t factor = 0;              // split only
+  int64_t factor = 0;              // split and panel only
   bool operator==(const Step&) const = default;
 };
 
