@@ -4,11 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "codegen/code_memory.hpp"
+#include "codegen/code_image.hpp"
 #include "codegen/kernel.hpp"
 #include "codegen/target.hpp"
 #include "codegen/vir.hpp"
@@ -19,11 +20,14 @@ namespace convsmith {
 struct LlvmModule {
   // Both sides must come from one build: the first member, read before anything else is trusted.
   uint64_t build_id;
-  // Machine code for the verified `program`, placed in `memory`. Thread-safe.
-  Result<std::unique_ptr<Kernel>> (*compile)(const vir::Program& program, const Target& target,
-                                             CodeMemory& memory);
-  // The LLVM IR of `program` as text, before code generation. Thread-safe.
-  std::string (*print_ir)(const vir::Program& program, const Target& target);
+  // Machine code for verified functions, which may call each other; with unwind tables where asked for.
+  // Thread-safe, as all of these.
+  Result<CodeImage> (*compile)(std::span<const vir::Program> functions, const Target& target, bool unwind);
+  // The LLVM IR as text, before code generation, and the assembly after it.
+  std::string (*print_ir)(std::span<const vir::Program> functions, const Target& target);
+  Result<std::string> (*print_assembly)(std::span<const vir::Program> functions, const Target& target);
+  // An archive (.a) with a symbol table, of one object.
+  Result<std::vector<uint8_t>> (*make_archive)(const std::string& member, std::span<const uint8_t> object);
 };
 
 constexpr const char* kLlvmModuleSymbol = "convsmith_llvm_module";
@@ -42,8 +46,8 @@ constexpr uint64_t llvm_build_id() {
 #define ARG(enumerator, text, type, meaning) add(text), add(#type);
 #include "codegen/args.def"
 #undef ARG
-  for (const size_t bytes : {sizeof(vir::Program), sizeof(vir::Inst), sizeof(Target), sizeof(CodeMemory),
-                             sizeof(CodeBlock), sizeof(KernelArgs), sizeof(Error), sizeof(LlvmModule)}) {
+  for (const size_t bytes : {sizeof(vir::Program), sizeof(vir::Inst), sizeof(Target), sizeof(CodeImage),
+                             sizeof(KernelArgs), sizeof(Error), sizeof(LlvmModule)}) {
     hash = (hash ^ bytes) * 0x100000001b3;
   }
   return hash;

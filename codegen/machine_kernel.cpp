@@ -9,9 +9,10 @@ namespace {
 
 class MachineKernel final : public Kernel {
  public:
-  explicit MachineKernel(CodeBlock block)
+  MachineKernel(CodeBlock block, size_t entry)
       : block_(std::move(block)),
-        function_(reinterpret_cast<KernelFunction>(reinterpret_cast<uintptr_t>(block_.execute_view()))) {}
+        function_(
+            reinterpret_cast<KernelFunction>(reinterpret_cast<uintptr_t>(block_.execute_view() + entry))) {}
 
   void run(const KernelArgs& args) const noexcept override { function_(&args); }
   size_t code_bytes() const override { return block_.size(); }
@@ -23,11 +24,11 @@ class MachineKernel final : public Kernel {
 
 }  // namespace
 
-Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint8_t> code) {
+Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint8_t> code, size_t entry) {
   Result<CodeBlock> block = memory.allocate(code.size());
   if (!block) return tl::unexpected<Error>(std::move(block.error()));
   std::memcpy(block->write_view(), code.data(), code.size());
-  return std::make_unique<MachineKernel>(std::move(*block));
+  return std::make_unique<MachineKernel>(std::move(*block), entry);
 }
 
 }  // namespace convsmith

@@ -11,8 +11,8 @@
 
 namespace convsmith {
 
-// The kernel whose KernelFunction is at the start of `code`, which must be position-independent
-// (x86::MachineCode::bytes). Copies it into `memory`. Errors: those of CodeMemory::allocate.
-Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint8_t> code);
+// The kernel whose KernelFunction is `entry` bytes behind the start of `code`, which must be
+// position-independent. Copies it into `memory`. Errors: those of CodeMemory::allocate.
+Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint8_t> code, size_t entry = 0);
 
 }  // namespace convsmith

@@ -71,8 +71,11 @@ struct Program {
   std::string name;
   int lanes = 0;
   int64_t scratch_bytes = 0;
+  // Where not empty, a C function with these parameters; the other arguments do not exist. Else one that
+  // takes a pointer to KernelArgs, and its number as a part of a fork.
+  std::vector<Arg> params;
   std::array<uint16_t, kKinds> registers{};  // how many of each kind
-  std::vector<std::string> labels;           // of blocks, by Inst::imm
+  std::vector<std::string> labels;           // names, by Inst::imm
   std::vector<Inst> body;
   bool operator==(const Program&) const = default;
 };
@@ -92,6 +95,15 @@ struct Uses {
   const Use* end() const { return items.data() + count; }
 };
 Uses uses(const Inst& inst);
+
+inline bool is_pointer(Arg arg) {
+  return arg <= Arg::kScratch;
+}
+
+// Whether it runs other functions.
+inline bool calls(Opcode op) {
+  return op == Opcode::kCall || op == Opcode::kFork;
+}
 
 inline bool opens_block(Opcode op) {
   return op == Opcode::kLoop || op == Opcode::kWhile || op == Opcode::kIf;

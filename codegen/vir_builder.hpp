@@ -43,6 +43,8 @@ class Builder {
   I imulc(I a, int64_t n) { return def_c(integer(), Opcode::kIntMulC, a, n); }
   I imin(I a, I b) { return def(integer(), Opcode::kIntMin, a, b); }
   I imax(I a, I b) { return def(integer(), Opcode::kIntMax, a, b); }
+  I idiv(I a, I b) { return def(integer(), Opcode::kIntDiv, a, b); }
+  I pint(P a) { return def(integer(), Opcode::kPtrInt, a); }
   I idivc(I a, int64_t n) { return def_c(integer(), Opcode::kIntDivC, a, n); }
   void pcopy(P d, P a) { emit(Opcode::kPtrCopy, {d.id, a.id}); }
   P pcopy(P a) { return def(ptr(), Opcode::kPtrCopy, a); }
@@ -64,6 +66,19 @@ class Builder {
   void if_less(I a, I b, std::string_view label, Body&& body) {
     block(Opcode::kIf, {a.id, b.id}, label, body);
   }
+
+  // Calls
+  void set_params(std::vector<Arg> params) { program_.params = std::move(params); }
+  void set(Arg a, P p) { emit(Opcode::kSetPtr, {p.id}, static_cast<int64_t>(a)); }
+  void set(Arg a, I i) { emit(Opcode::kSetInt, {i.id}, static_cast<int64_t>(a)); }
+  I call(std::string_view function) { return def(integer(), Opcode::kCall, name(function)); }
+  void fork(I parts, std::string_view function) { emit(Opcode::kFork, {parts.id}, name(function)); }
+  I part() { return def(integer(), Opcode::kPart, 0); }
+  P data(std::string_view symbol) { return def(ptr(), Opcode::kData, name(symbol)); }
+  void result(I i) { emit(Opcode::kResultInt, {i.id}); }
+  void result(P p) { emit(Opcode::kResultPtr, {p.id}); }
+  I load_int(P p, int64_t offset) { return def_c(integer(), Opcode::kLoadInt, p, offset); }
+  P load_ptr(P p, int64_t offset) { return def_c(ptr(), Opcode::kLoadPtr, p, offset); }
 
   // Memory
   void load(V d, P p, int64_t offset) { emit(Opcode::kLoad, {d.id, p.id}, offset); }
@@ -123,6 +138,10 @@ class Builder {
   void emit(Opcode op, std::array<uint16_t, 4> regs, int64_t imm = 0) {
     program_.body.push_back({op, regs, imm});
   }
+  int64_t name(std::string_view text) {
+    program_.labels.emplace_back(text);
+    return static_cast<int64_t>(program_.labels.size()) - 1;
+  }
   template <class D>
   D def(D d, Opcode op, int64_t imm) {
     emit(op, {d.id}, imm);
@@ -146,8 +165,7 @@ class Builder {
   }
   template <class Body>
   void block(Opcode op, std::array<uint16_t, 4> regs, std::string_view label, Body& body) {
-    emit(op, regs, static_cast<int64_t>(program_.labels.size()));
-    program_.labels.emplace_back(label);
+    emit(op, regs, name(label));
     body();
     emit(Opcode::kEnd, {});
   }

@@ -101,10 +101,17 @@ class Parser {
     return value;
   }
 
+  static std::optional<Arg> argument(std::string_view word) {
+    for (int a = 0; a < kArgs; ++a) {
+      if (arg_text(static_cast<Arg>(a)) == word) return static_cast<Arg>(a);
+    }
+    return std::nullopt;
+  }
+
   Result<void> header() {
     seen_header_ = true;
-    if (words_.size() != 7 || words_[0] != "vir" || words_[2] != "lanes" || words_[4] != "scratch" ||
-        words_[6] != "{") {
+    if (words_.size() < 7 || words_[0] != "vir" || words_[2] != "lanes" || words_[4] != "scratch" ||
+        words_.back() != "{" || (words_.size() > 7 && words_[6] != "params")) {
       return fail("expected 'vir NAME lanes N scratch BYTES {'");
     }
     const auto lanes = number(words_[3]);
@@ -114,6 +121,11 @@ class Parser {
     program_.name = words_[1];
     program_.lanes = static_cast<int>(*lanes);
     program_.scratch_bytes = *scratch;
+    for (size_t i = 7; i + 1 < words_.size(); ++i) {
+      const auto arg = argument(words_[i]);
+      if (!arg) return fail(fmt::format("'{}' is no argument", words_[i]));
+      program_.params.push_back(*arg);
+    }
     depth_ = 1;
     return {};
   }
@@ -175,13 +187,9 @@ class Parser {
       return reg(inst, static_cast<Kind>(kKindLetters.find(letter)), word, regs);
     }
     if (c == 'a') {
-      for (int a = 0; a < kArgs; ++a) {
-        if (arg_text(static_cast<Arg>(a)) == word) {
-          inst.imm = a;
-          return true;
-        }
-      }
-      return false;
+      const auto arg = argument(word);
+      if (arg) inst.imm = static_cast<int64_t>(*arg);
+      return arg.has_value();
     }
     if (c == 's') {
       inst.imm = static_cast<int64_t>(program_.labels.size());
@@ -233,8 +241,10 @@ std::string print(const Program& program, const Inst& inst) {
 }
 
 std::string print(const Program& program) {
-  std::string out =
-      fmt::format("vir {} lanes {} scratch {} {{\n", program.name, program.lanes, program.scratch_bytes);
+  std::string params;
+  for (const Arg arg : program.params) params += fmt::format(" {}", arg_text(arg));
+  std::string out = fmt::format("vir {} lanes {} scratch {}{}{} {{\n", program.name, program.lanes,
+                                program.scratch_bytes, params.empty() ? "" : " params", params);
   size_t depth = 1;
   for (const Inst& inst : program.body) {
     if (inst.op == Opcode::kEnd) --depth;

@@ -20,6 +20,10 @@ class Verifier {
     if (program_.lanes != 4 && program_.lanes != 8 && program_.lanes != 16) {
       return fail(fmt::format("lanes is {}; it must be 4, 8 or 16", program_.lanes));
     }
+    const bool calls_others = std::any_of(program_.body.begin(), program_.body.end(),
+                                          [](const Inst& inst) { return calls(inst.op); });
+    if (calls_others && program_.registers[2] + program_.registers[3] > 0)
+      return fail("a function that calls others may not use vectors or masks");
     for (at_ = 0; at_ < program_.body.size(); ++at_) {
       if (auto ok = check(program_.body[at_]); !ok) return ok;
     }
@@ -77,11 +81,15 @@ class Verifier {
     const int64_t n = inst.imm;
     switch (inst.op) {
       case Opcode::kArgPtr:
-        if (n < 0 || n > static_cast<int64_t>(Arg::kScratch)) return fail("this argument is not a pointer");
-        break;
+        return check_argument(n, true, true);
       case Opcode::kArgInt:
-        if (n <= static_cast<int64_t>(Arg::kScratch) || n >= kArgs)
-          return fail("this argument is not an integer");
+        return check_argument(n, false, true);
+      case Opcode::kSetPtr:
+        return check_argument(n, true, false);
+      case Opcode::kSetInt:
+        return check_argument(n, false, false);
+      case Opcode::kPart:
+        if (!program_.params.empty()) return fail("a C function is no part of a fork");
         break;
       case Opcode::kIntDivC:
         if (n < 1) return fail(fmt::format("idivc divides by {}; the divisor must be at least 1", n));
@@ -95,17 +103,25 @@ class Verifier {
       case Opcode::kConst:
         if (n < 0 || n > 0xffffffffLL) return fail("a vector constant has 32 bits");
         break;
-      case Opcode::kLoop:
-      case Opcode::kWhile:
-      case Opcode::kIf:
-        if (n < 0 || n >= static_cast<int64_t>(program_.labels.size())) return fail("a block has no label");
-        break;
       default:
+        if (info(inst.op).signature.ends_with('s') &&
+            (n < 0 || n >= static_cast<int64_t>(program_.labels.size())))
+          return fail("a name is missing");
         if (info(inst.op).signature.find('@') != std::string_view::npos &&
             (n > INT32_MAX - 64 || n < INT32_MIN)) {
           return fail(fmt::format("address offset {} does not fit 32 bits", n));
         }
     }
+    return {};
+  }
+
+  Result<void> check_argument(int64_t n, bool pointer, bool read) const {
+    if (n < 0 || n >= kArgs || is_pointer(static_cast<Arg>(n)) != pointer)
+      return fail(pointer ? "this argument is not a pointer" : "this argument is not an integer");
+    const std::vector<Arg>& params = program_.params;
+    if (read && !params.empty() &&
+        std::find(params.begin(), params.end(), static_cast<Arg>(n)) == params.end())
+      return fail("this argument is not among the function's parameters");
     return {};
   }
 

@@ -16,8 +16,11 @@ constexpr std::pair<Backend, std::string_view> kBackends[] = {{Backend::kAuto, "
                                                               {Backend::kXbyak, "xbyak"},
                                                               {Backend::kLlvm, "llvm"},
                                                               {Backend::kInterp, "interp"}};
-constexpr std::pair<Isa, std::string_view> kIsas[] = {
-    {Isa::kAuto, "auto"}, {Isa::kBaseline, "baseline"}, {Isa::kAvx2, "avx2"}, {Isa::kAvx512, "avx512"}};
+constexpr std::pair<Isa, std::string_view> kIsas[] = {{Isa::kAuto, "auto"},
+                                                      {Isa::kBaseline, "baseline"},
+                                                      {Isa::kAvx2, "avx2"},
+                                                      {Isa::kAvx512, "avx512"},
+                                                      {Isa::kNeon, "neon"}};
 
 // The best instruction set of this CPU that CONVSMITH_MAX_ISA allows.
 Result<Isa> best_isa() {

@@ -56,9 +56,11 @@ Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, co
                                                  CodeMemory& memory) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir(program, target));
+  if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir({&program, 1}, target));
   const PassScope scope("llvm");
-  return (*module)->compile(program, target, memory);
+  const auto image = (*module)->compile({&program, 1}, target, /*unwind=*/false);
+  if (!image) return tl::unexpected(image.error());
+  return publish(memory, image->bytes, image->functions.front().offset);
 }
 
 Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, const vir::Program& program,
@@ -66,28 +68,40 @@ Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, c
                                                      CodeMemory* memory) {
   auto kernel = make_kernel(program, backend, target, memory);
   if (!kernel) return tl::unexpected(kernel.error());
-  auto compiled = std::make_shared<CompiledKernel>();
-  compiled->problem = nest.problem;
+  auto compiled = std::make_shared<CompiledKernel>(kernel_without_code(nest, program, target));
   compiled->backend = backend;
-  compiled->isa = target.isa;
-  compiled->weights = ir::pack_layout(nest);
-  compiled->blocks = ir::parallel_blocks(nest);
-  compiled->tile_steps = tile_steps_of(nest);
-  compiled->scratch_bytes = program.scratch_bytes;
   compiled->kernel = std::move(*kernel);
   return compiled;
 }
 
 }  // namespace
 
-Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target,
-                                 std::string_view schedule_text) {
+CompiledKernel kernel_without_code(const vir::Program& program, const Target& target) {
+  CompiledKernel kernel;
+  kernel.isa = target.isa;
+  kernel.blocks = {ir::Dim::kSample, 1, 1};
+  kernel.scratch_bytes = program.scratch_bytes;
+  return kernel;
+}
+
+CompiledKernel kernel_without_code(const ir::LoopNest& nest, const vir::Program& program,
+                                   const Target& target) {
+  CompiledKernel kernel = kernel_without_code(program, target);
+  kernel.problem = nest.problem;
+  kernel.weights = ir::pack_layout(nest);
+  kernel.blocks = ir::parallel_blocks(nest);
+  kernel.tile_steps = tile_steps_of(nest);
+  return kernel;
+}
+
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text,
+                                 const Target* weights_of) {
   LoweredLayer layer;
   layer.naive = ir::build_nest(problem);
   {
     const PassScope scope("choose_schedule");
-    auto schedule =
-        schedule_text.empty() ? choose_schedule(problem, target) : ir::parse_schedule(schedule_text);
+    auto schedule = schedule_text.empty() ? choose_schedule(problem, target, weights_of)
+                                          : ir::parse_schedule(schedule_text);
     if (!schedule) return tl::unexpected(schedule.error());
     layer.schedule = std::move(*schedule);
   }

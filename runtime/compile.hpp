@@ -29,6 +29,7 @@ struct CompiledKernel {
   int64_t tile_steps = 1;     // output steps of a whole tile: the grain for splitting steps
   int64_t scratch_bytes = 0;  // for one thread
   std::unique_ptr<Kernel> kernel;
+  std::unique_ptr<const vir::Program> program;  // in its place, of a graph that is compiled ahead of time
 };
 
 // What lies between problem and machine code.
@@ -39,9 +40,15 @@ struct LoweredLayer {
   vir::Program program;
 };
 
-// The passes up to vir. An empty schedule text means the chosen one.
-Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target,
-                                 std::string_view schedule_text);
+// The passes up to vir. An empty schedule text means the chosen one, for which `weights_of` is as in
+// choose_schedule.
+Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text,
+                                 const Target* weights_of = nullptr);
+// All that callers must know about the kernel of a nest, without the kernel.
+CompiledKernel kernel_without_code(const ir::LoopNest& nest, const vir::Program& program,
+                                   const Target& target);
+// Of a program that is no convolution.
+CompiledKernel kernel_without_code(const vir::Program& program, const Target& target);
 // The same from a nest that is scheduled already (a .nest file).
 Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target);
 

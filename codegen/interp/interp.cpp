@@ -46,6 +46,24 @@ struct State {
   int64_t* i;
   Lanes* v;
   Lanes* m;  // all ones or zero in each lane
+  // Of functions that call others: what they call, their number in a fork, what they give and were given.
+  const class InterpModule* module = nullptr;
+  int64_t part = 0;
+  KernelArgs* outgoing = nullptr;
+  int64_t* result = nullptr;
+};
+
+// The functions of a module, called by name.
+class InterpModule {
+ public:
+  InterpModule(std::span<const vir::Program> functions, const DataLookup& data)
+      : functions_(functions), data_(data) {}
+  int64_t call(std::string_view name, const KernelArgs& args, int64_t part) const;
+  void* data(const std::string& name) const { return data_(name); }
+
+ private:
+  std::span<const vir::Program> functions_;
+  const DataLookup& data_;
 };
 
 class InterpKernel final : public Kernel {
@@ -73,6 +91,18 @@ class InterpKernel final : public Kernel {
     execute(State{p.data(), i.data(), v.data(), m.data()}, args);
   }
 
+  // As a function of a module; may be called while it runs.
+  int64_t run(const InterpModule& module, const KernelArgs& args, int64_t part) const {
+    std::vector<std::byte*> p(program_.registers[0]);
+    std::vector<int64_t> i(program_.registers[1]);
+    std::vector<Lanes> v(program_.registers[2]);
+    std::vector<Lanes> m(program_.registers[3]);
+    KernelArgs outgoing{};
+    int64_t result = 0;
+    execute(State{p.data(), i.data(), v.data(), m.data(), &module, part, &outgoing, &result}, args);
+    return result;
+  }
+
  private:
   void execute(const State& s, const KernelArgs& args) const {
     const std::vector<Inst>& body = program_.body;
@@ -94,7 +124,7 @@ class InterpKernel final : public Kernel {
           break;
         }
         default:
-          if (!integers(inst, s, args)) vectors(inst, s);
+          if (!integers(inst, s, args) && !calls(inst, s, args)) vectors(inst, s);
       }
     }
   }
@@ -136,6 +166,12 @@ class InterpKernel final : public Kernel {
       case Opcode::kIntMax:
         s.i[r[0]] = std::max(s.i[r[1]], s.i[r[2]]);
         return true;
+      case Opcode::kIntDiv:
+        s.i[r[0]] = floor_div(s.i[r[1]], std::max<int64_t>(s.i[r[2]], 1));
+        return true;
+      case Opcode::kPtrInt:
+        std::memcpy(&s.i[r[0]], &s.p[r[1]], 8);
+        return true;
       case Opcode::kIntDivC:
         s.i[r[0]] = floor_div(s.i[r[1]], inst.imm);
         return true;
@@ -147,6 +183,47 @@ class InterpKernel final : public Kernel {
         return true;
       case Opcode::kPtrAddC:
         s.p[r[0]] = offset(s.p[r[1]], inst.imm);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  bool calls(const Inst& inst, const State& s, const KernelArgs& args) const {
+    const auto& r = inst.regs;
+    const auto slot = [&] { return reinterpret_cast<std::byte*>(s.outgoing) + 8 * inst.imm; };
+    const auto name = [&]() -> const std::string& { return program_.labels[static_cast<size_t>(inst.imm)]; };
+    switch (inst.op) {
+      case Opcode::kSetPtr:
+        std::memcpy(slot(), &s.p[r[0]], 8);
+        return true;
+      case Opcode::kSetInt:
+        std::memcpy(slot(), &s.i[r[0]], 8);
+        return true;
+      case Opcode::kCall:
+        s.i[r[0]] = s.module->call(name(), *s.outgoing, 0);
+        return true;
+      case Opcode::kFork:
+        CONVSMITH_CHECK(args.kParallel != nullptr, "a fork needs the argument parallel");
+        for (int64_t part = 0; part < s.i[r[0]]; ++part) s.module->call(name(), *s.outgoing, part);
+        return true;
+      case Opcode::kPart:
+        s.i[r[0]] = s.part;
+        return true;
+      case Opcode::kData:
+        s.p[r[0]] = static_cast<std::byte*>(s.module->data(name()));
+        return true;
+      case Opcode::kResultInt:
+        *s.result = s.i[r[0]];
+        return true;
+      case Opcode::kResultPtr:
+        std::memcpy(s.result, &s.p[r[0]], 8);
+        return true;
+      case Opcode::kLoadInt:
+        std::memcpy(&s.i[r[0]], offset(s.p[r[1]], inst.imm), 8);
+        return true;
+      case Opcode::kLoadPtr:
+        std::memcpy(&s.p[r[0]], offset(s.p[r[1]], inst.imm), 8);
         return true;
       default:
         return false;
@@ -332,7 +409,19 @@ class InterpKernel final : public Kernel {
   size_t lanes_;
 };
 
+int64_t InterpModule::call(std::string_view name, const KernelArgs& args, int64_t part) const {
+  for (const vir::Program& program : functions_) {
+    if (program.name == name) return InterpKernel(program).run(*this, args, part);
+  }
+  fail_check(__FILE__, __LINE__, "a module lacks a function that it calls");
+}
+
 }  // namespace
+
+int64_t run_function(std::span<const vir::Program> functions, std::string_view name, const KernelArgs& args,
+                     const DataLookup& data) {
+  return InterpModule(functions, data).call(name, args, 0);
+}
 
 std::unique_ptr<Kernel> make_kernel(vir::Program program) {
   return std::make_unique<InterpKernel>(std::move(program));

@@ -37,6 +37,8 @@ CpuAttributes cpu_attributes(Isa isa) {
     case Isa::kAvx512:
       return {"+avx2,+fma,+bmi2,+avx512f,+avx512vl,+avx512bw,+avx512dq,-prefer-256-bit", "skylake-avx512",
               "512"};
+    case Isa::kNeon:
+      return {"+neon", "cortex-a72", "128"};
     default:
       return {"", "generic", "128"};
   }
@@ -67,8 +69,8 @@ class Emitter {
         define(inst);
       }
     }
-    builder_.CreateRetVoid();
-    if (!target_.mask_registers) keep_accumulators_in_place();
+    builder_.CreateRet(result_ != nullptr ? result_ : integer(0));
+    if (!target_.mask_registers && target_.isa != Isa::kNeon) keep_accumulators_in_place();
   }
 
  private:
@@ -201,6 +203,7 @@ class Emitter {
     }
     keep_order(inst.op);
     Value* result = integers(inst, in);
+    if (result == nullptr) result = call(inst, in);
     if (result == nullptr) result = memory(inst, in);
     if (result == nullptr) result = lanes_.emit(inst, in);
     CONVSMITH_CHECK(result != nullptr, "the LLVM back end lacks an operation");
@@ -231,6 +234,10 @@ class Emitter {
         return builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, in[0], in[1]);
       case Opcode::kIntMax:
         return builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, in[0], in[1]);
+      case Opcode::kIntDiv:
+        return builder_.CreateSDiv(in[0], in[1]);
+      case Opcode::kPtrInt:
+        return builder_.CreatePtrToInt(in[0], builder_.getInt64Ty());
       case Opcode::kIntDivC:
         return floor_divide(in[0], inst.imm);
       case Opcode::kPtrCopy:
@@ -246,10 +253,75 @@ class Emitter {
 
   // The arguments stay as they are for the whole call, so LLVM may read one again instead of keeping it.
   Value* argument(llvm::Type* type, int64_t slot) {
+    for (size_t i = 0; i < program_.params.size(); ++i) {
+      if (static_cast<int64_t>(program_.params[i]) == slot) return function_.getArg(static_cast<unsigned>(i));
+    }
     llvm::LoadInst* const load =
         builder_.CreateAlignedLoad(type, offset(function_.getArg(0), integer(8 * slot)), llvm::Align(8));
     load->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(function_.getContext(), {}));
     return load;
+  }
+
+  // The block of arguments for the functions that are called.
+  Value* outgoing() {
+    if (outgoing_ == nullptr) {
+      const llvm::IRBuilder<>::InsertPointGuard guard(builder_);
+      llvm::BasicBlock& entry = function_.getEntryBlock();
+      builder_.SetInsertPoint(&entry, entry.begin());
+      outgoing_ = builder_.CreateAlloca(llvm::ArrayType::get(builder_.getInt64Ty(), vir::kArgs));
+    }
+    return outgoing_;
+  }
+
+  // Gives an operand where there is no result: only null means that this is no such operation.
+  Value* call(const Inst& inst, const LaneOps::Operands& in) {
+    const auto name = [&]() -> const std::string& { return program_.labels[static_cast<size_t>(inst.imm)]; };
+    const auto word = [&](Value* base, int64_t index) { return offset(base, integer(8 * index)); };
+    const auto load = [&](llvm::Type* type, Value* address) {
+      return builder_.CreateAlignedLoad(type, address, llvm::Align(8));
+    };
+    llvm::Type* const pointer = builder_.getPtrTy();
+    llvm::Type* const number = builder_.getInt64Ty();
+    switch (inst.op) {
+      case Opcode::kSetPtr:
+      case Opcode::kSetInt:
+        builder_.CreateAlignedStore(in[0], word(outgoing(), inst.imm), llvm::Align(8));
+        return in[0];
+      case Opcode::kCall:
+        return builder_.CreateCall(function_.getParent()->getFunction(name()), {outgoing(), integer(0)});
+      case Opcode::kFork: {
+        Value* const parallel = argument(pointer, static_cast<int64_t>(vir::Arg::kParallel));
+        auto* const type =
+            llvm::FunctionType::get(builder_.getVoidTy(), {pointer, pointer, pointer, number}, false);
+        Value* const pool = load(pointer, word(parallel, 1));
+        Value* const run = load(pointer, parallel);
+        builder_.CreateCall(type, run, {pool, function_.getParent()->getFunction(name()), outgoing(), in[0]});
+        return in[0];
+      }
+      case Opcode::kPart:
+        return function_.getArg(1);
+      case Opcode::kData:
+        return data(name());
+      case Opcode::kResultInt:
+        return result_ = in[0];
+      case Opcode::kResultPtr:
+        return result_ = builder_.CreatePtrToInt(in[0], number);
+      case Opcode::kLoadInt:
+        return load(number, offset(in[0], integer(inst.imm)));
+      case Opcode::kLoadPtr:
+        return load(pointer, offset(in[0], integer(inst.imm)));
+      default:
+        return nullptr;
+    }
+  }
+
+  // Lies in the same artifact, wherever that is.
+  Value* data(const std::string& name) {
+    auto* const global = llvm::cast<llvm::GlobalVariable>(
+        function_.getParent()->getOrInsertGlobal(name, builder_.getInt8Ty()));
+    global->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    global->setDSOLocal(true);
+    return global;
   }
 
   Value* floor_divide(Value* a, int64_t n) {
@@ -323,37 +395,55 @@ class Emitter {
   LaneOps lanes_;
   std::array<std::vector<Value*>, vir::kKinds> values_;  // null: holds no value here
   std::vector<Block> open_;
+  Value* outgoing_ = nullptr;
+  Value* result_ = nullptr;
   bool after_load_ = false;
 };
 
-llvm::Function* declare(llvm::Module& module, const Target& target) {
+llvm::Function* declare(llvm::Module& module, const vir::Program& program, const Target& target,
+                        bool unwind) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* const pointer = llvm::PointerType::get(context, 0);
-  auto* const type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), {pointer}, false);
-  auto* const function = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, kEntryName, module);
+  llvm::Type* const number = llvm::Type::getInt64Ty(context);
+  const bool is_c_function = !program.params.empty();
+  std::vector<llvm::Type*> params = {pointer, number};
+  if (is_c_function) {
+    params.clear();
+    for (const vir::Arg arg : program.params) params.push_back(vir::is_pointer(arg) ? pointer : number);
+  }
+  auto* const type = llvm::FunctionType::get(number, params, false);
+  auto* const function =
+      llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, program.name, module);
+  function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  function->setDSOLocal(true);
   const CpuAttributes cpu = cpu_attributes(target.isa);
-  function->addFnAttr("target-cpu", "x86-64");
   function->addFnAttr("tune-cpu", cpu.tune);
   function->addFnAttr("target-features", cpu.features);
   function->addFnAttr("prefer-vector-width", cpu.vector_bits);
   function->addFnAttr("min-legal-vector-width", cpu.vector_bits);
-  // The code calls nothing, unwinds never, and must not turn into calls of memcpy and the like.
+  // The code must not turn into calls of memcpy and the like.
   function->addFnAttr("no-builtins");
   function->addFnAttr("frame-pointer", "none");
   function->setDoesNotThrow();
+  if (unwind) function->setUWTableKind(llvm::UWTableKind::Sync);
   function->setAlignment(llvm::Align(64));
-  function->addParamAttr(0, llvm::Attribute::NoAlias);
-  function->addParamAttr(0, llvm::Attribute::ReadOnly);
-  function->addDereferenceableParamAttr(0, sizeof(KernelArgs));
+  if (!is_c_function) {
+    function->addParamAttr(0, llvm::Attribute::NoAlias);
+    function->addParamAttr(0, llvm::Attribute::ReadOnly);
+    function->addDereferenceableParamAttr(0, sizeof(KernelArgs));
+  }
   return function;
 }
 
 }  // namespace
 
-std::unique_ptr<llvm::Module> emit_module(const vir::Program& program, const Target& target,
-                                          llvm::LLVMContext& context) {
-  auto module = std::make_unique<llvm::Module>(program.name, context);
-  Emitter(program, target, *declare(*module, target)).run();
+std::unique_ptr<llvm::Module> emit_module(std::span<const vir::Program> functions, const Target& target,
+                                          bool unwind, llvm::LLVMContext& context) {
+  auto module = std::make_unique<llvm::Module>(functions.front().name, context);
+  std::vector<llvm::Function*> declared;
+  for (const vir::Program& function : functions)
+    declared.push_back(declare(*module, function, target, unwind));
+  for (size_t i = 0; i < functions.size(); ++i) Emitter(functions[i], target, *declared[i]).run();
   return module;
 }
 

@@ -8,16 +8,15 @@
 #include <llvm/IR/Module.h>
 
 #include <memory>
+#include <span>
 
 #include "codegen/target.hpp"
 #include "codegen/vir.hpp"
 
 namespace convsmith::llvm_backend {
 
-constexpr const char* kEntryName = "kernel";
-
-// A module with one function, `void kernel(ptr args)`, for the verified `program`.
-std::unique_ptr<llvm::Module> emit_module(const vir::Program& program, const Target& target,
-                                          llvm::LLVMContext& context);
+// A module with verified functions, which may call each other; with unwind tables where asked for.
+std::unique_ptr<llvm::Module> emit_module(std::span<const vir::Program> functions, const Target& target,
+                                          bool unwind, llvm::LLVMContext& context);
 
 }  // namespace convsmith::llvm_backend

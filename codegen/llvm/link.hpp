@@ -1,22 +1,18 @@
-// Links an object in memory into code memory. Called by module.cpp.
+// Links an object in memory into an image that runs at any address. Called by module.cpp.
 #pragma once
 
 #include <llvm/Support/MemoryBufferRef.h>
 
-#include <string_view>
+#include <span>
+#include <string>
 
-#include "codegen/code_memory.hpp"
+#include "codegen/code_image.hpp"
 #include "convsmith/error.hpp"
 
 namespace convsmith::llvm_backend {
 
-struct LinkedCode {
-  CodeBlock block;         // code and its constants
-  const std::byte* entry;  // in the execute view of the block
-};
-
-// `object` is ELF for x86-64 and needs no symbol from outside. Everything it allocates goes into one
-// block, so distances fit 32 bits wherever the arena lies.
-Result<LinkedCode> link_object(llvm::MemoryBufferRef object, std::string_view entry, CodeMemory& memory);
+// `object` is ELF for x86-64 or AArch64. What it refers to outside of itself stays open in the image, whose
+// functions are those named, in that order.
+Result<CodeImage> link_object(llvm::MemoryBufferRef object, std::span<const std::string> functions);
 
 }  // namespace convsmith::llvm_backend

@@ -6,6 +6,7 @@
 #include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/TargetRegistry.h>
+#include <llvm/Object/ArchiveWriter.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
@@ -18,37 +19,41 @@ namespace convsmith::llvm_backend {
 
 namespace {
 
-constexpr const char* kTriple = "x86_64-unknown-linux-gnu";
-
-class LlvmKernel final : public Kernel {
- public:
-  explicit LlvmKernel(LinkedCode code)
-      : block_(std::move(code.block)), entry_(reinterpret_cast<KernelFunction>(code.entry)) {}
-  void run(const KernelArgs& args) const noexcept override { entry_(&args); }
-  size_t code_bytes() const override { return block_.size(); }
-
- private:
-  CodeBlock block_;
-  KernelFunction entry_;
+// What is made for each family of CPUs.
+struct Platform {
+  const char* triple;
+  const char* cpu;
 };
 
-std::unique_ptr<llvm::LLVMTargetMachine> make_target_machine() {
-  static const llvm::Target* const target = [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    std::string error;
-    return llvm::TargetRegistry::lookupTarget(kTriple, error);
-  }();
+Platform platform_of(const Target& target) {
+  if (target.isa == Isa::kNeon) return {"aarch64-unknown-linux-gnu", "generic"};
+  return {"x86_64-unknown-linux-gnu", "x86-64"};
+}
+
+void initialize_targets() {
+  LLVMInitializeX86TargetInfo();
+  LLVMInitializeX86Target();
+  LLVMInitializeX86TargetMC();
+  LLVMInitializeX86AsmPrinter();
+  LLVMInitializeAArch64TargetInfo();
+  LLVMInitializeAArch64Target();
+  LLVMInitializeAArch64TargetMC();
+  LLVMInitializeAArch64AsmPrinter();
+}
+
+std::unique_ptr<llvm::LLVMTargetMachine> make_target_machine(const Platform& platform) {
+  static const bool initialized = (initialize_targets(), true);
+  (void)initialized;
+  std::string error;
+  const llvm::Target* const target = llvm::TargetRegistry::lookupTarget(platform.triple, error);
   if (target == nullptr) return nullptr;
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  // The CPU and its features are attributes of the function. Position independent: constants are
-  // addressed relative to the code, wherever the arena lies.
+  // The CPU's features are attributes of the functions. Position independent: constants are
+  // addressed relative to the code, wherever that lies.
   return std::unique_ptr<llvm::LLVMTargetMachine>(static_cast<llvm::LLVMTargetMachine*>(
-      target->createTargetMachine(kTriple, "x86-64", "", options, llvm::Reloc::PIC_, llvm::CodeModel::Small,
-                                  llvm::CodeGenOptLevel::Default, /*JIT=*/true)));
+      target->createTargetMachine(platform.triple, platform.cpu, "", options, llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, /*JIT=*/true)));
 }
 
 // The passes of code generation, less two. The order of a vir program is chosen so that its tile fits
@@ -67,7 +72,7 @@ class Passes final : public llvm::legacy::PassManager {
 };
 
 // What TargetMachine::addPassesToEmitFile does, with our pass manager.
-bool generate_code(llvm::Module& module, llvm::LLVMTargetMachine& machine,
+bool generate_code(llvm::Module& module, llvm::LLVMTargetMachine& machine, llvm::CodeGenFileType file_type,
                    llvm::SmallVectorImpl<char>& object) {
   Passes passes;
   auto* const machine_module = new llvm::MachineModuleInfoWrapperPass(&machine);
@@ -79,8 +84,7 @@ bool generate_code(llvm::Module& module, llvm::LLVMTargetMachine& machine,
   config->addMachinePasses();
   config->setInitialized();
   llvm::raw_svector_ostream stream(object);
-  if (machine.addAsmPrinter(passes, stream, nullptr, llvm::CodeGenFileType::ObjectFile,
-                            machine_module->getMMI().getContext())) {
+  if (machine.addAsmPrinter(passes, stream, nullptr, file_type, machine_module->getMMI().getContext())) {
     return false;
   }
   passes.add(llvm::createFreeMachineFunctionPass());
@@ -92,29 +96,54 @@ tl::unexpected<Error> unavailable(const char* what) {
   return make_error(ErrorCode::kUnavailable, std::string("The LLVM back end can't be used: ") + what + ".");
 }
 
-Result<std::unique_ptr<Kernel>> compile(const vir::Program& program, const Target& target,
-                                        CodeMemory& memory) {
-  const auto machine = make_target_machine();
-  if (machine == nullptr) return unavailable("this LLVM has no x86 target");
+// What the code generator makes of the functions: an object or assembly.
+Result<llvm::SmallVector<char, 0>> generate(std::span<const vir::Program> functions, const Target& target,
+                                            bool unwind, llvm::CodeGenFileType what) {
+  const Platform platform = platform_of(target);
+  const auto machine = make_target_machine(platform);
+  if (machine == nullptr) return unavailable("this LLVM lacks the target");
   llvm::LLVMContext context;
   context.setDiscardValueNames(true);
-  const auto module = emit_module(program, target, context);
-  module->setTargetTriple(kTriple);
+  const auto module = emit_module(functions, target, unwind, context);
+  module->setTargetTriple(platform.triple);
   module->setDataLayout(machine->createDataLayout());
-
-  llvm::SmallVector<char, 0> object;
-  if (!generate_code(*module, *machine, object)) return unavailable("this LLVM writes no object files");
-  auto code = link_object({llvm::StringRef(object.data(), object.size()), program.name}, kEntryName, memory);
-  if (!code) return tl::unexpected(code.error());
-  return std::make_unique<LlvmKernel>(std::move(*code));
+  llvm::SmallVector<char, 0> bytes;
+  if (!generate_code(*module, *machine, what, bytes)) return unavailable("this LLVM writes no such files");
+  return bytes;
 }
 
-std::string print_ir(const vir::Program& program, const Target& target) {
+Result<CodeImage> compile(std::span<const vir::Program> functions, const Target& target, bool unwind) {
+  const auto object = generate(functions, target, unwind, llvm::CodeGenFileType::ObjectFile);
+  if (!object) return tl::unexpected(object.error());
+  std::vector<std::string> names;
+  for (const vir::Program& function : functions) names.push_back(function.name);
+  return link_object({llvm::StringRef(object->data(), object->size()), names.front()}, names);
+}
+
+std::string print_ir(std::span<const vir::Program> functions, const Target& target) {
   llvm::LLVMContext context;
-  const auto module = emit_module(program, target, context);
+  const auto module = emit_module(functions, target, /*unwind=*/false, context);
+  module->setTargetTriple(platform_of(target).triple);
   std::string text;
   llvm::raw_string_ostream(text) << *module;
   return text;
+}
+
+Result<std::string> print_assembly(std::span<const vir::Program> functions, const Target& target) {
+  const auto text = generate(functions, target, /*unwind=*/true, llvm::CodeGenFileType::AssemblyFile);
+  if (!text) return tl::unexpected(text.error());
+  return std::string(text->data(), text->size());
+}
+
+Result<std::vector<uint8_t>> make_archive(const std::string& member, std::span<const uint8_t> object) {
+  const llvm::MemoryBufferRef buffer(
+      llvm::StringRef(reinterpret_cast<const char*>(object.data()), object.size()), member);
+  const llvm::NewArchiveMember members[] = {llvm::NewArchiveMember(buffer)};
+  auto archive = llvm::writeArchiveToBuffer(members, llvm::SymtabWritingMode::NormalSymtab,
+                                            llvm::object::Archive::K_GNU, /*Deterministic=*/true,
+                                            /*Thin=*/false);
+  if (!archive) return unavailable(llvm::toString(archive.takeError()).c_str());
+  return std::vector<uint8_t>((*archive)->getBufferStart(), (*archive)->getBufferEnd());
 }
 
 }  // namespace
@@ -123,4 +152,5 @@ std::string print_ir(const vir::Program& program, const Target& target) {
 
 extern "C" __attribute__((visibility("default"))) const convsmith::LlvmModule convsmith_llvm_module;
 const convsmith::LlvmModule convsmith_llvm_module = {
-    convsmith::llvm_build_id(), convsmith::llvm_backend::compile, convsmith::llvm_backend::print_ir};
+    convsmith::llvm_build_id(), convsmith::llvm_backend::compile, convsmith::llvm_backend::print_ir,
+    convsmith::llvm_backend::print_assembly, convsmith::llvm_backend::make_archive};

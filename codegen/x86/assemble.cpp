@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <memory>
 
 #include "codegen/x86/emitter.hpp"
@@ -19,25 +18,6 @@ namespace {
 // constant of its own.
 constexpr size_t kMaxBytesPerInstruction = 128;
 constexpr size_t kMaxFrameBytes = 512;  // prologue and epilogue
-
-constexpr std::array<int, 6> kCalleeSaved = {3, 5, 12, 13, 14, 15};  // rbx rbp r12-r15
-
-void enter(Emitter& e, const Allocation& allocation) {
-  for (const int reg : kCalleeSaved) {
-    if ((allocation.general_registers >> reg & 1) != 0) e.push(Xbyak::Reg64(reg));
-  }
-  e.sub(e.rsp, static_cast<uint32_t>(Selector::frame_bytes(allocation)));
-  e.mov(e.qword[e.rsp], e.rdi);
-}
-
-void leave(Emitter& e, const Allocation& allocation) {
-  e.vzeroupper();
-  e.add(e.rsp, static_cast<uint32_t>(Selector::frame_bytes(allocation)));
-  for (size_t i = kCalleeSaved.size(); i-- > 0;) {
-    if ((allocation.general_registers >> kCalleeSaved[i] & 1) != 0) e.pop(Xbyak::Reg64(kCalleeSaved[i]));
-  }
-  e.ret();
-}
 
 Result<void> check_target(const vir::Program& program, const Target& target) {
   if (!target.fused_multiply_add || target.lanes < 8) {
@@ -66,23 +46,26 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   const size_t capacity = kMaxFrameBytes + kMaxBytesPerInstruction * program.body.size();
   const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(capacity);
   Emitter emitter(buffer.get(), capacity, target);
-  Selector selector(emitter, program, match, folds, liveness, *allocation, target);
+  Frame frame(program, *allocation);
+  Selector selector(emitter, program, match, folds, liveness, *allocation, frame, target);
 
   MachineCode code;
   code.spills = allocation->spills;
   code.marks.reserve(program.body.size() + 3);
   const auto mark = [&](int32_t inst) { code.marks.push_back({emitter.position(), inst}); };
   mark(CodeMark::kPrologue);
-  enter(emitter, *allocation);
+  frame.enter(emitter);
   for (size_t i = 0; i < program.body.size(); ++i) {
     if (folds[i].gone) continue;
     mark(static_cast<int32_t>(i));
     selector.select(i);
   }
   mark(CodeMark::kEpilogue);
-  leave(emitter, *allocation);
+  frame.leave(emitter);
   mark(CodeMark::kConstants);
   code.constants_offset = emitter.finish();
+  code.names = emitter.take_names();
+  code.frame = frame.steps();
   code.bytes.assign(buffer.get(), buffer.get() + emitter.position());
   return code;
 }

@@ -59,6 +59,17 @@ void Emitter::constant_used(int immediate_bytes) {
   references_.back().displacement = position() - static_cast<uint32_t>(immediate_bytes) - 4;
 }
 
+void Emitter::call_function(const std::string& name) {
+  db(0xe8);
+  names_.push_back({position(), name});
+  dd(0);
+}
+
+void Emitter::address_of(const Xbyak::Reg64& r, const std::string& name) {
+  lea(r, ptr[rip]);
+  names_.push_back({position() - 4, name});
+}
+
 uint32_t Emitter::finish() {
   // Largest first, so that each is aligned to its own size.
   const uint32_t code_end = position();

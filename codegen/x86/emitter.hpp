@@ -6,9 +6,11 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "codegen/target.hpp"
+#include "codegen/x86/machine_code.hpp"
 #include "codegen/x86/xbyak.hpp"
 
 namespace convsmith::x86 {
@@ -57,6 +59,11 @@ class Emitter : public Xbyak::CodeGenerator {
   Xbyak::Address constant(ConstantKind kind, uint64_t value, bool broadcast = false);
   void constant_used(int immediate_bytes = 0);
 
+  // Functions and data by name, whose place is known later.
+  void call_function(const std::string& name);
+  void address_of(const Xbyak::Reg64& r, const std::string& name);
+  std::vector<NameReference> take_names() { return std::move(names_); }
+
   // Appends the pool and fixes the addresses into it; returns the offset of the first constant.
   uint32_t finish();
 
@@ -78,6 +85,7 @@ class Emitter : public Xbyak::CodeGenerator {
   std::array<Xbyak::RegExp, 16> bases_;
   std::vector<Constant> constants_;
   std::vector<Reference> references_;
+  std::vector<NameReference> names_;
 };
 
 }  // namespace convsmith::x86

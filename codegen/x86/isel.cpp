@@ -25,13 +25,14 @@ constexpr uint8_t kCompareGreater = 0x1e;
 
 Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
                    const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-                   const Target& target)
+                   const Frame& frame, const Target& target)
     : e_(emitter),
       program_(program),
       match_(match),
       folds_(folds),
       liveness_(liveness),
       allocation_(allocation),
+      frame_(frame),
       target_(target),
       innermost_(program.body.size()) {
   std::vector<size_t> open;
@@ -50,7 +51,7 @@ Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vec
 void Selector::select(size_t at) {
   at_ = at;
   const Inst& inst = program_.body[at];
-  if (select_integer(inst) || select_block(inst)) return;
+  if (select_integer(inst) || select_block(inst) || select_call(inst)) return;
   select_vector(inst);
 }
 

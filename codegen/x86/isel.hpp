@@ -10,6 +10,7 @@
 #include "codegen/vir.hpp"
 #include "codegen/x86/emitter.hpp"
 #include "codegen/x86/fold.hpp"
+#include "codegen/x86/frame.hpp"
 #include "codegen/x86/liveness.hpp"
 #include "codegen/x86/regalloc.hpp"
 
@@ -19,13 +20,10 @@ class Selector {
  public:
   Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
            const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-           const Target& target);
+           const Frame& frame, const Target& target);
 
   // Emits instruction `at`. Instructions that were folded away are not passed.
   void select(size_t at);
-
-  // Bytes of the stack frame below rsp at the entry's end: slot 0 keeps the argument pointer.
-  static int frame_bytes(const Allocation& allocation) { return 8 * (1 + allocation.spills); }
 
  private:
   // Integers and pointers (isel_integer.cpp). Each returns whether the operation was one of its kind.
@@ -37,11 +35,18 @@ class Selector {
   void multiply(Location d, Location a, Location b);
   void multiply_constant(Location d, Location a, int64_t n);
   void pick(Location d, Location a, Location b, bool smaller);
+  void divide(Location d, Location a, Location b);
   void floor_divide(Location d, Location a, int64_t n);
   void move(Location d, Location a);
   void move_constant(Location d, int64_t n);
   void load_argument(Location d, int64_t slot);
   void compare(Location a, Location b);
+
+  // Calls (isel_call.cpp)
+  bool select_call(const vir::Inst& inst);
+  const std::string& name(const vir::Inst& inst) const {
+    return program_.labels[static_cast<size_t>(inst.imm)];
+  }
 
   // Vectors (isel.cpp)
   void select_vector(const vir::Inst& inst);
@@ -67,7 +72,7 @@ class Selector {
   void with_operand(size_t k, Emit&& emit, int immediate_bytes = 0);
 
   static Xbyak::Address slot(Location where) {
-    return Xbyak::util::qword[Xbyak::util::rsp + static_cast<size_t>(8 * (1 + where.slot()))];
+    return Xbyak::util::qword[Xbyak::util::rsp + static_cast<size_t>(Frame::slot(where))];
   }
   // The register of `where`, or `scratch` loaded from its slot.
   Xbyak::Reg64 read(Location where, const Xbyak::Reg64& scratch);
@@ -92,6 +97,7 @@ class Selector {
   const std::vector<Fold>& folds_;
   const Liveness& liveness_;
   const Allocation& allocation_;
+  const Frame& frame_;
   const Target& target_;
   std::vector<bool> innermost_;  // by opener: a loop without a loop in it
   size_t at_ = 0;

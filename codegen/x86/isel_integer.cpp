@@ -61,8 +61,12 @@ bool Selector::select_integer(const Inst& inst) {
     case Opcode::kIntConst:
       move_constant(location(0), inst.imm);
       return true;
+    case Opcode::kIntDiv:
+      divide(location(0), location(1), location(2));
+      return true;
     case Opcode::kIntCopy:
     case Opcode::kPtrCopy:
+    case Opcode::kPtrInt:
       move(location(0), location(1));
       return true;
     case Opcode::kIntAdd:
@@ -235,6 +239,14 @@ void Selector::floor_divide(Location d, Location a, int64_t n) {
   done(d, e_.rax);
 }
 
+// Of a number that is not negative by one that is positive.
+void Selector::divide(Location d, Location a, Location b) {
+  read_into(e_.rax, a);
+  e_.cqo();
+  with_integer(b, [&](const Operand& x) { e_.idiv(x); });
+  done(d, e_.rax);
+}
+
 void Selector::move(Location d, Location a) {
   if (d == a) return;
   if (d.spilled()) return done(d, read(a, e_.rax));
@@ -253,8 +265,12 @@ void Selector::move_constant(Location d, int64_t n) {
 }
 
 void Selector::load_argument(Location d, int64_t slot) {
-  e_.mov(e_.rax, e_.qword[e_.rsp]);
   const Reg64 r = result(d);
+  if (!program_.params.empty()) {
+    e_.mov(r, e_.qword[e_.rsp + displacement(frame_.parameter(slot))]);
+    return done(d, r);
+  }
+  e_.mov(e_.rax, e_.qword[e_.rsp]);
   e_.mov(r, e_.qword[e_.rax + displacement(8 * slot)]);
   done(d, r);
 }

@@ -17,6 +17,7 @@ using vir::Kind;
 // Allocatable general registers by hardware number. Those that a function may overwrite come first:
 // rcx rsi rdi r8-r11, then the callee-saved rbx rbp r12-r15.
 constexpr std::array<int, 13> kGeneral = {1, 6, 7, 8, 9, 10, 11, 3, 5, 12, 13, 14, 15};
+constexpr size_t kOverwritten = 7;  // a function that calls others does without them
 
 enum Class { kGeneralClass, kVectorClass, kMaskClass, kClasses };
 
@@ -33,6 +34,10 @@ class LinearScan {
              const Target& target)
       : program_(program), liveness_(liveness), folds_(folds), target_(target) {
     files_[kGeneralClass].free = (uint32_t{1} << kGeneral.size()) - 1;
+    const bool calls = std::any_of(program.body.begin(), program.body.end(),
+                                   [](const vir::Inst& inst) { return vir::calls(inst.op); });
+    if (calls) first_general_ = kOverwritten;
+    files_[kGeneralClass].free &= ~((uint32_t{1} << first_general_) - 1);
     files_[kVectorClass].free = static_cast<uint32_t>((uint64_t{1} << target.vector_registers) - 1);
     files_[kMaskClass].free = target.mask_registers ? 0xfe : 0;  // k0 means "no mask" in encodings
     index_.resize(liveness.ranges.size());
@@ -106,7 +111,8 @@ class LinearScan {
       return x.weight != y.weight ? x.weight < y.weight : x.end > y.end;
     };
     const uint32_t victim =
-        *std::min_element(file.holder.begin(), file.holder.begin() + kGeneral.size(), costs_less);
+        *std::min_element(file.holder.begin() + static_cast<std::ptrdiff_t>(first_general_),
+                          file.holder.begin() + kGeneral.size(), costs_less);
     if (costs_less(range, victim)) {
       index_[range] = kSpilled;
     } else {
@@ -149,6 +155,7 @@ class LinearScan {
 
   static constexpr int8_t kSpilled = -1;
 
+  size_t first_general_ = 0;
   const vir::Program& program_;
   const Liveness& liveness_;
   const std::vector<Fold>& folds_;

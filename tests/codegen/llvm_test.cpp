@@ -12,8 +12,10 @@
 
 #include "codegen/interp/interp.hpp"
 #include "codegen/llvm_loader.hpp"
+#include "codegen/machine_kernel.hpp"
 #include "codegen/vir_text.hpp"
 #include "codegen/vir_verify.hpp"
+#include "tests/codegen/call_programs.hpp"
 #include "tests/codegen/op_programs.hpp"
 #include "tests/codegen/x86_program_fuzz.hpp"
 #include "tests/codegen/x86_tile.hpp"
@@ -47,7 +49,10 @@ class LlvmTest : public testing::TestWithParam<Isa> {
   std::unique_ptr<Kernel> compile(const vir::Program& program) {
     const auto verified = vir::verify(program);
     EXPECT_TRUE(verified) << verified.error().message << "\n" << vir::print(program);
-    auto kernel = module_->compile(program, target_, *memory_);
+    const auto image = module_->compile({&program, 1}, target_, /*unwind=*/false);
+    EXPECT_TRUE(image) << image.error().message << "\n" << vir::print(program);
+    if (!image) return nullptr;
+    auto kernel = publish(*memory_, image->bytes, image->functions.front().offset);
     EXPECT_TRUE(kernel) << kernel.error().message << "\n" << vir::print(program);
     return kernel ? std::move(*kernel) : nullptr;
   }
@@ -73,7 +78,7 @@ TEST_P(LlvmTest, EveryOperationGivesTheInterpretersBits) {
       ASSERT_TRUE(at.first == expected.end())
           << "integers " << a << ", " << b << ": float " << at.first - expected.begin() << " is " << std::hex
           << *at.second << ", not " << *at.first << "\n"
-          << vir::print(program) << module_->print_ir(program, target_);
+          << vir::print(program) << module_->print_ir({&program, 1}, target_);
       const bool reads_integers = program.name.find("load.m") != std::string::npos ||
                                   vir::print(program).find("arg.int in_") != std::string::npos;
       if (!reads_integers) break;
@@ -84,6 +89,9 @@ TEST_P(LlvmTest, EveryOperationGivesTheInterpretersBits) {
 TEST_P(LlvmTest, ProgramsCoverEveryOperation) {
   std::set<vir::Opcode> seen;
   for (const vir::Program& program : vir::op_programs(target_.lanes)) {
+    for (const vir::Inst& inst : program.body) seen.insert(inst.op);
+  }
+  for (const vir::Program& program : vir::call_programs(target_.lanes)) {
     for (const vir::Inst& inst : program.body) seen.insert(inst.op);
   }
   for (int op = 0; op < vir::kOpcodes; ++op) {
@@ -214,7 +222,9 @@ TEST_P(LlvmTest, ManyThreadsCompile) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {
-        auto kernel = module_->compile(program, target_, *memory_);
+        const auto image = module_->compile({&program, 1}, target_, /*unwind=*/false);
+        ASSERT_TRUE(image);
+        auto kernel = publish(*memory_, image->bytes, image->functions.front().offset);
         ASSERT_TRUE(kernel);
         const KernelArgs args = vir::op_args(0, 0);
         EXPECT_EQ(vir::run_op_program(**kernel, target_.lanes, args),
@@ -312,8 +322,9 @@ TEST_P(LlvmTest, CompilingLeavesNothingBehind) {
 }
 
 TEST_P(LlvmTest, TextNamesTheProgramsBlocks) {
-  const std::string text = module_->print_ir(fma_program(target_.lanes), target_);
-  EXPECT_NE(text.find("define void @kernel"), std::string::npos) << text;
+  const vir::Program program = fma_program(target_.lanes);
+  const std::string text = module_->print_ir({&program, 1}, target_);
+  EXPECT_NE(text.find("define hidden i64 @" + program.name), std::string::npos) << text;
   EXPECT_NE(text.find("turn:"), std::string::npos) << text;
   EXPECT_EQ(text.find("fast"), std::string::npos) << "no fast-math flag\n" << text;
 }

@@ -1,0 +1,82 @@
+#include "codegen/x86/frame.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "frontend/check.hpp"
+
+namespace convsmith::x86 {
+
+namespace {
+
+constexpr std::array<int, 6> kCalleeSaved = {3, 5, 12, 13, 14, 15};     // rbx rbp r12-r15
+constexpr std::array<int, 6> kParameterRegisters = {7, 6, 2, 1, 8, 9};  // rdi rsi rdx rcx r8 r9
+
+bool has(const vir::Program& program, auto&& what) {
+  return std::any_of(program.body.begin(), program.body.end(),
+                     [&](const vir::Inst& inst) { return what(inst.op); });
+}
+
+}  // namespace
+
+Frame::Frame(const vir::Program& program, const Allocation& allocation)
+    : program_(program), uses_vectors_(program.registers[2] + program.registers[3] > 0) {
+  using vir::Opcode;
+  for (const int reg : kCalleeSaved) {
+    if ((allocation.general_registers >> reg & 1) != 0) saved_.push_back(reg);
+  }
+  sets_result_ = has(program, [](Opcode op) { return op == Opcode::kResultInt || op == Opcode::kResultPtr; });
+  bytes_ = 8 * (1 + allocation.spills);
+  const auto reserve = [&](int words) {
+    const int at = bytes_;
+    bytes_ += 8 * words;
+    return at;
+  };
+  if (has(program, [](Opcode op) { return op == Opcode::kPart; })) part_ = reserve(1);
+  const bool calls = has(program, vir::calls);
+  if (calls) outgoing_ = reserve(vir::kArgs);
+  params_ = reserve(static_cast<int>(std::min(program.params.size(), kParameterRegisters.size())));
+  // Calls want rsp at a multiple of 16; the return address and what was pushed lie above.
+  if (calls && (static_cast<size_t>(bytes_) + 8 * (saved_.size() + 1)) % 16 != 0) reserve(1);
+}
+
+void Frame::enter(Emitter& e) {
+  int32_t distance = 8;  // the return address
+  for (const int reg : saved_) {
+    e.push(Xbyak::Reg64(reg));
+    note(e, distance += 8, reg);
+  }
+  e.sub(e.rsp, static_cast<uint32_t>(bytes_));
+  note(e, distance + bytes_);
+  if (program_.params.empty()) {
+    e.mov(e.qword[e.rsp], e.rdi);
+  } else {
+    for (size_t i = 0; i < std::min(program_.params.size(), kParameterRegisters.size()); ++i)
+      e.mov(e.qword[e.rsp + static_cast<size_t>(params_) + 8 * i], Xbyak::Reg64(kParameterRegisters[i]));
+  }
+  if (part_ != 0) e.mov(e.qword[e.rsp + static_cast<size_t>(part_)], e.rsi);
+}
+
+void Frame::leave(Emitter& e) {
+  if (!sets_result_) e.xor_(e.eax, e.eax);
+  if (uses_vectors_) e.vzeroupper();
+  e.add(e.rsp, static_cast<uint32_t>(bytes_));
+  auto distance = static_cast<int32_t>(8 * (saved_.size() + 1));
+  note(e, distance);
+  for (size_t i = saved_.size(); i-- > 0;) {
+    e.pop(Xbyak::Reg64(saved_[i]));
+    note(e, distance -= 8);
+  }
+  e.ret();
+}
+
+int Frame::parameter(int64_t arg) const {
+  const auto found = std::find(program_.params.begin(), program_.params.end(), static_cast<vir::Arg>(arg));
+  CONVSMITH_CHECK(found != program_.params.end(), "a C function reads what is not its parameter");
+  const auto i = static_cast<size_t>(found - program_.params.begin());
+  if (i < kParameterRegisters.size()) return params_ + 8 * static_cast<int>(i);
+  const size_t above = 8 * (saved_.size() + 1 + i - kParameterRegisters.size());
+  return bytes_ + static_cast<int>(above);
+}
+
+}  // namespace convsmith::x86
