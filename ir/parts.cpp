@@ -68,11 +68,8 @@ bool can_merge(const Problem& p) {
   return p.has_weights() && p.groups == 1 && p.out_pitch() == p.filters && operand_is_dense;
 }
 
-// The rows in which all of `phases` phases from `first` on exist.
-RowRange full_rows(const Part& part, int64_t first, int64_t phases, int64_t out_steps) {
-  const int64_t begin = std::max<int64_t>(0, ceil_div(part.crop - first, part.row_steps));
-  const int64_t end = floor_div(out_steps - phases + part.crop - first, part.row_steps) + 1;
-  return {begin, std::max(begin, end)};
+RowRange rows_of(const RowEnds& ends, const Part& part, int64_t out_steps) {
+  return {ends.begin, std::max(ends.begin, floor_div(out_steps + ends.shift, part.row_steps) + 1)};
 }
 
 }  // namespace
@@ -100,11 +97,14 @@ std::vector<Part> split_parts(const Problem& p) {
   return parts;
 }
 
+RowEnds full_rows(const Part& part, int64_t first, int64_t phases) {
+  return {std::max<int64_t>(0, ceil_div(part.crop - first, part.row_steps)), part.crop - first - phases};
+}
+
 std::array<RowRange, 2> part_rows(const Part& part, int64_t out_steps) {
-  const RowRange own = full_rows(part, part.first, part.phases, out_steps);
+  const RowRange own = rows_of(full_rows(part, part.first, part.phases), part, out_steps);
   if (part.merged_phases == 0) return {own, RowRange{}};
-  const RowRange merged = full_rows(part, part.merged_first, part.merged_phases, out_steps);
-  if (merged.begin == merged.end) return {own, RowRange{}};
+  const RowRange merged = rows_of(full_rows(part, part.merged_first, part.merged_phases), part, out_steps);
   return {RowRange{own.begin, std::min(own.end, merged.begin)},
           RowRange{std::max(own.begin, merged.end), own.end}};
 }

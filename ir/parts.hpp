@@ -39,6 +39,14 @@ struct Part {
 
 std::vector<Part> split_parts(const Problem& problem);
 
+// The rows in which all of `phases` phases from `first` on exist: from `begin` on, and up to
+// max(begin, floor((out_steps + shift) / row_steps) + 1).
+struct RowEnds {
+  int64_t begin = 0;
+  int64_t shift = 0;
+};
+RowEnds full_rows(const Part& part, int64_t first, int64_t phases);
+
 // The rows of a part of an output with `out_steps` steps; either range may be empty.
 std::array<RowRange, 2> part_rows(const Part& part, int64_t out_steps);
 

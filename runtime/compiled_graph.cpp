@@ -25,74 +25,78 @@ Problem without_padding(Problem p) {
   return p;
 }
 
-class Compiler {
+// Kernels for this process, each compiled once.
+class CachedKernels final : public KernelMaker {
  public:
-  Compiler(CompiledGraph& out, std::string_view schedule, KernelCache& kernels)
-      : out_(out), schedule_(schedule), kernels_(kernels) {
+  CachedKernels(Backend backend, Isa isa, std::string_view schedule, KernelCache& cache)
+      : backend_(backend), isa_(isa), schedule_(schedule), cache_(cache) {
     const auto& memory = process_code_memory();
     memory_ = memory ? *memory : nullptr;
   }
 
-  Result<CompiledOp> compile(const ir::Op& op) {
-    if (op.kind != ir::OpKind::kNest) return compile_program(op);
-    if (op.problem.transposed && op.problem.stride > kMaxTransposedStride) {
-      return make_error(ErrorCode::kUnsupported,
-                        fmt::format("{}: a transposed layer may have strides up to {}, got {}.", op.name,
-                                    kMaxTransposedStride, op.problem.stride));
-    }
-    CompiledOp compiled;
-    for (ir::Part& part : ir::split_parts(op.problem)) {
-      const Problem problem = without_padding(part.problem);
-      auto kernel = get(fmt::format("{} {}", ir::problem_text(problem), schedule_),
-                        [&] { return compile_problem(problem, out_.backend, out_.isa, schedule_, memory_); });
-      if (!kernel) return tl::unexpected(kernel.error());
-      compiled.parts.push_back({std::move(part), std::move(*kernel)});
-    }
-    return compiled;
+  KernelResult nest(const Problem& problem) override {
+    return get(fmt::format("{} {}", ir::problem_text(problem), schedule_),
+               [&] { return compile_problem(problem, backend_, isa_, schedule_, memory_); });
+  }
+
+  KernelResult program(const vir::Program& program) override {
+    return get(program.name, [&]() -> KernelResult {
+      auto code = make_kernel(program, backend_, target_for(isa_), memory_);
+      if (!code) return tl::unexpected(code.error());
+      auto compiled = std::make_shared<CompiledKernel>(kernel_without_code(program, target_for(isa_)));
+      compiled->backend = backend_;
+      compiled->kernel = std::move(*code);
+      return compiled;
+    });
   }
 
  private:
   template <class Make>
   KernelResult get(const std::string& what, Make&& make) {
-    return kernels_.get(fmt::format("{} {} {}", backend_name(out_.backend), isa_name(out_.isa), what), make);
+    return cache_.get(fmt::format("{} {} {}", backend_name(backend_), isa_name(isa_), what), make);
   }
 
-  Result<CompiledOp> compile_program(const ir::Op& op) {
-    const Target& target = target_for(out_.isa);
-    const vir::Program program = op.kind == ir::OpKind::kTranspose
-                                     ? transpose_program(target)
-                                     : row_program(row_activation(op.kind), target);
-    auto kernel = get(program.name, [&]() -> KernelResult {
-      auto code = make_kernel(program, out_.backend, target, memory_);
-      if (!code) return tl::unexpected(code.error());
-      auto compiled = std::make_shared<CompiledKernel>();
-      compiled->backend = out_.backend;
-      compiled->isa = out_.isa;
-      compiled->blocks = {ir::Dim::kSample, 1, 1};
-      compiled->scratch_bytes = program.scratch_bytes;
-      compiled->kernel = std::move(*code);
-      return compiled;
-    });
-    if (!kernel) return tl::unexpected(kernel.error());
-    return CompiledOp{{{ir::Part{.taps = {}}, std::move(*kernel)}}};
-  }
-
-  static ActivationKind row_activation(ir::OpKind kind) {
-    switch (kind) {
-      case ir::OpKind::kSoftmax:
-        return ActivationKind::kSoftmax;
-      case ir::OpKind::kLogSoftmax:
-        return ActivationKind::kLogSoftmax;
-      default:
-        return ActivationKind::kSparsemax;
-    }
-  }
-
-  CompiledGraph& out_;
+  Backend backend_;
+  Isa isa_;
   std::string_view schedule_;
-  KernelCache& kernels_;
+  KernelCache& cache_;
   CodeMemory* memory_ = nullptr;
 };
+
+ActivationKind row_activation(ir::OpKind kind) {
+  switch (kind) {
+    case ir::OpKind::kSoftmax:
+      return ActivationKind::kSoftmax;
+    case ir::OpKind::kLogSoftmax:
+      return ActivationKind::kLogSoftmax;
+    default:
+      return ActivationKind::kSparsemax;
+  }
+}
+
+Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
+  CompiledOp compiled;
+  if (op.kind != ir::OpKind::kNest) {
+    const Target& target = target_for(isa);
+    auto kernel =
+        kernels.program(op.kind == ir::OpKind::kTranspose ? transpose_program(target)
+                                                          : row_program(row_activation(op.kind), target));
+    if (!kernel) return tl::unexpected(kernel.error());
+    compiled.parts.push_back({ir::Part{.taps = {}}, std::move(*kernel)});
+    return compiled;
+  }
+  if (op.problem.transposed && op.problem.stride > kMaxTransposedStride) {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("{}: a transposed layer may have strides up to {}, got {}.", op.name,
+                                  kMaxTransposedStride, op.problem.stride));
+  }
+  for (ir::Part& part : ir::split_parts(op.problem)) {
+    auto kernel = kernels.nest(without_padding(part.problem));
+    if (!kernel) return tl::unexpected(kernel.error());
+    compiled.parts.push_back({std::move(part), std::move(*kernel)});
+  }
+  return compiled;
+}
 
 void place_tensors(CompiledGraph& out) {
   const ir::Graph& graph = out.graph;
@@ -184,30 +188,37 @@ std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart
 }  // namespace
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
-                                                           std::string_view schedule, KernelCache& kernels) {
+                                                           KernelMaker& kernels) {
   auto out = std::make_shared<CompiledGraph>();
   out->backend = backend;
   out->isa = isa;
-  Compiler compiler(*out, schedule, kernels);
-  size_t nests = 0;
   for (const ir::Op& op : graph.ops) {
-    auto compiled = compiler.compile(op);
+    auto compiled = compile_op(op, isa, kernels);
     if (!compiled) return tl::unexpected(compiled.error());
     for (const CompiledPart& part : compiled->parts) {
       out->scratch_bytes = std::max(out->scratch_bytes, part.kernel->scratch_bytes);
-      out->code_bytes += part.kernel->kernel->code_bytes();
+      if (part.kernel->kernel != nullptr) out->code_bytes += part.kernel->kernel->code_bytes();
     }
-    nests += compiled->parts.size();
     out->ops.push_back(std::move(*compiled));
-  }
-  if (!schedule.empty() && nests != 1) {
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("A schedule is for one loop nest; this layer is compiled as {}.", nests));
   }
   out->graph = std::move(graph);
   place_tensors(*out);
   find_chains(*out);
   return out;
+}
+
+Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
+                                                           std::string_view schedule, KernelCache& kernels) {
+  CachedKernels maker(backend, isa, schedule, kernels);
+  auto compiled = compile_graph(std::move(graph), backend, isa, maker);
+  if (!compiled || schedule.empty()) return compiled;
+  size_t nests = 0;
+  for (const CompiledOp& op : (*compiled)->ops) nests += op.parts.size();
+  if (nests != 1) {
+    return make_error(ErrorCode::kInvalidSpec,
+                      fmt::format("A schedule is for one loop nest; this layer is compiled as {}.", nests));
+  }
+  return compiled;
 }
 
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
@@ -232,21 +243,24 @@ bool is_stepwise(const Problem& p) {
          p.pad_left == 0 && p.pad_right == 0;
 }
 
-bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights) {
-  if (weights.graph.get() == &graph) return true;
-  const auto same_shape = [](const ir::Array& a, const ir::Array& b) { return a.shape == b.shape; };
-  const std::vector<ir::Array>& arrays = weights.graph->graph.arrays;
-  if (!std::equal(graph.graph.arrays.begin(), graph.graph.arrays.end(), arrays.begin(), arrays.end(),
-                  same_shape))
-    return false;
+bool have_same_layout(const CompiledGraph& one, const CompiledGraph& other) {
   const auto fits = [](const CompiledPart& a, const CompiledPart& b) {
     return a.kernel->weights == b.kernel->weights && a.part.problem.taps == b.part.problem.taps &&
            a.part.taps == b.part.taps;
   };
-  return std::equal(graph.ops.begin(), graph.ops.end(), weights.graph->ops.begin(), weights.graph->ops.end(),
+  return std::equal(one.ops.begin(), one.ops.end(), other.ops.begin(), other.ops.end(),
                     [&](const CompiledOp& a, const CompiledOp& b) {
                       return std::equal(a.parts.begin(), a.parts.end(), b.parts.begin(), b.parts.end(), fits);
                     });
+}
+
+bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights) {
+  if (weights.graph.get() == &graph) return true;
+  const auto same_shape = [](const ir::Array& a, const ir::Array& b) { return a.shape == b.shape; };
+  const std::vector<ir::Array>& arrays = weights.graph->graph.arrays;
+  return std::equal(graph.graph.arrays.begin(), graph.graph.arrays.end(), arrays.begin(), arrays.end(),
+                    same_shape) &&
+         have_same_layout(graph, *weights.graph);
 }
 
 }  // namespace convsmith

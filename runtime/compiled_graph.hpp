@@ -56,6 +56,17 @@ struct PackedGraph {
   std::vector<std::vector<float>> arrays;                             // operands that are arrays, by array
 };
 
+// Makes the kernels of a graph: of a problem without padding, or of a program that is no convolution.
+class KernelMaker {
+ public:
+  virtual ~KernelMaker() = default;
+  virtual KernelResult nest(const Problem& problem) = 0;
+  virtual KernelResult program(const vir::Program& program) = 0;
+};
+
+Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
+                                                           KernelMaker& kernels);
+// With kernels that run in this process, from the cache.
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            std::string_view schedule, KernelCache& kernels);
 
@@ -65,6 +76,9 @@ std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGrap
 
 // Whether each output step depends on the input step of the same number only.
 bool is_stepwise(const Problem& problem);
+
+// Whether two graphs of the same arrays read packed weights in the same order.
+bool have_same_layout(const CompiledGraph& a, const CompiledGraph& b);
 
 // Whether weights packed for another graph are laid out as this one reads them.
 bool weights_fit(const CompiledGraph& graph, const PackedGraph& weights);

@@ -4,6 +4,8 @@
 #include <cstdlib>
 
 #include "frontend/check_spec.hpp"
+#include "runtime/call_arithmetic.hpp"
+#include "runtime/host_machine.hpp"
 #include "runtime/run_kernel.hpp"
 #include "runtime/thread_memory.hpp"
 
@@ -11,41 +13,36 @@ namespace convsmith {
 
 namespace {
 
-// Fewer multiply-adds than this are not worth waking a thread for.
-constexpr double kMinTaskWork = 2e5;
-
 void* thread_scratch(size_t bytes) {
   thread_local ThreadMemory scratch;
   return bytes == 0 ? nullptr : scratch.get(bytes);
 }
 
-// A grid of parts over samples, steps and filter blocks.
 struct Split {
   const CompiledKernel* compiled;
   KernelArgs args;
-  int64_t parts[3];
-  int64_t step_grain;
+  Parts<int64_t> parts;
   std::byte* scratch;  // of the caller's, for all threads; null: thread_scratch
   unsigned control_word;
 };
 
-void begin_end(int64_t count, int64_t parts, int64_t index, int64_t grain, int64_t& begin, int64_t& end) {
-  const int64_t grains = (count + grain - 1) / grain;
-  begin = std::min(count, grains * index / parts * grain);
-  end = std::min(count, grains * (index + 1) / parts * grain);
-}
-
 void run_part(void* context, size_t index) {
   const Split& split = *static_cast<const Split*>(context);
-  KernelArgs args = split.args;
+  const Parts<int64_t>& parts = split.parts;
+  const KernelArgs& all = split.args;
+  KernelArgs args = all;
+  Host host;
   const auto i = static_cast<int64_t>(index);
-  begin_end(split.args.kSampleEnd, split.parts[0], i % split.parts[0], 1, args.kSampleBegin, args.kSampleEnd);
-  begin_end(split.args.kStepEnd - split.args.kStepBegin, split.parts[1], i / split.parts[0] % split.parts[1],
-            split.step_grain, args.kStepBegin, args.kStepEnd);
-  args.kStepBegin += split.args.kStepBegin;
-  args.kStepEnd += split.args.kStepBegin;
-  begin_end(split.args.kBlockEnd, split.parts[2], i / split.parts[0] / split.parts[1], 1, args.kBlockBegin,
-            args.kBlockEnd);
+  const auto samples = share_of(host, all.kSampleEnd, parts.samples, i % parts.samples, 1);
+  const auto steps = share_of(host, all.kStepEnd - all.kStepBegin, parts.steps,
+                              i / parts.samples % parts.steps, split.compiled->tile_steps);
+  const auto blocks = share_of(host, all.kBlockEnd, parts.blocks, i / parts.samples / parts.steps, 1);
+  args.kSampleBegin = samples.begin;
+  args.kSampleEnd = samples.end;
+  args.kStepBegin = all.kStepBegin + steps.begin;
+  args.kStepEnd = all.kStepBegin + steps.end;
+  args.kBlockBegin = blocks.begin;
+  args.kBlockEnd = blocks.end;
   const auto bytes = static_cast<size_t>(split.compiled->scratch_bytes);
   // One slice of the caller's scratch for each part.
   args.kScratch = static_cast<float*>(
@@ -61,26 +58,6 @@ void run_part(void* context, size_t index) {
 #else
   split.compiled->kernel->run(args);
 #endif
-}
-
-// As many parts as threads, cut first where cutting is cheapest.
-void choose_parts(const CompiledKernel& compiled, const KernelArgs& args, int threads, int64_t* parts) {
-  const Problem& p = compiled.problem;
-  const int64_t batch = args.kSampleEnd;
-  const int64_t out_steps = args.kStepEnd - args.kStepBegin;
-  const int64_t taps =
-      std::min(p.taps, std::max<int64_t>(args.kSteps, 1));  // pooling over all steps has any number
-  const double work = static_cast<double>(batch) * static_cast<double>(out_steps) *
-                      static_cast<double>(p.filters) * static_cast<double>(p.group_channels() * taps);
-  auto want = static_cast<int64_t>(std::min(static_cast<double>(threads), work / kMinTaskWork + 1.0));
-  const auto take = [&](int64_t available) {
-    const int64_t taken = std::clamp<int64_t>(want, 1, std::max<int64_t>(1, available));
-    want /= taken;  // rounded down: never more parts than threads, so that scratch has a slice for each
-    return taken;
-  };
-  parts[0] = batch >= want ? take(batch) : 1;
-  parts[1] = take(out_steps / compiled.tile_steps);
-  parts[2] = take(compiled.blocks.count);
 }
 
 }  // namespace
@@ -118,11 +95,13 @@ void fill_pitches(KernelArgs& args, const Problem& p, int64_t steps, int64_t out
 }
 
 void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept {
-  int64_t parts[3] = {1, 1, 1};
+  Parts<int64_t> parts{1, 1, 1};
   if (options.parallel.run != nullptr) {
-    choose_parts(compiled, args, options.parallel.threads, parts);
+    Host host;
+    parts = choose_parts(host, compiled, int64_t{options.parallel.threads}, args.kSampleEnd,
+                         args.kStepEnd - args.kStepBegin, args.kSteps);
   }
-  const int64_t count = parts[0] * parts[1] * parts[2];
+  const int64_t count = parts.samples * parts.steps * parts.blocks;
   if (args.kBlockEnd == 0) args.kBlockEnd = compiled.blocks.count;
   if (count == 1) {
     args.kScratch = static_cast<float*>(options.workspace != nullptr
@@ -132,12 +111,7 @@ void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions&
     compiled.kernel->run(args);
     return;
   }
-  Split split{&compiled,
-              args,
-              {parts[0], parts[1], parts[2]},
-              compiled.tile_steps,
-              static_cast<std::byte*>(options.workspace),
-              0};
+  Split split{&compiled, args, parts, static_cast<std::byte*>(options.workspace), 0};
 #if defined(__x86_64__)
   split.control_word = __builtin_ia32_stmxcsr();
 #endif

@@ -1,0 +1,389 @@
+// One call of a graph: sizes, checks, then pass by pass. Written once over a machine Z with integers and
+// pointers: run_graph does it on the host, with numbers; lower_graph emits it as vir, for code that runs
+// without us.
+//
+//   Int, Ptr                     values; copies share nothing
+//   number(n), add, addc, sub, mul, mulc, div (a >= 0, b >= 1), divc, min, max    the integers of vir
+//   variable(i), assign(v, i)    an Int that changes
+//   if_less(a, b, f), while_less(a, b, f)    f() where a < b; a and b are variables or stay the same
+//   moved(p, i)                  p + i floats
+//   set(arg, value)              an argument of the next pass
+//   call(kernel)                 the pass: a CompiledKernel, with rows [kStepBegin, kStepEnd) of all samples
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "codegen/vir.hpp"
+#include "frontend/check_spec.hpp"
+#include "runtime/call_arithmetic.hpp"
+#include "runtime/compiled_graph.hpp"
+
+namespace convsmith {
+
+constexpr int64_t kSlotLine = 64;  // bytes: where slots and each thread's scratch begin
+
+// Numbers of one call: extents, then where each slot begins, in memory that the caller provides.
+template <class Int>
+struct CallSizes {
+  Int* extents;
+  Int* slots;
+  Int bytes{};  // of all slots
+};
+
+template <class Z>
+class GraphCall {
+ public:
+  using Int = typename Z::Int;
+  using Ptr = typename Z::Ptr;
+  using Arg = vir::Arg;
+
+  GraphCall(Z& z, const CompiledGraph& graph, CallSizes<Int>& sizes)
+      : z_(z), graph_(graph), g_(graph.graph), sizes_(sizes) {}
+
+  // `steps` by input. Any numbers: products stop at 2^60.
+  template <class Steps>
+  void find_extents(const Steps& steps) {
+    for (size_t i = 0; i < g_.extents.size(); ++i) sizes_.extents[i] = extent(g_.extents[i], steps);
+  }
+
+  // Behind find_extents.
+  void find_slots(const Int& batch) {
+    for (int s = 0; s < graph_.slots; ++s) sizes_.slots[s] = z_.number(0);
+    for (const int t : graph_.slot_tensors) {
+      Int& slot = sizes_.slots[graph_.places[static_cast<size_t>(t)].index];
+      slot = z_.max(slot, slot_bytes(t, batch));
+    }
+    sizes_.bytes = z_.number(0);
+    for (int s = 0; s < graph_.slots; ++s) {
+      const Int size = sizes_.slots[s];
+      sizes_.slots[s] = sizes_.bytes;
+      sizes_.bytes = z_.min(z_.add(sizes_.bytes, size), z_.number(int64_t{1} << 61));
+    }
+  }
+
+  // RunStatus as a number, but for null pointers. The assignments stand in the order of growing weight.
+  template <class Steps>
+  Int status(const Int& batch, const Steps& steps) {
+    Int status = z_.variable(z_.number(0));
+    const auto refuse_if_less = [&](const Int& a, const Int& b, RunStatus why) {
+      z_.if_less(a, b, [&] { z_.assign(status, z_.number(static_cast<int64_t>(why))); });
+    };
+    const Int zero = z_.number(0);
+    if (graph_.slots > 0)
+      refuse_if_less(z_.number((int64_t{1} << 60) - 1), sizes_.bytes, RunStatus::kBadSize);
+    Int least_in = batch;
+    for (size_t i = 0; i < g_.inputs.size(); ++i) least_in = z_.min(least_in, steps(static_cast<int>(i)));
+    Int least_out = z_.number(1);
+    for (const ir::Op& op : g_.ops) least_out = z_.min(least_out, steps_of(op.out));
+    z_.if_less(zero, least_in, [&] { refuse_if_less(least_out, z_.number(1), RunStatus::kEmptyOutput); });
+    for (const ir::Op& op : g_.ops) {
+      if (op.problem.taps == ir::kAllSteps)
+        refuse_if_less(z_.number(ir::kAllSteps), steps_of(op.in), RunStatus::kBadSize);
+    }
+    const auto refuse_if_other = [&](const Int& a, const Int& b) {
+      refuse_if_less(a, b, RunStatus::kWrongSteps);
+      refuse_if_less(b, a, RunStatus::kWrongSteps);
+    };
+    for (const ir::SameSteps& pair : g_.same_steps)
+      refuse_if_other(sizes_.extents[pair.a], sizes_.extents[pair.b]);
+    for (size_t i = 0; i < g_.inputs.size(); ++i) {
+      if (i < g_.pinned_steps.size() && g_.pinned_steps[i])
+        refuse_if_other(steps(static_cast<int>(i)), z_.number(*g_.pinned_steps[i]));
+    }
+    const auto refuse_size = [&](const Int& size) {
+      refuse_if_less(size, zero, RunStatus::kBadSize);
+      refuse_if_less(z_.number(kMaxAxis), size, RunStatus::kBadSize);
+    };
+    for (size_t i = 0; i < g_.inputs.size(); ++i) refuse_size(steps(static_cast<int>(i)));
+    refuse_size(batch);
+    return status;
+  }
+
+  // The largest number of output steps, 0 where nothing is to be made.
+  Int output_steps() {
+    Int most = z_.number(0);
+    for (const int t : g_.outputs) most = z_.max(most, steps_of(t));
+    return most;
+  }
+  Int steps_of(int tensor) const { return sizes_.extents[g_.tensors[static_cast<size_t>(tensor)].steps]; }
+
+  // All passes. `slots` is the memory of the slots.
+  void run(const Int& batch) {
+    batch_ = batch;
+    for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      if (graph_.chunks[i] > 0) {
+        run_pair(i);
+        ++i;
+      } else {
+        run_op(i);
+      }
+    }
+  }
+
+ private:
+  // What the pass before the next one must know of each other.
+  struct PartCall {
+    const CompiledPart* part;
+    Ptr in, out, operand;
+    Int in_sample, out_sample, operand_sample;
+  };
+
+  template <class Steps>
+  Int extent(const ir::Extent& e, const Steps& steps) {
+    using Kind = ir::Extent::Kind;
+    const Int most = z_.number(ir::kMaxSteps);
+    switch (e.kind) {
+      case Kind::kFixed:
+        return z_.number(e.value);
+      case Kind::kInput:
+        return z_.min(steps(static_cast<int>(e.value)), most);
+      case Kind::kWindow:
+        return z_.min(window(e.window, sizes_.extents[e.from]), most);
+      case Kind::kScaled: {
+        if (e.value <= 0) return z_.number(0);
+        const int64_t enough = ir::kMaxSteps / e.value + 1;
+        const Int from = z_.max(z_.number(0), z_.min(sizes_.extents[e.from], z_.number(enough)));
+        return z_.min(z_.mulc(from, e.value), most);
+      }
+    }
+    return most;
+  }
+
+  // Problem::output_steps.
+  Int window(const Problem& p, const Int& steps) {
+    const Int zero = z_.number(0);
+    if (p.transposed) {
+      const int64_t beyond = p.span() - p.stride - p.pad_left - p.pad_right;
+      return z_.max(zero, z_.addc(z_.mulc(steps, p.stride), beyond));
+    }
+    if (p.pad_same) return ceil_div(steps, p.stride);
+    const Int room = z_.addc(steps, p.pad_left + p.pad_right - p.span());
+    return z_.max(zero, z_.addc(z_.divc(room, p.stride), 1));
+  }
+  Int ceil_div(const Int& a, int64_t n) { return z_.divc(z_.addc(a, n - 1), n); }
+
+  // Problem::left_padding. The last output step looks at span() steps from (outputs - 1) * stride on; the odd
+  // cell goes right.
+  Int left_padding(const Problem& p, const Int& steps) {
+    if (!p.pad_same) return z_.number(p.pad_left);
+    const Int before_last = z_.mulc(z_.addc(ceil_div(steps, p.stride), -1), p.stride);
+    const Int rest = z_.sub(steps, before_last);
+    return z_.divc(z_.max(z_.number(0), z_.sub(z_.number(p.span()), rest)), 2);
+  }
+
+  // The chunk of the chain whose middle the tensor is, or 0.
+  int64_t chunk_behind(int tensor) const {
+    for (size_t i = 0; i < graph_.chunks.size(); ++i) {
+      if (graph_.chunks[i] > 0 && g_.ops[i].out == tensor) return graph_.chunks[i];
+    }
+    return 0;
+  }
+
+  Int slot_bytes(int tensor, const Int& batch) {
+    const int64_t chunk = chunk_behind(tensor);
+    Int rows = z_.variable(product(z_, batch, steps_of(tensor)));
+    if (chunk > 0) {
+      z_.if_less(z_.number(chunk), steps_of(tensor), [&] { z_.assign(rows, z_.number(chunk)); });
+    }
+    const Int channels = z_.number(g_.tensors[static_cast<size_t>(tensor)].channels);
+    const Int floats = z_.min(product(z_, rows, channels), z_.number(int64_t{1} << 58));
+    return z_.mulc(z_.divc(z_.addc(z_.mulc(floats, 4), kSlotLine - 1), kSlotLine), kSlotLine);
+  }
+
+  Ptr address(int tensor, int64_t floats = 0) {
+    const CompiledGraph::Place& place = graph_.places[static_cast<size_t>(tensor)];
+    using Kind = CompiledGraph::Place::Kind;
+    const Int behind = z_.number(place.offset + floats);
+    switch (place.kind) {
+      case Kind::kInput:
+        return z_.moved(z_.input(place.index), behind);
+      case Kind::kOutput:
+        return z_.moved(z_.output(place.index), behind);
+      case Kind::kSlot:
+        break;
+    }
+    return z_.moved(z_.slot(sizes_.slots[place.index]), behind);
+  }
+
+  void run_op(size_t i) {
+    const ir::Op& op = g_.ops[i];
+    if (op.kind == ir::OpKind::kNest) return run_nest(i, op);
+    const ir::GraphTensor& in = g_.tensors[static_cast<size_t>(op.in)];
+    const bool last = in.layout == Layout::kChannelsLast;
+    const Int steps = steps_of(op.in);
+    const Int channels = z_.number(in.channels);
+    const CompiledKernel& kernel = *graph_.ops[i].parts[0].kernel;
+    z_.begin(kernel);
+    z_.set(Arg::kIn, address(op.in));
+    z_.set(Arg::kOut, address(op.out));
+    const Int& rows = last ? steps : channels;
+    const Int& columns = last ? channels : steps;
+    if (op.kind == ir::OpKind::kTranspose) {
+      const Int floats = z_.mulc(steps, in.channels);
+      z_.set(Arg::kInSample, floats);
+      z_.set(Arg::kOutSample, floats);
+      z_.set(Arg::kInChannel, columns);
+      z_.set(Arg::kOutChannel, rows);
+      z_.set(Arg::kBlockEnd, columns);
+      return call(kernel, batch_, z_.number(0), rows);
+    }
+    // Softmax and the like: rows along the last axis in memory.
+    z_.set(Arg::kSteps, columns);
+    z_.set(Arg::kInSample, columns);
+    z_.set(Arg::kOutSample, columns);
+    call(kernel, z_.mul(batch_, rows), z_.number(0), z_.number(1));
+  }
+
+  void call(const CompiledKernel& kernel, const Int& samples, const Int& begin, const Int& end) {
+    z_.set(Arg::kSampleBegin, z_.number(0));
+    z_.set(Arg::kSampleEnd, samples);
+    z_.set(Arg::kStepBegin, begin);
+    z_.set(Arg::kStepEnd, end);
+    z_.call(kernel, samples, begin, end);
+  }
+
+  // Sets the arguments of one part of an operation, but for samples and rows.
+  PartCall begin_part(size_t i, size_t j, const Int& steps, const Int& out_steps) {
+    const ir::Op& op = g_.ops[i];
+    const CompiledPart& compiled = graph_.ops[i].parts[j];
+    const Problem& p = op.problem;
+    z_.begin(*compiled.kernel);
+    PartCall part{&compiled, address(op.in), {}, {}, {}, {}, {}};
+    z_.set(Arg::kIn, part.in);
+    if (compiled.kernel->weights.floats() > 0) z_.set(Arg::kWeights, z_.weights(i, j));
+    const int64_t behind =
+        compiled.part.first - compiled.part.crop;  // steps from the output's first to row 0
+    part.out = address(op.out, behind * p.out_pitch());
+    z_.set(Arg::kOut, part.out);
+    z_.set(Arg::kSteps, steps);
+    z_.set(Arg::kPadLeft, left_padding(compiled.part.problem, steps));
+    set_pitches(part, p, steps, out_steps);
+    if (p.combine == Combine::kNone) return part;
+    const int64_t floats = behind * p.operand_pitch();
+    part.operand = op.operand >= 0 ? address(op.operand, floats)
+                                   : z_.moved(z_.operand_array(op.operand_array), z_.number(floats));
+    if (op.operand_array >= 0) part.operand_sample = z_.number(0);
+    z_.set(Arg::kOperand, part.operand);
+    z_.set(Arg::kOperandSample, part.operand_sample);
+    return part;
+  }
+
+  // Distances between samples and channels.
+  void set_pitches(PartCall& part, const Problem& p, const Int& steps, const Int& out_steps) {
+    const bool last = p.layout == Layout::kChannelsLast;
+    part.in_sample = z_.mulc(steps, last ? p.in_pitch() : p.channels);
+    part.out_sample = z_.mulc(out_steps, last ? p.out_pitch() : p.filters);
+    z_.set(Arg::kInSample, part.in_sample);
+    z_.set(Arg::kOutSample, part.out_sample);
+    z_.set(Arg::kInChannel, steps);
+    z_.set(Arg::kOutChannel, out_steps);
+    if (p.combine == Combine::kNone) return;
+    const Int operand_steps = p.operand_has_steps ? out_steps : z_.number(1);
+    const int64_t channels = p.operand_has_channels ? p.filters : 1;
+    part.operand_sample = z_.mulc(operand_steps, last && p.operand_row != 0 ? p.operand_row : channels);
+    z_.set(Arg::kOperandChannel, p.operand_has_channels ? operand_steps : z_.number(0));
+  }
+
+  void run_nest(size_t i, const ir::Op& op) {
+    Int steps = z_.variable(steps_of(op.in));
+    Int out_steps = z_.variable(steps_of(op.out));
+    Int samples = z_.variable(batch_);
+    if (can_join_samples(op)) {
+      // One long run: Dense on a batch of single rows fills whole tiles.
+      const Int all_out = product(z_, batch_, out_steps);
+      z_.if_less(all_out, z_.number(kMaxAxis), [&] {
+        z_.assign(steps, z_.mul(steps, batch_));
+        z_.assign(out_steps, all_out);
+        z_.assign(samples, z_.number(1));
+      });
+    }
+    for (size_t j = 0; j < graph_.ops[i].parts.size(); ++j) {
+      const PartCall part = begin_part(i, j, steps, out_steps);
+      for_rows(part.part->part, out_steps,
+               [&](const Int& begin, const Int& end) { call(*part.part->kernel, samples, begin, end); });
+    }
+  }
+
+  // Where steps do not look at each other, those of all samples are one long run.
+  bool can_join_samples(const ir::Op& op) const {
+    const Problem& p = op.problem;
+    const bool operand_follows = p.combine == Combine::kNone || (op.operand >= 0 && p.operand_has_steps);
+    return is_stepwise(p) && operand_follows;
+  }
+
+  // The rows of a part (ir/parts.hpp): where its phases are all there, or before and behind those of the
+  // merged part.
+  template <class Rows>
+  void for_rows(const ir::Part& part, const Int& out_steps, Rows&& rows) {
+    const auto run = [&](const Int& begin, const Int& end) {
+      z_.if_less(begin, end, [&] { rows(begin, end); });
+    };
+    const ir::RowEnds own = ir::full_rows(part, part.first, part.phases);
+    const Int begin = z_.number(own.begin);
+    const Int end = row_end(own, part, out_steps);
+    if (part.merged_phases == 0) return run(begin, end);
+    const ir::RowEnds merged = ir::full_rows(part, part.merged_first, part.merged_phases);
+    const Int merged_begin = z_.number(merged.begin);
+    run(begin, z_.min(end, merged_begin));
+    run(z_.max(begin, row_end(merged, part, out_steps)), end);
+  }
+  Int row_end(const ir::RowEnds& rows, const ir::Part& part, const Int& out_steps) {
+    return z_.max(z_.number(rows.begin), z_.addc(z_.divc(z_.addc(out_steps, rows.shift), part.row_steps), 1));
+  }
+
+  // Operations i and i + 1 as a chain where there are more steps than one chunk, else one after the other.
+  void run_pair(size_t i) {
+    const Int steps = steps_of(g_.ops[i].out);
+    const Int chunk = z_.number(graph_.chunks[i]);
+    z_.if_less(chunk, steps, [&] { run_chain(i, steps); });
+    z_.if_less(steps, z_.addc(chunk, 1), [&] {
+      run_op(i);
+      run_op(i + 1);
+    });
+  }
+
+  // A chunk of steps of one sample after the other. What lies between is one chunk.
+  void run_chain(size_t i, const Int& steps) {
+    const ir::Op& op = g_.ops[i];
+    const ir::Op& next = g_.ops[i + 1];
+    const int64_t pitch = op.problem.out_pitch();
+    Int n = z_.variable(z_.number(0));
+    z_.while_less(n, batch_, [&] {
+      Int begin = z_.variable(z_.number(0));
+      z_.while_less(begin, steps, [&] {
+        const Int end = z_.min(z_.addc(begin, graph_.chunks[i]), steps);
+        const Ptr middle = z_.moved(address(op.out), z_.mulc(begin, -pitch));
+        const PartCall first = begin_part(i, 0, steps_of(op.in), steps);
+        z_.set(Arg::kOut, middle);
+        run_link(op, first, n, begin, end, /*to_middle=*/true);
+        const PartCall second = begin_part(i + 1, 0, steps, steps_of(next.out));
+        z_.set(Arg::kIn, middle);
+        run_link(next, second, n, begin, end, /*to_middle=*/false);
+        z_.assign(begin, end);
+      });
+      z_.assign(n, z_.addc(n, 1));
+    });
+  }
+
+  void run_link(const ir::Op& op, const PartCall& part, const Int& n, const Int& begin, const Int& end,
+                bool to_middle) {
+    if (to_middle) {
+      z_.set(Arg::kIn, z_.moved(part.in, z_.mul(n, part.in_sample)));
+    } else {
+      z_.set(Arg::kOut, z_.moved(part.out, z_.mul(n, part.out_sample)));
+    }
+    if (op.problem.combine != Combine::kNone)
+      z_.set(Arg::kOperand, z_.moved(part.operand, z_.mul(n, part.operand_sample)));
+    call(*part.part->kernel, z_.number(1), begin, end);
+  }
+
+  Z& z_;
+  const CompiledGraph& graph_;
+  const ir::Graph& g_;
+  CallSizes<Int>& sizes_;
+  Int batch_{};
+};
+
+}  // namespace convsmith
