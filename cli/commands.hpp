@@ -14,6 +14,7 @@ inline constexpr int kUsage = 2;    // the command line, a spec or an input file
 void add_run(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_explain(CLI::App& app, int& exit_code);
+void add_compile(CLI::App& app, int& exit_code);
 void add_compare(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);

@@ -95,7 +95,7 @@ void add_spec(CLI::App& command, CommonOptions& options, bool required, const st
       ->type_name("");
 }
 
-void add_common_options(CLI::App& command, CommonOptions& options) {
+void add_language_options(CLI::App& command, CommonOptions& options) {
   add_choice<Rules>(command, "--rules", options.rules,
                     {{"common", Rules::kCommon},
                      {"keras2", Rules::kKeras2},
@@ -108,23 +108,27 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
                        {"llvm", Backend::kLlvm},
                        {"interp", Backend::kInterp}},
                       "Who makes the code (default: auto, the best that CPU and host allow)");
-  add_choice<Isa>(
-      command, "--isa", options.isa,
-      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
-      "Instruction set (default: auto, the best of this CPU)");
-  command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
   command
       .add_option_function<std::string>(
           "--input-shape", [&options](const std::string& text) { options.input_shape = parse_shape(text); },
           "Steps and channels, without the batch axis: 10,128 or None,128")
       ->type_name("SHAPE");
+  command.add_flag("--json", options.json, "Print JSON");
+}
+
+void add_common_options(CLI::App& command, CommonOptions& options) {
+  add_language_options(command, options);
+  add_choice<Isa>(
+      command, "--isa", options.isa,
+      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
+      "Instruction set (default: auto, the best of this CPU)");
+  command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
   command.add_option("--threads", options.threads, "Threads (default: CONVSMITH_NUM_THREADS, else 1)")
       ->check(CLI::Range(1, kMaxThreads))
       ->type_name("N");
   command.add_option("--seed", options.seed, "Seed of whatever is drawn at random (default: 0)")
       ->check(seed_range())
       ->type_name("S");
-  command.add_flag("--json", options.json, "Print JSON");
 }
 
 int thread_count(const CommonOptions& options) {

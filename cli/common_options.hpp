@@ -27,7 +27,9 @@ struct CommonOptions {
 // Adds SPEC as the positional argument. `programs` names the files beside layers and models that the command
 // takes.
 void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs);
-// Adds --rules --backend --isa --schedule --input-shape --threads --seed --json.
+// Adds --rules --backend --input-shape --json.
+void add_language_options(CLI::App& command, CommonOptions& options);
+// Adds these, and --isa --schedule --threads --seed.
 void add_common_options(CLI::App& command, CommonOptions& options);
 
 // Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.

@@ -23,6 +23,7 @@ constexpr const char* kExamples = R"help(Examples:
   convsmith run "Conv1D(32, 3, activation='relu')" --input x.npy --output y.npy
   convsmith run model.keras --input ecg.csv:2 --output y.csv --plot y.svg
   convsmith inspect model.keras
+  convsmith compile model.keras --emit=obj,header -o ecg
   convsmith explain "Conv1D(32, 3, input_shape=(None, 128))" --stage schedule,asm
   convsmith compare "Conv1D(256, 11, dilation_rate=5, padding='same', input_shape=(640, 256))"
   convsmith verify --random 200
@@ -62,6 +63,7 @@ int run_program(int argc, char** argv) {
   add_run(app, exit_code);
   add_inspect(app, exit_code);
   add_explain(app, exit_code);
+  add_compile(app, exit_code);
   add_compare(app, exit_code);
   add_verify(app, exit_code);
   add_info(app, exit_code);
