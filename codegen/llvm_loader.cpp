@@ -31,7 +31,7 @@ std::vector<std::string> candidates() {
   const auto beside = [&](const std::string& file) {
     const std::string folder = folder_of(file);
     if (folder.empty()) return;  // a bare name says nothing of where it lies
-    for (const char* path : {"/", "/../lib/"}) {
+    for (const char* path : {"/", "/" CONVSMITH_BIN_TO_LIB "/"}) {
       std::string candidate = folder + path + kFileName;
       if (access(candidate.c_str(), R_OK) == 0) files.push_back(std::move(candidate));
     }

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 find include frontend ir codegen runtime cli examples \
-  -type f \( -name '*.hpp' -o -name '*.cpp' -o -name '*.def' \) -print0 |
+  -type f \( -name '*.h' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.def' \) -print0 |
   xargs -0 grep -Hn '^[[:space:]]*#[[:space:]]*include' |
   awk '
     BEGIN {

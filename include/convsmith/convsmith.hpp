@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "convsmith/error.hpp"
+#include "convsmith/export.h"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
 
@@ -44,7 +45,7 @@ struct ParallelFor {
 };
 
 // The built-in thread pool.
-class ThreadPool {
+class CONVSMITH_API ThreadPool {
  public:
   // 0: as many as the process may use (or CONVSMITH_NUM_THREADS).
   explicit ThreadPool(int threads = 0);
@@ -74,10 +75,10 @@ enum class RunStatus {
   kWrongSteps,    // a layer of a model fixes the number of steps, or inputs do not match each other
   kNoMemory,      // no workspace was given, and there is no memory for one
 };
-const char* describe(RunStatus status);
+CONVSMITH_API const char* describe(RunStatus status);
 
 // Weights in the order in which one compiled layer reads them.
-class PackedWeights {
+class CONVSMITH_API PackedWeights {
  public:
   PackedWeights() = default;
 
@@ -86,7 +87,7 @@ class PackedWeights {
   std::shared_ptr<const struct PackedGraph> data_;
 };
 
-class CompiledLayer {
+class CONVSMITH_API CompiledLayer {
  public:
   // Copies weights that lie as Keras keeps them: of weight_shapes(), in that order.
   Result<PackedWeights> pack(std::span<const std::span<const float>> weights) const;
@@ -128,7 +129,7 @@ class CompiledLayer {
 };
 
 // Compiles layers and caches them. Thread-safe; two threads never compile the same kernel twice.
-class Engine {
+class CONVSMITH_API Engine {
  public:
   // Least recently used layers beyond `cache_bytes` of code are forgotten (those in use live on).
   explicit Engine(size_t cache_bytes = size_t{64} << 20);
@@ -153,8 +154,8 @@ class Engine {
 };
 
 // The process-wide engine.
-Engine& default_engine();
-Result<CompiledLayer> compile(std::string_view text, const CompileOptions& options = {});
-Result<CompiledLayer> compile(const LayerSpec& spec, const CompileOptions& options = {});
+CONVSMITH_API Engine& default_engine();
+CONVSMITH_API Result<CompiledLayer> compile(std::string_view text, const CompileOptions& options = {});
+CONVSMITH_API Result<CompiledLayer> compile(const LayerSpec& spec, const CompileOptions& options = {});
 
 }  // namespace convsmith

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "convsmith/activation.hpp"
+#include "convsmith/export.h"
 
 namespace convsmith {
 
@@ -98,9 +99,9 @@ struct WeightShape {
 // Canonical Python text with the non-default arguments only, for example
 // "Conv1D(32, 3, strides=2, activation='relu')". parse_layer makes an equal spec of it (with all defaults
 // filled in). A dialect other than kCall shows as the package: tf_keras is Keras 2, keras3 is Keras 3.
-std::string to_call_text(const LayerSpec& spec);
+CONVSMITH_API std::string to_call_text(const LayerSpec& spec);
 
-std::size_t hash_layer_spec(const LayerSpec& spec);
+CONVSMITH_API std::size_t hash_layer_spec(const LayerSpec& spec);
 
 }  // namespace convsmith
 

@@ -25,6 +25,7 @@
 
 #include "convsmith/activation.hpp"
 #include "convsmith/error.hpp"
+#include "convsmith/export.h"
 #include "convsmith/keras_objects.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/tensor.hpp"
@@ -41,7 +42,7 @@ using RegularizerArg = std::variant<std::monostate, std::string, Regularizer, Re
 using ConstraintArg = std::variant<std::monostate, std::string, Constraint>;
 
 // A layer of any class. A copy is the same layer, as a variable is in Python.
-class Layer {
+class CONVSMITH_API Layer {
  public:
   const std::string& name() const;        // the class in snake case, if not given
   const std::string& class_name() const;  // Keras's
@@ -103,7 +104,7 @@ struct Conv1DArgs {
   Dialect dialect = Dialect::kKeras3;  // what names mean where the generations differ
 };
 
-class Conv1D : public Layer {
+class CONVSMITH_API Conv1D : public Layer {
  public:
   explicit Conv1D(const Conv1DArgs& args);
   Conv1D(int64_t filters, int64_t kernel_size, Conv1DArgs args = {});
@@ -131,7 +132,7 @@ struct Conv1DTransposeArgs {
   Dialect dialect = Dialect::kKeras3;
 };
 
-class Conv1DTranspose : public Layer {
+class CONVSMITH_API Conv1DTranspose : public Layer {
  public:
   explicit Conv1DTranspose(const Conv1DTransposeArgs& args);
   Conv1DTranspose(int64_t filters, int64_t kernel_size, Conv1DTransposeArgs args = {});
@@ -158,7 +159,7 @@ struct DepthwiseConv1DArgs {
   Dialect dialect = Dialect::kKeras3;
 };
 
-class DepthwiseConv1D : public Layer {
+class CONVSMITH_API DepthwiseConv1D : public Layer {
  public:
   explicit DepthwiseConv1D(const DepthwiseConv1DArgs& args);
   explicit DepthwiseConv1D(int64_t kernel_size, DepthwiseConv1DArgs args = {});
@@ -189,7 +190,7 @@ struct SeparableConv1DArgs {
   Dialect dialect = Dialect::kKeras3;
 };
 
-class SeparableConv1D : public Layer {
+class CONVSMITH_API SeparableConv1D : public Layer {
  public:
   explicit SeparableConv1D(const SeparableConv1DArgs& args);
   SeparableConv1D(int64_t filters, int64_t kernel_size, SeparableConv1DArgs args = {});
@@ -211,7 +212,7 @@ struct DenseArgs {
   Dialect dialect = Dialect::kKeras3;
 };
 
-class Dense : public Layer {
+class CONVSMITH_API Dense : public Layer {
  public:
   explicit Dense(const DenseArgs& args);
   explicit Dense(int64_t units, DenseArgs args = {});
@@ -219,12 +220,12 @@ class Dense : public Layer {
 
 // The other layers of a Sequential. `name` is always the last argument.
 
-class InputLayer : public Layer {
+class CONVSMITH_API InputLayer : public Layer {
  public:
   explicit InputLayer(const Shape& shape, std::optional<int64_t> batch_size = {}, std::string name = {});
 };
 
-class Activation : public Layer {
+class CONVSMITH_API Activation : public Layer {
  public:
   explicit Activation(const ActivationArg& activation, std::string name = {});
 };
@@ -234,17 +235,17 @@ struct ReLUArgs {
   double negative_slope = 0.0;
   double threshold = 0.0;
 };
-class ReLU : public Layer {
+class CONVSMITH_API ReLU : public Layer {
  public:
   explicit ReLU(const ReLUArgs& args = {}, std::string name = {});
 };
 
-class LeakyReLU : public Layer {
+class CONVSMITH_API LeakyReLU : public Layer {
  public:
   explicit LeakyReLU(double negative_slope = 0.3, std::string name = {});
 };
 
-class Softmax : public Layer {
+class CONVSMITH_API Softmax : public Layer {
  public:
   explicit Softmax(int64_t axis = -1, std::string name = {});
 };
@@ -256,7 +257,7 @@ struct BatchNormalizationArgs {
   bool center = true;
   bool scale = true;
 };
-class BatchNormalization : public Layer {
+class CONVSMITH_API BatchNormalization : public Layer {
  public:
   explicit BatchNormalization(const BatchNormalizationArgs& args = {}, std::string name = {});
 };
@@ -267,11 +268,11 @@ struct PoolingArgs {
   std::string padding = "valid";
   std::string data_format = "channels_last";
 };
-class MaxPooling1D : public Layer {
+class CONVSMITH_API MaxPooling1D : public Layer {
  public:
   explicit MaxPooling1D(const PoolingArgs& args = {}, std::string name = {});
 };
-class AveragePooling1D : public Layer {
+class CONVSMITH_API AveragePooling1D : public Layer {
  public:
   explicit AveragePooling1D(const PoolingArgs& args = {}, std::string name = {});
 };
@@ -280,49 +281,49 @@ struct GlobalPoolingArgs {
   std::string data_format = "channels_last";
   bool keepdims = false;
 };
-class GlobalMaxPooling1D : public Layer {
+class CONVSMITH_API GlobalMaxPooling1D : public Layer {
  public:
   explicit GlobalMaxPooling1D(const GlobalPoolingArgs& args = {}, std::string name = {});
 };
-class GlobalAveragePooling1D : public Layer {
+class CONVSMITH_API GlobalAveragePooling1D : public Layer {
  public:
   explicit GlobalAveragePooling1D(const GlobalPoolingArgs& args = {}, std::string name = {});
 };
 
-class ZeroPadding1D : public Layer {
+class CONVSMITH_API ZeroPadding1D : public Layer {
  public:
   explicit ZeroPadding1D(int64_t padding = 1, std::string name = {});
   ZeroPadding1D(int64_t left, int64_t right, std::string name = {});
 };
 
-class Cropping1D : public Layer {
+class CONVSMITH_API Cropping1D : public Layer {
  public:
   explicit Cropping1D(int64_t cropping = 1, std::string name = {});
   Cropping1D(int64_t left, int64_t right, std::string name = {});
 };
 
-class UpSampling1D : public Layer {
+class CONVSMITH_API UpSampling1D : public Layer {
  public:
   explicit UpSampling1D(int64_t size = 2, std::string name = {});
 };
 
-class Flatten : public Layer {
+class CONVSMITH_API Flatten : public Layer {
  public:
   explicit Flatten(std::string name = {});
 };
 
-class Reshape : public Layer {
+class CONVSMITH_API Reshape : public Layer {
  public:
   explicit Reshape(std::vector<int64_t> target_shape, std::string name = {});
 };
 
-class Dropout : public Layer {
+class CONVSMITH_API Dropout : public Layer {
  public:
   explicit Dropout(double rate, std::string name = {});
 };
 
 // Layers one after the other. Unnamed ones are named as in a new Python process: conv1d, conv1d_1, dense.
-class Sequential {
+class CONVSMITH_API Sequential {
  public:
   explicit Sequential(std::vector<Layer> layers = {}, std::string name = "sequential");
   void add(Layer layer);

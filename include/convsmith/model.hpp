@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "convsmith/convsmith.hpp"
+#include "convsmith/export.h"
 
 namespace convsmith {
 
@@ -33,7 +34,7 @@ struct LayerSummary {
 };
 
 // A model as its file says it: layers, graph and weights.
-class Model {
+class CONVSMITH_API Model {
  public:
   explicit Model(std::shared_ptr<const struct ModelSpec> spec) : spec_(std::move(spec)) {}
   const std::string& name() const;
@@ -52,7 +53,7 @@ struct ModelFile {
 };
 // Errors: kUnavailable in a build without CONVSMITH_MODELS, kIo, kInvalidData, kUnsupported (names all layers
 // that are not supported). What was ignored or converted goes to the verbose channel.
-Result<Model> load_model(const ModelFile& file);
+CONVSMITH_API Result<Model> load_model(const ModelFile& file);
 
 struct ModelOptions {
   Backend backend = Backend::kAuto;
@@ -60,7 +61,7 @@ struct ModelOptions {
   Rules rules = Rules::kCommon;
 };
 
-class CompiledModel {
+class CONVSMITH_API CompiledModel {
  public:
   size_t input_count() const;
   size_t output_count() const;
@@ -101,6 +102,6 @@ class CompiledModel {
 };
 
 // Errors of shapes and weights name the layer.
-Result<CompiledModel> compile(const Model& model, const ModelOptions& options = {});
+CONVSMITH_API Result<CompiledModel> compile(const Model& model, const ModelOptions& options = {});
 
 }  // namespace convsmith

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# check.sh TEST: one of the functions test_* below. The environment (set in CMakeLists.txt) says where the
+# sources and the build are and with what to compile. Everything is written below $WORK.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+prefix="$WORK/a prefix that moved"  # with spaces, as folders of others may have
+export CC CXX
+unset CONVSMITH_LLVM_MODULE CONVSMITH_MAX_ISA LD_LIBRARY_PATH CMAKE_PREFIX_PATH
+read -ra flags <<<"${FLAGS:-}"
+read -ra options <<<"$OPTIONS"
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# expect_output WANTED COMMAND...
+expect_output() {
+  local got
+  got=$("${@:2}") || fail "exit code $? of ${*:2}"
+  [[ $got == "$1" ]] || fail "'${*:2}' printed '$got' and not '$1'"
+}
+
+# clean_folder NAME: an empty folder of this test, printed.
+clean_folder() {
+  rm -rf "${WORK:?}/$1"
+  mkdir -p "$WORK/$1"
+  echo "$WORK/$1"
+}
+
+# The C program that docs/packaging.md shows.
+write_c_example() {
+  sed -n '/^```c$/,/^```$/{/^```/d;p}' "$SOURCE/docs/packaging.md" >"$1"
+  [[ -s $1 ]] || fail "docs/packaging.md has no C example"
+}
+
+# configure SOURCE BUILD ARGUMENTS...
+configure() {
+  "$CMAKE" --no-warn-unused-cli -S "$1" -B "$2" -G "$GENERATOR" -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_C_COMPILER="$CC" \
+    -DCMAKE_CXX_FLAGS="${FLAGS:-}" -DCMAKE_C_FLAGS="${FLAGS:-}" "${@:3}"
+}
+
+test_install() {
+  local first
+  first=$(clean_folder prefix)
+  rm -rf "$prefix"
+  "$CMAKE" --install "$BUILD" --prefix "$first" >/dev/null
+  mv "$first" "$prefix"
+  cd "$prefix"
+  local file
+  for file in bin/convsmith "$LIBDIR"/libconvsmith.* include/convsmith/{convsmith.h,convsmith.hpp,model.hpp} \
+    "$LIBDIR"/pkgconfig/convsmith.pc "$LIBDIR"/cmake/convsmith/convsmith-config.cmake share/doc/convsmith/LICENSE; do
+    [[ -s $file ]] || fail "$file was not installed"
+  done
+  # Nothing internal, nothing of other folders.
+  local strange
+  strange=$(find . -type f | grep -vE "^\./(bin/convsmith|$LIBDIR/libconvsmith(_llvm)?\.[a-z0-9.]+|include/convsmith/[a-z_]+\.hp?p?|$LIBDIR/pkgconfig/convsmith\.pc|$LIBDIR/cmake/convsmith/[A-Za-z-]+\.cmake|share/doc/convsmith/LICENSE)$" || true)
+  [[ -z $strange ]] || fail "these should not be installed: $strange"
+  ! grep -rlF -e "$SOURCE" -e "$BUILD" "$LIBDIR/cmake" "$LIBDIR/pkgconfig" include ||
+    fail "these files know where convsmith was built"
+  bin/convsmith --version
+  if [[ $MODULE == 1 ]]; then
+    # The module of this prefix, and no other one.
+    bin/convsmith compare "Conv1D(2, 2, input_shape=(8, 2))" >compare.txt || fail "$(cat compare.txt)"
+    grep -q llvm compare.txt || fail "the installed program does not find its LLVM module: $(cat compare.txt)"
+    rm compare.txt
+  fi
+}
+
+test_find_package() {
+  local work
+  work=$(clean_folder find_package)
+  write_c_example "$work/from_c.c"
+  configure "$here/find_package" "$work/build" -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES="$SOURCE/examples" \
+    -DC_EXAMPLE="$work/from_c.c"
+  "$CMAKE" --build "$work/build"
+  expect_output 4.34 "$work/build/from_cpp"
+  expect_output 4.34 "$work/build/from_c"
+  # Another minor version is another interface.
+  ! configure "$here/find_package" "$work/build2" -DCMAKE_PREFIX_PATH="$prefix" -DVERSION=9.9 2>/dev/null ||
+    fail "version 9.9 was found"
+}
+
+test_pkg_config() {
+  local work
+  work=$(clean_folder pkg_config)
+  export PKG_CONFIG_PATH="$prefix/$LIBDIR/pkgconfig"
+  write_c_example "$work/from_c.c"
+  local static text from_package=()
+  for static in "" --static; do
+    text=$(pkg-config --cflags --libs $static convsmith)
+    eval "from_package=($text)"  # pkg-config quotes for a shell
+    "$CXX" "${flags[@]}" -std=c++20 "$SOURCE/examples/ten_lines.cpp" -o "$work/from_cpp" "${from_package[@]}"
+    "$CC" "${flags[@]}" -std=c99 -pedantic -Wall -Wextra -Werror "$work/from_c.c" -o "$work/from_c" \
+      "${from_package[@]}"
+    # Finds nothing to do where the library is static.
+    expect_output 4.34 env LD_LIBRARY_PATH="$prefix/$LIBDIR" "$work/from_cpp"
+    expect_output 4.34 env LD_LIBRARY_PATH="$prefix/$LIBDIR" "$work/from_c"
+  done
+  expect_output "$("$prefix/bin/convsmith" --version)" echo "convsmith $(pkg-config --modversion convsmith)"
+}
+
+test_shared_from_c() {
+  local work folder
+  work=$(clean_folder shared_from_c)
+  folder=$(dirname "$SHARED")
+  write_c_example "$work/from_c.c"
+  "$CC" "${flags[@]}" -std=c99 -pedantic -Wall -Wextra -Werror -I "$SOURCE/include" "$work/from_c.c" \
+    -o "$work/from_c" -L "$folder" -lconvsmith
+  expect_output 4.34 env LD_LIBRARY_PATH="$folder" "$work/from_c"
+  readelf -d "$SHARED" | grep -qE 'SONAME.*libconvsmith\.so\.[0-9]+\.[0-9]+\]' || fail "the soname has no version"
+}
+
+# What the library shows is what the headers mark, by name.
+test_symbols() {
+  local headers="$SOURCE/include/convsmith" classes functions c_functions symbols strange missing
+  classes=$(sed -nE 's/^class CONVSMITH_API ([A-Za-z0-9]+).*/\1/p' "$headers"/*.hpp | paste -sd'|')
+  functions=$(sed -nE 's/^CONVSMITH_API .*[ &*]([a-z_]+)\(.*/\1/p' "$headers"/*.hpp | sort -u | paste -sd'|')
+  c_functions=$(tr '\n' ' ' <"$headers/convsmith.h" | grep -oE 'CONVSMITH_API [a-z0-9_ *]+\(' |
+    sed -E 's/.*[ *]([a-z_]+)\($/\1/' | sort -u)
+  [[ $(wc -l <<<"$c_functions") -ge 20 ]] || fail "the C functions are not found in the header"
+  symbols=$(nm -D --defined-only "$SHARED" | awk '{ print $NF }' | sed 's/@.*//' | c++filt | sort -u)
+  missing=$(comm -23 <(echo "$c_functions") <(echo "$symbols"))
+  [[ -z $missing ]] || fail "not exported: $missing"
+  strange=$(grep -vxF -f <(echo "$c_functions") <<<"$symbols" | grep -vE \
+    "^((vtable|typeinfo|typeinfo name) for )?convsmith::(layers::)?($classes)(::|$)|^convsmith::($functions)(\[abi:[a-z0-9]+\])?\(" || true)
+  [[ -z $strange ]] || fail "exported, but not marked CONVSMITH_API: $strange"
+  ! grep -E '::(Impl|State)\b' <<<"$symbols" || fail "these are nobody's business"
+  grep -q '^convsmith::CompiledLayer::run(' <<<"$symbols" || fail "CompiledLayer::run is not exported"
+}
+
+# A stand-in for the program tells what it was asked for and writes an object and a header.
+test_add_kernel() {
+  local work
+  work=$(clean_folder add_kernel)
+  local project="$work/project" build="$work/build"
+  cp -r "$here/add_kernel" "$project"
+  configure "$project" "$build" -DADD_KERNEL="$SOURCE/cmake/ConvsmithAddKernel.cmake"
+  "$CMAKE" --build "$build"
+  expect_output "42 42" "$build/program"
+  local ecg other
+  ecg="compile $project/spec.json --name ecg --weights $project/CMakeLists.txt --target avx2,avx512 --backend xbyak --emit obj,header -o $build/convsmith_kernels/ecg/ecg"
+  other="compile Conv1D(1, 2, input_shape=(None, 1)) --name other --emit obj,header -o $build/convsmith_kernels/other/other"
+  expect_output "$ecg"$'\n'"$other" sort "$build/calls.txt"
+  # A second build has nothing to do; a newer spec is compiled again, and only that one.
+  "$CMAKE" --build "$build"
+  expect_output "$ecg"$'\n'"$other" sort "$build/calls.txt"
+  sleep 1  # make sees whole seconds
+  touch "$project/spec.json"
+  "$CMAKE" --build "$build"
+  expect_output "$ecg"$'\n'"$ecg"$'\n'"$other" sort "$build/calls.txt"
+  local bad
+  for bad in "NAME x" "SPEC y" "NAME a-b SPEC y" "NAME x SPEC y STRANGE z" "NAME x SPEC"; do
+    ! configure "$project" "$work/bad" -DADD_KERNEL="$SOURCE/cmake/ConvsmithAddKernel.cmake" \
+      -DBAD="$bad" >"$work/bad.txt" 2>&1 || fail "convsmith_add_kernel($bad) was accepted"
+    grep -q convsmith_add_kernel "$work/bad.txt" || fail "no sentence: $(cat "$work/bad.txt")"
+  done
+}
+
+# As a folder of another project. The library itself is not compiled once more: that would take minutes.
+test_subproject() {
+  local work
+  work=$(clean_folder subproject)
+  configure "$here/subproject" "$work/build" -DCONVSMITH_SOURCE="$SOURCE" "${options[@]}"
+  "$CMAKE" --build "$work/build" --target from_cpp_object
+  expect_output "" find "$work/build" -maxdepth 2 -name 'convsmith_tests*' -not -path '*/CMakeFiles/*'
+}
+
+test_header() {
+  local work
+  work=$(clean_folder header)
+  local header
+  for header in "$SOURCE"/include/convsmith/*.h; do
+    printf '#include "convsmith/%s"\nextern int nothing;\n' "$(basename "$header")" >"$work/use.c"
+    for standard in c99 c11 c17; do
+      "$CC" -std=$standard -pedantic -Wall -Wextra -Werror -Wstrict-prototypes -fsyntax-only -I "$SOURCE/include" \
+        "$work/use.c"
+    done
+    "$CXX" -std=c++11 -pedantic -Wall -Wextra -Werror -fsyntax-only -I "$SOURCE/include" -x c++ "$work/use.c"
+  done
+  # Each C++ header stands alone.
+  for header in "$SOURCE"/include/convsmith/*.hpp; do
+    echo "#include \"convsmith/$(basename "$header")\"" >"$work/use.cpp"
+    "$CXX" -std=c++20 -Wall -Wextra -Wconversion -Werror -fsyntax-only -I "$SOURCE/include" "$work/use.cpp"
+  done
+}
+
+declare -F "test_$1" >/dev/null || fail "there is no test $1"
+"test_$1"
