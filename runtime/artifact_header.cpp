@@ -61,8 +61,9 @@ std::string arrays_text(const ArtifactSource& source) {
                             g.inputs.size() > 1 ? fmt::format(" of in[{}]", i) : "");
   }
   if (g.inputs.size() == 1 && g.outputs.size() == 1) {
-    return fmt::format(" * in {}, out {} with NAME_output_steps(steps) steps: dense float32 arrays.\n",
-                       input(0), output(0)) +
+    const bool has_steps = output(0).find("steps") != std::string::npos;
+    return fmt::format(" * in {}, out {}{}: dense float32 arrays.\n", input(0), output(0),
+                       has_steps ? " with NAME_output_steps(steps) steps" : "") +
            pinned;
   }
   std::string text =
