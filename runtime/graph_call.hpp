@@ -9,6 +9,9 @@
 //   moved(p, i)                  p + i floats
 //   set(arg, value)              an argument of the next pass
 //   call(kernel)                 the pass: a CompiledKernel, with rows [kStepBegin, kStepEnd) of all samples
+//
+// No call here has two arguments that emit: C++ leaves their order open, and artifacts must not depend on the
+// compiler that built us.
 #pragma once
 
 #include <cstdint>
@@ -256,7 +259,8 @@ class GraphCall {
     if (compiled.kernel->weights.floats() > 0) z_.set(Arg::kWeights, z_.weights(i, j, k));
     const int64_t behind =
         compiled.part.first - compiled.part.crop;  // steps from the output's first to row 0
-    part.out = z_.moved(address(op.out, behind * p.out_pitch()), z_.mulc(k, p.out_pitch()));
+    const Ptr out = address(op.out, behind * p.out_pitch());
+    part.out = z_.moved(out, z_.mulc(k, p.out_pitch()));
     z_.set(Arg::kOut, part.out);
     z_.set(Arg::kSteps, steps);
     z_.set(Arg::kPadLeft, left_padding(compiled.part.problem, steps));
@@ -381,7 +385,8 @@ class GraphCall {
       Int begin = z_.variable(z_.number(0));
       z_.while_less(begin, steps, [&] {
         const Int end = z_.min(z_.addc(begin, graph_.chunks[i]), steps);
-        const Ptr middle = z_.moved(address(op.out), z_.mulc(begin, -pitch));
+        const Ptr slot = address(op.out);
+        const Ptr middle = z_.moved(slot, z_.mulc(begin, -pitch));
         const PartCall first = begin_part(i, 0, z_.number(0), steps_of(op.in), steps);
         z_.set(Arg::kOut, middle);
         run_link(op, first, n, begin, end, /*to_middle=*/true);

@@ -181,7 +181,8 @@ class PackLowering {
     if (own[0] < 0) return;
     const int64_t step = taps > 1 ? own[1] - own[0] : 0;
     for (int64_t m = 0; m < taps; ++m) CONVSMITH_CHECK(own[m] == own[0] + m * step, "taps of a phase");
-    const vir::P filters = z_.moved(array(op.kernel), z_.mulc(filter, p.channels));
+    const vir::P kernel = array(op.kernel);
+    const vir::P filters = z_.moved(kernel, z_.mulc(filter, p.channels));
     const vir::P tap = b_.pcopy(z_.moved(filters, z_.mulc(first_tap, p.filters * p.channels)));
     b_.loop(b_.iconst(taps), "k", [&] {
       const vir::P from = b_.pcopy(tap);
