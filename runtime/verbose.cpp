@@ -19,11 +19,33 @@ void say(int level, std::string_view line) {
   if (verbose_level() >= level) fmt::print(stderr, "convsmith: {}\n", line);
 }
 
+namespace {
+
+constexpr std::string_view kStages = ",graph,nest,schedule,vir,regalloc,asm,llvm,all,";
+
+// What CONVSMITH_DUMP names, between commas. A word that is no stage would otherwise print nothing in
+// silence.
+std::string read_stages() {
+  const char* const text = std::getenv("CONVSMITH_DUMP");
+  const std::string stages = "," + std::string(text == nullptr ? "" : text) + ",";
+  for (size_t begin = 1; begin < stages.size();) {
+    const size_t end = stages.find(',', begin);
+    const std::string word = stages.substr(begin, end - begin);
+    if (!word.empty() && kStages.find("," + word + ",") == std::string_view::npos)
+      fmt::print(
+          stderr,
+          "convsmith: CONVSMITH_DUMP names '{}'; the stages are graph, nest, schedule, vir, regalloc, asm, "
+          "llvm and all.\n",
+          word);
+    begin = end + 1;
+  }
+  return stages;
+}
+
+}  // namespace
+
 bool dump_wanted(std::string_view stage) {
-  static const std::string stages = [] {
-    const char* text = std::getenv("CONVSMITH_DUMP");
-    return "," + std::string(text == nullptr ? "" : text) + ",";
-  }();
+  static const std::string stages = read_stages();
   if (stages.size() == 2) return false;
   return stages.find(fmt::format(",{},", stage)) != std::string::npos || stages == ",all,";
 }
