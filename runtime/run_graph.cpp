@@ -43,7 +43,10 @@ class HostCall : public Host {
   Ptr operand_array(int array) const {
     return reinterpret_cast<Ptr>(weights_.arrays[static_cast<size_t>(array)].data());
   }
-  void begin(const CompiledKernel&) { args_ = {}; }
+  void begin(const CompiledKernel& kernel) {
+    args_ = {};
+    args_.kBlockEnd = kernel.blocks.count;
+  }
   void set(vir::Arg arg, uint64_t value) {
     std::memcpy(reinterpret_cast<std::byte*>(&args_) + 8 * static_cast<size_t>(arg), &value, 8);
   }

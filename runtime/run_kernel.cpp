@@ -102,7 +102,6 @@ void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions&
                          args.kStepEnd - args.kStepBegin, args.kSteps);
   }
   const int64_t count = parts.samples * parts.steps * parts.blocks;
-  if (args.kBlockEnd == 0) args.kBlockEnd = compiled.blocks.count;
   if (count == 1) {
     args.kScratch = static_cast<float*>(options.workspace != nullptr
                                             ? options.workspace
@@ -136,6 +135,7 @@ RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const 
   args.kPadLeft = p.left_padding(steps);
   args.kSampleEnd = batch;
   args.kStepEnd = out_steps;
+  args.kBlockEnd = compiled.blocks.count;
   fill_pitches(args, p, steps, out_steps);
   run_rows(compiled, args, options);
   return RunStatus::kOk;

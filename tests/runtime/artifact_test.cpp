@@ -363,7 +363,8 @@ TEST_P(ArtifactModel, EveryVariantGivesTheBitsOfTheJit) {
     std::vector<std::vector<float>> in;
     for (size_t i = 0; i < inputs; ++i) {
       int64_t count = batch;
-      for (const auto& axis : jit->input_shapes()[i]) count *= axis.value_or(steps[i]);
+      const Shape shape = jit->input_shapes()[i];
+      for (const auto& axis : shape) count *= axis.value_or(steps[i]);
       in.push_back(noise(count, static_cast<uint32_t>(i)));
     }
     std::vector<std::vector<float>> expected;
