@@ -32,6 +32,9 @@ struct CompiledKernel {
   std::unique_ptr<const vir::Program> program;  // in its place, of a graph that is compiled ahead of time
 };
 
+// "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
+std::string kernel_name(const Problem& problem);
+
 // What lies between problem and machine code.
 struct LoweredLayer {
   ir::LoopNest naive;
