@@ -28,6 +28,7 @@ struct CompiledKernel {
   ir::ParallelBlocks blocks{};
   int64_t tile_steps = 1;     // output steps of a whole tile: the grain for splitting steps
   int64_t scratch_bytes = 0;  // for one thread
+  bool from_disk = false;     // neither scheduled nor lowered nor assembled by this process
   std::unique_ptr<Kernel> kernel;
   std::unique_ptr<const vir::Program> program;  // in its place, of a graph that is compiled ahead of time
 };

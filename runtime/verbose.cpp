@@ -19,13 +19,26 @@ void say(int level, std::string_view line) {
   if (verbose_level() >= level) fmt::print(stderr, "convsmith: {}\n", line);
 }
 
-bool dump_wanted(std::string_view stage) {
+namespace {
+
+// ",vir,asm,"
+const std::string& dumped_stages() {
   static const std::string stages = [] {
     const char* text = std::getenv("CONVSMITH_DUMP");
     return "," + std::string(text == nullptr ? "" : text) + ",";
   }();
-  if (stages.size() == 2) return false;
-  return stages.find(fmt::format(",{},", stage)) != std::string::npos || stages == ",all,";
+  return stages;
+}
+
+}  // namespace
+
+bool any_dump_wanted() {
+  return dumped_stages().size() > 2;
+}
+
+bool dump_wanted(std::string_view stage) {
+  if (!any_dump_wanted()) return false;
+  return dumped_stages().find(fmt::format(",{},", stage)) != std::string::npos || dumped_stages() == ",all,";
 }
 
 void dump(std::string_view stage, std::string_view text) {

@@ -281,6 +281,26 @@ TEST(JitEvents, GdbKnowsAKernelAsLongAsItLives) {
   EXPECT_TRUE(known_to_gdb().empty());
 }
 
+TEST(JitEvents, KernelsFromDiskAreKnownToo) {
+  if (!in_fresh_process()) return;
+  const TemporaryFolder folder;
+  setenv("CONVSMITH_CACHE_DIR", (folder / ".").c_str(), 1);
+  setenv("CONVSMITH_PROFILE", "gdb,perf", 1);
+  const auto compile_in_child = [](uint64_t loads) {
+    return run_in_child([&] {
+      const MapOfThisProcess remove;
+      Engine engine;
+      const auto layer = engine.compile("Conv1D(5, 2, input_shape=(None, 3))");
+      if (!layer || engine.stats().loads != loads || known_to_gdb().size() != 1) return false;
+      const GdbFunction function = function_of(*known_to_gdb().front());
+      return function.name == symbol_at({layer->backend(), layer->isa()}) &&
+             TemporaryFolder::read(map_path()).starts_with(fmt::format("{:x} ", function.address));
+    });
+  };
+  EXPECT_EQ(compile_in_child(0), "exit 0");
+  EXPECT_EQ(compile_in_child(1), "exit 0");
+}
+
 TEST(JitEvents, NothingHappensUnasked) {
   if (!in_fresh_process()) return;
   const TemporaryFolder folder;
