@@ -29,7 +29,7 @@ constexpr const char* kExamples = R"help(Examples:
   convsmith verify --random 200
   convsmith info
 
-Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (nest,schedule,vir,regalloc,asm,llvm), CONVSMITH_MAX_ISA,
+Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (graph,nest,schedule,vir,regalloc,asm,llvm), CONVSMITH_MAX_ISA,
 CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_CACHE_DIR (kernels that outlive the process),
 CONVSMITH_CACHE_BYTES, CONVSMITH_PROFILE (perf,jitdump,gdb). Options win over the environment.
 Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";

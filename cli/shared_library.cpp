@@ -102,9 +102,10 @@ Result<void> link_shared(std::span<const uint8_t> object, bool is_arm, const std
   if (auto ok = write_bytes(input.descriptor(), std::as_bytes(object), path); !ok) return ok;
   const size_t slash = path.rfind('/');
   const std::string soname = slash == std::string::npos ? path : path.substr(slash + 1);
-  const int exit_code = run_program({*linker, "-shared", "--build-id=none", "-z", "noexecstack", "-z", "now",
-                                     "-z", "defs", "-soname", soname, "-o", output.path(), input.path()},
-                                    log.descriptor());
+  const int exit_code =
+      run_program({*linker, "-shared", "--build-id=none", "--eh-frame-hdr", "-z", "noexecstack", "-z", "now",
+                   "-z", "defs", "-soname", soname, "-o", output.path(), input.path()},
+                  log.descriptor());
   if (exit_code != 0) {
     const auto said = read_text(log.path(), 4096);
     return make_error(ErrorCode::kIo, fmt::format("{} can't be linked; {} says: {}", path, *linker,

@@ -11,13 +11,13 @@ namespace convsmith::ir {
 // `block`, the last one perhaps smaller and rounded up to whole vectors (`pad`). A block holds its
 // bias, then one row of units for each (tap, channel).
 struct PackLayout {
-  int64_t outer;  // groups packed one after the other; 1 where units are groups
-  int64_t units;  // in one of them
-  int64_t block;  // units in a block
-  int64_t pad;    // a block's width is a multiple of this
-  int64_t rows;   // taps * channels of a group
-  bool has_bias;
-  bool units_are_groups;
+  int64_t outer = 0;  // groups packed one after the other; 1 where units are groups
+  int64_t units = 0;  // in one of them
+  int64_t block = 1;  // units in a block
+  int64_t pad = 1;    // a block's width is a multiple of this
+  int64_t rows = 0;   // taps * channels of a group
+  bool has_bias = false;
+  bool units_are_groups = false;
 
   bool operator==(const PackLayout&) const = default;
   int64_t width(int64_t block_units) const { return (block_units + pad - 1) / pad * pad; }

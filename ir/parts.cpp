@@ -3,19 +3,14 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ir/band.hpp"
+
 namespace convsmith::ir {
 
 namespace {
 
 // Beyond any input: the only tap of a phase without taps looks there.
 constexpr int64_t kNowhere = int64_t{1} << 40;
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return a / b + (a % b > 0 ? 1 : 0);
-}
-int64_t floor_div(int64_t a, int64_t b) {
-  return a / b - (a % b < 0 ? 1 : 0);
-}
 
 // The taps t with t*dilation = phase (mod stride), t = first, first + step .., and the row of the input that
 // the last of them meets in row 0.
@@ -68,10 +63,6 @@ bool can_merge(const Problem& p) {
   return p.has_weights() && p.groups == 1 && p.out_pitch() == p.filters && operand_is_dense;
 }
 
-RowRange rows_of(const RowEnds& ends, const Part& part, int64_t out_steps) {
-  return {ends.begin, std::max(ends.begin, floor_div(out_steps + ends.shift, part.row_steps) + 1)};
-}
-
 }  // namespace
 
 std::vector<Part> split_parts(const Problem& p) {
@@ -97,14 +88,11 @@ std::vector<Part> split_parts(const Problem& p) {
   return parts;
 }
 
-RowEnds full_rows(const Part& part, int64_t first, int64_t phases) {
-  return {std::max<int64_t>(0, ceil_div(part.crop - first, part.row_steps)), part.crop - first - phases};
-}
-
 std::array<RowRange, 2> part_rows(const Part& part, int64_t out_steps) {
-  const RowRange own = rows_of(full_rows(part, part.first, part.phases), part, out_steps);
-  if (part.merged_phases == 0) return {own, RowRange{}};
-  const RowRange merged = rows_of(full_rows(part, part.merged_first, part.merged_phases), part, out_steps);
+  HostInts z;
+  const PhaseRows<int64_t> own = phase_rows(z, part, part.first, part.phases, out_steps);
+  if (part.merged_phases == 0) return {RowRange{own.begin, own.end}, RowRange{}};
+  const PhaseRows<int64_t> merged = phase_rows(z, part, part.merged_first, part.merged_phases, out_steps);
   return {RowRange{own.begin, std::min(own.end, merged.begin)},
           RowRange{std::max(own.begin, merged.end), own.end}};
 }

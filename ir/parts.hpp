@@ -39,13 +39,20 @@ struct Part {
 
 std::vector<Part> split_parts(const Problem& problem);
 
-// The rows in which all of `phases` phases from `first` on exist: from `begin` on, and up to
-// max(begin, floor((out_steps + shift) / row_steps) + 1).
-struct RowEnds {
-  int64_t begin = 0;
-  int64_t shift = 0;
+// The rows [begin, end) in which all of `phases` phases from `first` on exist; end >= begin. Over an integer
+// algebra, as band_at.
+template <class Int>
+struct PhaseRows {
+  Int begin;
+  Int end;
 };
-RowEnds full_rows(const Part& part, int64_t first, int64_t phases);
+template <class Ints, class Int>
+PhaseRows<Int> phase_rows(Ints& z, const Part& part, const Int& first, int64_t phases, const Int& out_steps) {
+  const Int before = z.addc(z.sub(z.constant(0), first), part.crop);  // steps of row 0 that are cropped
+  const Int begin = z.max(z.constant(0), z.divc(z.addc(before, part.row_steps - 1), part.row_steps));
+  const Int left = z.addc(z.add(out_steps, before), -phases);
+  return {begin, z.max(begin, z.addc(z.divc(left, part.row_steps), 1))};
+}
 
 // The rows of a part of an output with `out_steps` steps; either range may be empty.
 std::array<RowRange, 2> part_rows(const Part& part, int64_t out_steps);

@@ -33,29 +33,49 @@ std::string shapes(const std::vector<WeightShape>& weights) {
   return text;
 }
 
-std::string tensor_text(const ir::Graph& graph, int tensor) {
+// "(batch, steps, 3)"; a model's shapes as its file has them.
+std::string tensor_text(const ir::Graph& graph, int tensor, const std::vector<std::vector<ir::Axis>>& shapes,
+                        size_t i) {
   const ir::GraphTensor& t = graph.tensors[static_cast<size_t>(tensor)];
-  return t.layout == Layout::kChannelsLast ? fmt::format("(batch, steps, {})", t.channels)
-                                           : fmt::format("(batch, {}, steps)", t.channels);
+  if (i >= shapes.size()) {
+    return t.layout == Layout::kChannelsLast ? fmt::format("(batch, steps, {})", t.channels)
+                                             : fmt::format("(batch, {}, steps)", t.channels);
+  }
+  std::string text = "(batch";
+  for (const ir::Axis& axis : shapes[i]) {
+    text += axis.extent < 0 ? fmt::format(", {}", axis.size)
+                            : fmt::format(", {}steps", axis.size == 1 ? "" : fmt::format("{}*", axis.size));
+  }
+  return text + ")";
 }
 
 // What the arrays are.
 std::string arrays_text(const ArtifactSource& source) {
   const ir::Graph& g = source.graph;
+  const auto input = [&](size_t i) { return tensor_text(g, g.inputs[i], g.input_shapes, i); };
+  const auto output = [&](size_t i) { return tensor_text(g, g.outputs[i], g.output_shapes, i); };
+  std::string pinned;
+  for (size_t i = 0; i < g.pinned_steps.size(); ++i) {
+    if (g.pinned_steps[i])
+      pinned += fmt::format(" * A layer inside needs {} steps{}.\n", *g.pinned_steps[i],
+                            g.inputs.size() > 1 ? fmt::format(" of in[{}]", i) : "");
+  }
   if (g.inputs.size() == 1 && g.outputs.size() == 1) {
-    return fmt::format(" * in {}, out {} with NAME_output_steps(steps) steps: dense float32 arrays.\n",
-                       tensor_text(g, g.inputs[0]), tensor_text(g, g.outputs[0]));
+    const bool has_steps = output(0).find("steps") != std::string::npos;
+    return fmt::format(" * in {}, out {}{}: dense float32 arrays.\n", input(0), output(0),
+                       has_steps ? " with NAME_output_steps(steps) steps" : "") +
+           pinned;
   }
   std::string text =
-      " * in, out and steps are arrays: one pointer for each input and output, one number of "
-      "steps for each input.\n";
+      " * in, out and steps are arrays: a pointer for each input and output to dense float32 values, and a "
+      "number\n"
+      " * of steps for each input (1 for one without steps).\n";
+  const auto name = [&](int tensor) { return g.tensors[static_cast<size_t>(tensor)].name; };
   for (size_t i = 0; i < g.inputs.size(); ++i)
-    text += fmt::format(" *   in[{}] {}: {}\n", i, tensor_text(g, g.inputs[i]),
-                        g.tensors[static_cast<size_t>(g.inputs[i])].name);
+    text += fmt::format(" *   in[{}] {}: {}\n", i, input(i), name(g.inputs[i]));
   for (size_t i = 0; i < g.outputs.size(); ++i)
-    text += fmt::format(" *   out[{}] {}: {}\n", i, tensor_text(g, g.outputs[i]),
-                        g.tensors[static_cast<size_t>(g.outputs[i])].name);
-  return text;
+    text += fmt::format(" *   out[{}] {}: {}\n", i, output(i), name(g.outputs[i]));
+  return text + pinned;
 }
 
 std::string variants_text(const std::vector<ArtifactVariant>& variants) {
@@ -85,8 +105,8 @@ std::string artifact_header(const ArtifactSource& source, const ArtifactOptions&
   replace_all(spec, "*/", "* /");
   std::string text = fmt::format(R"(/* {} - made by convsmith {}; do not edit.
  *
- * Code for: {}. It needs nothing but this object: no library, no thread, no allocation. Safe to call from any
- * number of threads at once.
+ * Code for: {}. It needs nothing but this object: no library, no thread, no allocation. Any
+ * number of threads may call it at once.
  */
 #ifndef CONVSMITH_ARTIFACT_NAME_H
 #define CONVSMITH_ARTIFACT_NAME_H
@@ -106,7 +126,9 @@ extern "C" {{
 /* Bytes that NAME_pack fills. They are the same on every CPU: what was packed on one works on another. */
 int64_t NAME_packed_bytes(void);
 
-/* Copies weights as Keras keeps them, {}, to `packed`, which needs the alignment of malloc. Once, before the first run. Gives 0, or 1 where an array is null. */
+/* Copies weights as Keras keeps them, {},
+ * to `packed`, which needs the alignment of malloc. Once, before the first run. Gives 0, or 1 where an array is
+ * null. */
 int NAME_pack({}void *packed);
 )",
                         shapes(source.weights), parameters(source.weights));

@@ -158,7 +158,9 @@ int call_pack(void* pack, std::span<const std::span<const float>> arrays, void* 
 
 convsmith_status finish_artifact(int status) noexcept {
   if (status >= CONVSMITH_OK && status <= CONVSMITH_NO_MEMORY) return finish(static_cast<RunStatus>(status));
+  constexpr int kWrongCpu = 7;
   return guard([&] {
+    if (status == kWrongCpu) return fail(CONVSMITH_UNAVAILABLE, "The artifact has no code for this CPU.");
     return fail(CONVSMITH_INTERNAL, fmt::format("The artifact answered {}, which is no status.", status));
   });
 }

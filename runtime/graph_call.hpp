@@ -9,6 +9,9 @@
 //   moved(p, i)                  p + i floats
 //   set(arg, value)              an argument of the next pass
 //   call(kernel)                 the pass: a CompiledKernel, with rows [kStepBegin, kStepEnd) of all samples
+//
+// No call here has two arguments that emit: C++ leaves their order open, and artifacts must not depend on the
+// compiler that built us.
 #pragma once
 
 #include <cstdint>
@@ -245,25 +248,28 @@ class GraphCall {
   }
 
   // Sets the arguments of one part of an operation, but for samples and rows.
-  PartCall begin_part(size_t i, size_t j, const Int& steps, const Int& out_steps) {
+  // `k`: of parts that are alike, which one behind part j.
+  PartCall begin_part(size_t i, size_t j, const Int& k, const Int& steps, const Int& out_steps) {
     const ir::Op& op = g_.ops[i];
     const CompiledPart& compiled = graph_.ops[i].parts[j];
     const Problem& p = op.problem;
     z_.begin(*compiled.kernel);
     PartCall part{&compiled, address(op.in), {}, {}, {}, {}, {}};
     z_.set(Arg::kIn, part.in);
-    if (compiled.kernel->weights.floats() > 0) z_.set(Arg::kWeights, z_.weights(i, j));
+    if (compiled.kernel->weights.floats() > 0) z_.set(Arg::kWeights, z_.weights(i, j, k));
     const int64_t behind =
         compiled.part.first - compiled.part.crop;  // steps from the output's first to row 0
-    part.out = address(op.out, behind * p.out_pitch());
+    const Ptr out = address(op.out, behind * p.out_pitch());
+    part.out = z_.moved(out, z_.mulc(k, p.out_pitch()));
     z_.set(Arg::kOut, part.out);
     z_.set(Arg::kSteps, steps);
     z_.set(Arg::kPadLeft, left_padding(compiled.part.problem, steps));
     set_pitches(part, p, steps, out_steps);
     if (p.combine == Combine::kNone) return part;
     const int64_t floats = behind * p.operand_pitch();
-    part.operand = op.operand >= 0 ? address(op.operand, floats)
-                                   : z_.moved(z_.operand_array(op.operand_array), z_.number(floats));
+    const Ptr operand = op.operand >= 0 ? address(op.operand, floats)
+                                        : z_.moved(z_.operand_array(op.operand_array), z_.number(floats));
+    part.operand = z_.moved(operand, z_.mulc(k, p.operand_pitch()));
     if (op.operand_array >= 0) part.operand_sample = z_.number(0);
     z_.set(Arg::kOperand, part.operand);
     z_.set(Arg::kOperandSample, part.operand_sample);
@@ -299,11 +305,40 @@ class GraphCall {
         z_.assign(samples, z_.number(1));
       });
     }
-    for (size_t j = 0; j < graph_.ops[i].parts.size(); ++j) {
-      const PartCall part = begin_part(i, j, steps, out_steps);
-      for_rows(part.part->part, out_steps,
+    const auto run_part = [&](size_t j, const Int& k) {
+      const PartCall part = begin_part(i, j, k, steps, out_steps);
+      for_rows(part.part->part, k, out_steps,
                [&](const Int& begin, const Int& end) { call(*part.part->kernel, samples, begin, end); });
+    };
+    const std::vector<CompiledPart>& parts = graph_.ops[i].parts;
+    for (size_t j = 0; j < parts.size();) {
+      const size_t alike = parts_alike(parts, j);
+      if (alike == 1) {
+        run_part(j, z_.number(0));
+      } else {
+        Int k = z_.variable(z_.number(0));
+        z_.while_less(k, z_.number(static_cast<int64_t>(alike)), [&] {
+          run_part(j, k);
+          z_.assign(k, z_.addc(k, 1));
+        });
+      }
+      j += alike;
     }
+  }
+
+  // How many parts from j on differ in nothing but their phase, which grows by one: the single phases of a
+  // merged part.
+  static size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {
+    const auto is_next = [&](size_t k) {
+      const ir::Part& a = parts[j].part;
+      const ir::Part& b = parts[k].part;
+      return parts[j].kernel == parts[k].kernel && a.problem == b.problem && a.merged_phases > 0 &&
+             a.merged_phases == b.merged_phases && a.merged_first == b.merged_first &&
+             b.first == a.first + static_cast<int64_t>(k - j);
+    };
+    size_t end = j + 1;
+    while (end < parts.size() && is_next(end)) ++end;
+    return end - j;
   }
 
   // Where steps do not look at each other, those of all samples are one long run.
@@ -313,24 +348,20 @@ class GraphCall {
     return is_stepwise(p) && operand_follows;
   }
 
-  // The rows of a part (ir/parts.hpp): where its phases are all there, or before and behind those of the
-  // merged part.
+  // The rows of phase `k` of a part (ir/parts.hpp): where its phases are all there, or before and behind
+  // those of the merged part.
   template <class Rows>
-  void for_rows(const ir::Part& part, const Int& out_steps, Rows&& rows) {
+  void for_rows(const ir::Part& part, const Int& k, const Int& out_steps, Rows&& rows) {
     const auto run = [&](const Int& begin, const Int& end) {
       z_.if_less(begin, end, [&] { rows(begin, end); });
     };
-    const ir::RowEnds own = ir::full_rows(part, part.first, part.phases);
-    const Int begin = z_.number(own.begin);
-    const Int end = row_end(own, part, out_steps);
-    if (part.merged_phases == 0) return run(begin, end);
-    const ir::RowEnds merged = ir::full_rows(part, part.merged_first, part.merged_phases);
-    const Int merged_begin = z_.number(merged.begin);
-    run(begin, z_.min(end, merged_begin));
-    run(z_.max(begin, row_end(merged, part, out_steps)), end);
-  }
-  Int row_end(const ir::RowEnds& rows, const ir::Part& part, const Int& out_steps) {
-    return z_.max(z_.number(rows.begin), z_.addc(z_.divc(z_.addc(out_steps, rows.shift), part.row_steps), 1));
+    const Int first = z_.addc(k, part.first);
+    const ir::PhaseRows<Int> own = ir::phase_rows(z_, part, first, part.phases, out_steps);
+    if (part.merged_phases == 0) return run(own.begin, own.end);
+    const Int merged_first = z_.number(part.merged_first);
+    const ir::PhaseRows<Int> merged = ir::phase_rows(z_, part, merged_first, part.merged_phases, out_steps);
+    run(own.begin, z_.min(own.end, merged.begin));
+    run(z_.max(own.begin, merged.end), own.end);
   }
 
   // Operations i and i + 1 as a chain where there are more steps than one chunk, else one after the other.
@@ -354,11 +385,12 @@ class GraphCall {
       Int begin = z_.variable(z_.number(0));
       z_.while_less(begin, steps, [&] {
         const Int end = z_.min(z_.addc(begin, graph_.chunks[i]), steps);
-        const Ptr middle = z_.moved(address(op.out), z_.mulc(begin, -pitch));
-        const PartCall first = begin_part(i, 0, steps_of(op.in), steps);
+        const Ptr slot = address(op.out);
+        const Ptr middle = z_.moved(slot, z_.mulc(begin, -pitch));
+        const PartCall first = begin_part(i, 0, z_.number(0), steps_of(op.in), steps);
         z_.set(Arg::kOut, middle);
         run_link(op, first, n, begin, end, /*to_middle=*/true);
-        const PartCall second = begin_part(i + 1, 0, steps, steps_of(next.out));
+        const PartCall second = begin_part(i + 1, 0, z_.number(0), steps, steps_of(next.out));
         z_.set(Arg::kIn, middle);
         run_link(next, second, n, begin, end, /*to_middle=*/false);
         z_.assign(begin, end);

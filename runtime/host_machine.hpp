@@ -12,6 +12,7 @@ class Host {
   using Ptr = uintptr_t;  // may point outside of any array on its way
 
   int64_t number(int64_t n) const { return n; }
+  int64_t constant(int64_t n) const { return n; }  // as the algebras of ir/ call it
   int64_t add(int64_t a, int64_t b) const { return wrap(bits(a) + bits(b)); }
   int64_t addc(int64_t a, int64_t n) const { return add(a, n); }
   int64_t sub(int64_t a, int64_t b) const { return wrap(bits(a) - bits(b)); }

@@ -35,6 +35,10 @@ std::string part_name(const CompiledKernel& kernel) {
   return kernel.program->name + ".part";
 }
 
+std::string shared_name(const CompiledKernel& kernel) {
+  return kernel.program->name + ".shared";
+}
+
 int64_t round_up(int64_t bytes) {
   return (bytes + kSlotLine - 1) / kSlotLine * kSlotLine;
 }
@@ -58,8 +62,11 @@ class VirCall : public VirMachine {
     return one_ ? b_.arg_ptr(Arg::kOut) : b_.load_ptr(b_.arg_ptr(Arg::kOut), int64_t{8} * i);
   }
   Ptr slot(const Int& bytes) { return behind(b_.arg_ptr(Arg::kScratch), bytes); }
-  Ptr weights(size_t op, size_t part) {
-    return b_.paddc(b_.arg_ptr(Arg::kWeights), 4 * plan_.parts[op][part]);
+  // Parts that are alike stand one after the other.
+  Ptr weights(size_t op, size_t part, const Int& k) {
+    const std::vector<int64_t>& parts = plan_.parts[op];
+    const Ptr first = b_.paddc(b_.arg_ptr(Arg::kWeights), 4 * parts[part]);
+    return k.is_known() ? first : moved(first, mulc(k, parts[part + 1] - parts[part]));
   }
   Ptr operand_array(int array) {
     return b_.paddc(b_.arg_ptr(Arg::kWeights), 4 * plan_.arrays[static_cast<size_t>(array)]);
@@ -82,25 +89,19 @@ class VirCall : public VirMachine {
     set(Arg::kBlockBegin, number(0));
     set(Arg::kBlockEnd, block_end_);
     if (kernel.scratch_bytes > 0) set(Arg::kScratch, slot(sizes_.bytes));
-    const Int count = variable(number(1));
     const Int threads = argument(Arg::kThreads);
+    if_less(threads, number(2), [&] { b_.call(kernel.program->name); });
     if_less(number(1), threads, [&] {
-      const Int rows = sub(end, begin);
-      const Parts<Int> parts = choose_parts(*this, kernel, threads, samples, rows, steps_);
-      assign(count, mul(mul(parts.samples, parts.steps), parts.blocks));
-      if_less(number(1), count, [&] {
-        pass(Arg::kSampleParts, parts.samples);
-        pass(Arg::kStepParts, parts.steps);
-        pass(Arg::kBlockParts, parts.blocks);
-        // What the parts need even where the kernel does not.
-        pass(Arg::kSampleEnd, samples);
-        pass(Arg::kStepBegin, begin);
-        pass(Arg::kStepEnd, end);
-        pass(Arg::kBlockEnd, block_end_);
-        b_.fork(reg(count), part_name(kernel));
-      });
+      // What the parts need even where the kernel does not.
+      pass(Arg::kThreads, threads);
+      pass(Arg::kSteps, steps_);
+      pass(Arg::kSampleEnd, samples);
+      pass(Arg::kStepBegin, begin);
+      pass(Arg::kStepEnd, end);
+      pass(Arg::kBlockEnd, block_end_);
+      pass(Arg::kParallel, b_.arg_ptr(Arg::kParallel));
+      b_.call(shared_name(kernel));
     });
-    if_less(count, number(2), [&] { b_.call(kernel.program->name); });
   }
 
  private:
@@ -126,10 +127,7 @@ struct Table {
   std::vector<Int> slots;
 };
 
-// The share of one thread in a pass.
-vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
-  vir::Builder b(part_name(kernel), lanes);
-  VirMachine z(b);
+void pass_on(vir::Builder& b, VirMachine& z, const CompiledKernel& kernel) {
   const std::array<bool, vir::kArgs> reads = arguments_read(*kernel.program);
   for (int a = 0; a < vir::kArgs; ++a) {
     const auto arg = static_cast<Arg>(a);
@@ -140,6 +138,40 @@ vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
       z.pass(arg, z.argument(arg));
     }
   }
+}
+
+// A pass that threads may share: in parts where there is work enough.
+vir::Program lower_shared(const CompiledKernel& kernel, int lanes) {
+  vir::Builder b(shared_name(kernel), lanes);
+  VirMachine z(b);
+  pass_on(b, z, kernel);
+  const Int samples = z.argument(Arg::kSampleEnd);
+  const Int begin = z.argument(Arg::kStepBegin);
+  const Int end = z.argument(Arg::kStepEnd);
+  const Int threads = z.argument(Arg::kThreads);
+  const Int rows = z.sub(end, begin);
+  const Parts<Int> parts = choose_parts(z, kernel, threads, samples, rows, z.argument(Arg::kSteps));
+  const Int count = z.mul(z.mul(parts.samples, parts.steps), parts.blocks);
+  z.if_less(count, VirMachine::number(2), [&] { b.call(kernel.program->name); });
+  z.if_less(VirMachine::number(1), count, [&] {
+    z.pass(Arg::kSampleParts, parts.samples);
+    z.pass(Arg::kStepParts, parts.steps);
+    z.pass(Arg::kBlockParts, parts.blocks);
+    z.pass(Arg::kSampleEnd, samples);
+    z.pass(Arg::kStepBegin, begin);
+    z.pass(Arg::kStepEnd, end);
+    z.pass(Arg::kBlockEnd, z.argument(Arg::kBlockEnd));
+    b.fork(z.reg(count), part_name(kernel));
+  });
+  return b.take();
+}
+
+// The share of one thread in a pass.
+vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
+  vir::Builder b(part_name(kernel), lanes);
+  VirMachine z(b);
+  const std::array<bool, vir::kArgs> reads = arguments_read(*kernel.program);
+  pass_on(b, z, kernel);
   const Int index(b.part());
   const Int sample_parts = z.argument(Arg::kSampleParts);
   const Int step_parts = z.argument(Arg::kStepParts);
@@ -371,6 +403,7 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
       if (std::find(done.begin(), done.end(), part.kernel.get()) != done.end()) continue;
       done.push_back(part.kernel.get());
       functions.push_back(*part.kernel->program);
+      functions.push_back(lower_shared(*part.kernel, lanes));
       functions.push_back(lower_part(*part.kernel, lanes));
     }
   }

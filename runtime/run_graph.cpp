@@ -37,7 +37,9 @@ class HostCall : public Host {
   Ptr input(int i) const { return reinterpret_cast<Ptr>(inputs_[static_cast<size_t>(i)]); }
   Ptr output(int i) const { return reinterpret_cast<Ptr>(outputs_[static_cast<size_t>(i)]); }
   Ptr slot(int64_t offset) const { return reinterpret_cast<Ptr>(slots_) + bits(offset); }
-  Ptr weights(size_t op, size_t part) const { return reinterpret_cast<Ptr>(weights_.parts[op][part]->data); }
+  Ptr weights(size_t op, size_t part, int64_t k) const {
+    return reinterpret_cast<Ptr>(weights_.parts[op][part + static_cast<size_t>(k)]->data);
+  }
   Ptr operand_array(int array) const {
     return reinterpret_cast<Ptr>(weights_.arrays[static_cast<size_t>(array)].data());
   }

@@ -21,12 +21,29 @@ void say(int level, std::string_view line) {
 
 namespace {
 
-// ",vir,asm,"
+constexpr std::string_view kStages = ",graph,nest,schedule,vir,regalloc,asm,llvm,all,";
+
+// What CONVSMITH_DUMP names, between commas. A word that is no stage would otherwise print nothing in
+// silence.
+std::string read_stages() {
+  const char* const text = std::getenv("CONVSMITH_DUMP");
+  const std::string stages = "," + std::string(text == nullptr ? "" : text) + ",";
+  for (size_t begin = 1; begin < stages.size();) {
+    const size_t end = stages.find(',', begin);
+    const std::string word = stages.substr(begin, end - begin);
+    if (!word.empty() && kStages.find("," + word + ",") == std::string_view::npos)
+      fmt::print(
+          stderr,
+          "convsmith: CONVSMITH_DUMP names '{}'; the stages are graph, nest, schedule, vir, regalloc, asm, "
+          "llvm and all.\n",
+          word);
+    begin = end + 1;
+  }
+  return stages;
+}
+
 const std::string& dumped_stages() {
-  static const std::string stages = [] {
-    const char* text = std::getenv("CONVSMITH_DUMP");
-    return "," + std::string(text == nullptr ? "" : text) + ",";
-  }();
+  static const std::string stages = read_stages();
   return stages;
 }
 

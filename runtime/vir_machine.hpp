@@ -31,6 +31,7 @@ class VirMachine {
   explicit VirMachine(vir::Builder& builder) : b_(builder) {}
 
   static Int number(int64_t n) { return Int(n); }
+  static Int constant(int64_t n) { return Int(n); }  // as the algebras of ir/ call it
   vir::I reg(const Int& i) { return i.is_known() ? b_.iconst(i.number()) : i.reg(); }
 
   Int add(const Int& a, const Int& b) {

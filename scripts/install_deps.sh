@@ -11,7 +11,8 @@ toolchain=(g++ cmake ninja-build pkg-config)
 libraries=(libxbyak-dev libfmt-dev libexpected-dev nlohmann-json3-dev libxxhash-dev libpthreadpool-dev
            libhdf5-dev)
 command_line=(libcli11-dev libzydis-dev libzip-dev libsndfile1-dev)
-tests=(libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev qemu-user-static)
+tests=(libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev qemu-user-static make gcc-aarch64-linux-gnu
+       libc6-dev-arm64-cross)
 llvm=(llvm-19-dev)
 
 packages=("${toolchain[@]}" "${libraries[@]}" "${command_line[@]}" "${tests[@]}" "${llvm[@]}")

@@ -320,6 +320,15 @@ TEST(Cli, ExplainedTextIsInput) {
   EXPECT_TRUE(Json::parse(outcome.out)["expected"]["bit_equal"]);
 }
 
+TEST(Cli, AStageToDumpThatIsNoneIsNamed) {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      call({"compile", "Conv1D(2, 1, input_shape=(3, 2))", "-o", folder / "x.o", "--target", "avx2"},
+           "CONVSMITH_DUMP=nest,foo");
+  EXPECT_THAT(outcome.err, HasSubstr("CONVSMITH_DUMP names 'foo'; the stages are graph, nest"));
+  EXPECT_THAT(outcome.err, HasSubstr("--- nest ---"));
+}
+
 TEST(Cli, WhereTheLlvmModuleIsMissingOneSentenceSaysSo) {
   const std::string none = "CONVSMITH_LLVM_MODULE=/nowhere.so";
   const Outcome all = call({"explain", kDocumented, "--isa", "avx2"}, none);

@@ -90,6 +90,9 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"reorder n g o f k k", "loop 'k' once"},
       {"reorder n g o f c k", "change the order of the sum"},
       {"stage", "expected lanes over o"},
+      {"panel", "expected 'panel FACTOR'"},
+      {"panel f 16", "expected 'panel FACTOR'"},
+      {"panel 0", "a panel of 1 to 64, found 0"},
       {"split f 4; split f 2", "loop 'f' to have step 1"},
   };
   for (const Refusal& refusal : refusals) {

@@ -1,6 +1,7 @@
 // Artifacts against the JIT: the same bits and the same status from every variant, from every C function.
 #include "runtime/artifact.hpp"
 
+#include <execinfo.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -240,6 +241,44 @@ TEST(Artifact, ThreadsShareAPass) {
                   0);
       }
     }
+  }
+}
+
+// The addresses of all callers, as the C library's unwinder finds them by the tables of the artifact.
+std::vector<void*> callers() {
+  std::vector<void*> addresses(64);
+  addresses.resize(static_cast<size_t>(backtrace(addresses.data(), static_cast<int>(addresses.size()))));
+  return addresses;
+}
+
+void run_and_look_back(void* pool, void (*task)(void* context, size_t i), void* context, size_t count) {
+  *static_cast<std::vector<void*>*>(pool) = callers();
+  for (size_t i = 0; i < count; ++i) task(context, i);
+}
+
+TEST(Artifact, DebuggersFindTheirWayOut) {
+  if (CONVSMITH_TEST_SANITIZED) GTEST_SKIP() << "a sanitizer has an unwinder of its own";
+  const LayerUnderTest layer = make_layer("Conv1D(64, 5, padding='same', input_shape=(None, 64))");
+  std::vector<Place> places = {{Backend::kXbyak, Isa::kAvx512}, {Backend::kXbyak, Isa::kAvx2}};
+  if (llvm_is_built()) {
+    for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) places.push_back({Backend::kLlvm, isa});
+  }
+  for (const Place& place : places) {
+    if (place.isa > detect_isa()) continue;
+    SCOPED_TRACE(name_of(place));
+    const auto artifact = compile_artifact(source_of(layer, true), {"deep", {place.isa}, place.backend});
+    ASSERT_TRUE(artifact) << artifact.error().message;
+    const LoadedArtifact loaded(*artifact, "deep");
+    const std::vector<float> in = noise(1000 * 64, 1);
+    std::vector<float> out(1000 * 64);
+    std::vector<void*> seen;
+    const Parallel parallel{run_and_look_back, &seen, 4};
+    const std::vector<void*> here = callers();
+    ASSERT_EQ(
+        loaded.function<ParallelRun>("run_parallel")(in.data(), out.data(), 1, 1000, nullptr, &parallel), 0);
+    // run_and_look_back, the call, the C function, and then whoever called this test.
+    ASSERT_GT(seen.size(), here.size());
+    EXPECT_TRUE(std::equal(here.end() - 4, here.end(), seen.end() - 4));
   }
 }
 

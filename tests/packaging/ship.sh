@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# ship.sh TEST: artifacts as others link and run them, against the library. One of the functions test_* below;
+# the environment is that of check.sh.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)/ship
+convsmith=$BUILD/bin/convsmith
+model=$SOURCE/examples/ecg/model.keras
+skipped=77
+unset CONVSMITH_LLVM_MODULE CONVSMITH_MAX_ISA LD_LIBRARY_PATH
+targets=avx2,avx512
+[[ $MODULE == 0 ]] || targets=baseline,avx2,avx512
+rm -rf "${WORK:?}/ship_$1"
+mkdir -p "$WORK/ship_$1"
+cd "$WORK/ship_$1"
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# What the library computes, as text: expected SPEC.
+expected() {
+  [[ -x ./host ]] || "$CC" -std=c99 -O1 -I "$SOURCE/include" -I "$here" "$here/host.c" "$SHARED" \
+    -Wl,-rpath,"$(dirname "$SHARED")" -o host
+  ./host "$1"
+}
+
+# Makes shipped.o, .h and what else KINDS name from SPEC.
+ship() { # SPEC KINDS [OPTION..]
+  "$convsmith" compile "$1" --rules any --name shipped --emit "$2,header" -o shipped --json "${@:3}" >report.json ||
+    fail "compile $1"
+}
+
+# How many arrays NAME_pack takes.
+arrays() {
+  grep -oE 'int shipped_pack\(.*' shipped.h | grep -o 'const float' | wc -l
+}
+
+# link COMPILER LANGUAGE FILE: the program ./run
+link() {
+  "$1" -x "$2" -O1 -Wall -Wextra -Werror -DARRAYS="$(arrays)" -I . -I "$here" "$here/artifact.c" -x none "$3" \
+    -Wl,-rpath,"$PWD" -o run
+}
+
+expect_equal() { # WHAT
+  ./run >got.txt || fail "$1: exit code $?"
+  cmp -s got.txt wanted.txt || fail "$1 differs: $(diff wanted.txt got.txt | head -4)"
+}
+
+expect_nothing_undefined() {
+  local names
+  names=$(nm -u "$1" | grep -vE ' (memcpy|memset)$' | grep -E ' [UwvW] ' || true)
+  [[ -z $names ]] || fail "$1 needs $names"
+}
+
+# Each kind of artifact, by each compiler, from C and from C++.
+check_all_ways() { # SPEC HOW..
+  local way kinds=obj,shared
+  [[ $MODULE == 0 ]] || kinds+=,archive
+  ship "$1" "$kinds" --target "$targets"
+  expected "$1" >wanted.txt
+  expect_nothing_undefined shipped.o
+  expect_nothing_undefined shipped.so
+  "$convsmith" compile "$1" --rules any --name shipped --emit obj -o again --target "$targets" >/dev/null
+  cmp -s shipped.o again.o || fail "two builds of $1 differ"
+  for way in "${@:2}"; do
+    read -r compiler language file <<<"$way"
+    [[ -f $file && -n $(command -v "$compiler") ]] || continue
+    link "$compiler" "$language" "$file"
+    expect_equal "$1, $way,"
+  done
+}
+
+test_model() {
+  local ways=() file
+  for file in shipped.o shipped.a ./shipped.so; do
+    ways+=("$CC c $file" "$CXX c++ $file" "clang c $file" "clang++ c++ $file")
+  done
+  check_all_ways "$model" "${ways[@]}"
+}
+
+# Varied layers; each kind of artifact once, compilers and languages in turn.
+test_layers() {
+  local layer count=0
+  while IFS= read -r layer; do
+    [[ -z $layer || $layer == \#* ]] && continue
+    case $((count % 2)) in
+      0) check_all_ways "$layer" "$CC c shipped.o" "clang++ c++ shipped.a" "$CXX c++ ./shipped.so" ;;
+      1) check_all_ways "$layer" "clang c shipped.o" "$CXX c++ shipped.a" "$CC c ./shipped.so" ;;
+    esac
+    count=$((count + 1))
+  done <"$here/layers.txt"
+  ((count >= 30)) || fail "only $count layers"
+}
+
+# One artifact on CPUs that lack what its best variant needs.
+test_cpus() {
+  local qemu cpu
+  qemu=$(command -v qemu-x86_64-static) || exit $skipped
+  [[ $MODULE == 1 ]] || exit $skipped
+  for spec in "$model" "Conv1D(33, 4, strides=3, padding='same', activation='tanh', input_shape=(None, 9))"; do
+    ship "$spec" obj --target "$targets"
+    expected "$spec" >wanted.txt
+    link "$CC" c shipped.o
+    expect_equal "$spec on this CPU"
+    for cpu in Haswell:avx2 Nehalem:baseline; do
+      "$qemu" -cpu "${cpu%:*}" ./run >got.txt 2>/dev/null || fail "$spec on $cpu: exit code $?"
+      cmp -s got.txt wanted.txt || fail "$spec differs on $cpu: $(diff wanted.txt got.txt | head -4)"
+      [[ $("$qemu" -cpu "${cpu%:*}" ./run variant 2>/dev/null) == "${cpu#*:}" ]] || fail "$cpu runs another variant"
+    done
+    # Without a baseline, a lesser CPU gets a status and no illegal instruction.
+    ship "$spec" obj --target avx2
+    link "$CC" c shipped.o
+    [[ $("$qemu" -cpu Nehalem ./run variant 2>/dev/null) == none ]] || fail "Nehalem runs AVX2 code"
+  done
+}
+
+test_aarch64() {
+  local qemu gcc
+  qemu=$(command -v qemu-aarch64-static) && gcc=$(command -v aarch64-linux-gnu-gcc) || exit $skipped
+  [[ $MODULE == 1 ]] || exit $skipped
+  while IFS= read -r spec; do
+    [[ -z $spec || $spec == \#* ]] && continue
+    ship "$spec" obj --target aarch64-linux-gnu
+    expected "$spec" >wanted.txt
+    expect_nothing_undefined shipped.o
+    "$gcc" -static -O1 -DARRAYS="$(arrays)" -I . -I "$here" "$here/artifact.c" shipped.o -o run
+    "$qemu" ./run >got.txt || fail "$spec: exit code $?"
+    cmp -s got.txt wanted.txt || fail "$spec differs: $(diff wanted.txt got.txt | head -4)"
+    [[ $("$qemu" ./run variant) == neon ]] || fail "the variant is not neon"
+  done < <(echo "$model"; cat "$here/layers.txt")
+}
+
+# The two example projects, as their comments say.
+test_examples() {
+  cp -r "$SOURCE/examples" examples
+  make -s -C examples/plain_c CC="$CC" CONVSMITH="$convsmith" run
+  [[ $(stat -c %s examples/plain_c/clean.f32) == $(($(stat -c %s examples/ecg/input.npy) - 128)) ]] ||
+    fail "plain_c wrote another number of samples"
+  "$convsmith" run "$model" --input examples/ecg/input.npy --output clean.npy >/dev/null
+  cmp <(tail -c +129 clean.npy) examples/plain_c/clean.f32 || fail "plain_c differs from the JIT"
+  "$CMAKE" -S examples/cmake_kernel -B build -G "$GENERATOR" -DCMAKE_PREFIX_PATH="$WORK/a prefix that moved" >/dev/null
+  "$CMAKE" --build build >/dev/null
+  ./build/denoise examples/ecg/ecg.csv || fail "cmake_kernel differs from Keras"
+}
+
+# The README's lines, as somebody new types them.
+test_readme() {
+  mkdir bin
+  ln -s "$convsmith" bin/convsmith
+  ln -s "$SOURCE/examples" examples
+  sed -n '/^## Ship it/,/^## What/p' "$SOURCE/README.md" | sed -n '/^```sh$/,/^```$/{/^```/d;p}' >lines.sh
+  grep -q 'convsmith compile' lines.sh || fail "README.md has no lines to ship"
+  PATH=$PWD/bin:$PATH bash -euo pipefail lines.sh >out.txt || fail "$(cat out.txt)"
+  grep -q '^status 0, ' out.txt && grep -q '^variant: ' out.txt || fail "$(cat out.txt)"
+}
+
+# What can't be written or made: one sentence, nothing left behind.
+test_errors() {
+  local out
+  refused() { # PATTERN OPTION..
+    if out=$("$convsmith" compile "${@:2}" 2>&1); then fail "accepted: ${*:2}"; fi
+    [[ $out == error:*$1* && $(wc -l <<<"$out") == 1 ]] || fail "said '$out' and not '$1'"
+    [[ -z $(ls -A) ]] || fail "left behind: $(ls -A)"
+  }
+  local layer="Conv1D(4, 3, input_shape=(None, 2))"
+  refused "no_such_folder" "$layer" -o no_such_folder/x.o --target avx2
+  refused "its suffix must be" "$layer" -o x.exe
+  refused "--target names 'sse9'" "$layer" -o x.o --target sse9
+  refused "artifact of its own" "$layer" -o x.o --target avx2,aarch64
+  refused "C identifier" "$layer" -o 2x.o --target avx2
+  refused "--emit names 'elf'" "$layer" -o x --emit obj,elf
+  refused "xbyak" "$layer" -o x.o --target baseline --backend xbyak
+  refused "interp" "$layer" -o x.o --target avx2 --backend interp
+  refused "no_such_weights" "$layer" -o x.o --target avx2 --weights no_such_weights.npz
+  if PATH=/nonexistent "$convsmith" compile "$layer" -o x.so --target avx2 2>err.txt; then fail "linked without a linker"; fi
+  grep -q "can't be linked: there is no ld" err.txt || fail "$(cat err.txt)"
+  rm err.txt
+  if [[ -w /dev/full ]]; then
+    # A disk that is full: the first file of two must not stay either.
+    mkdir -p full
+    ln -s /dev/full full/x.h
+    "$convsmith" compile "$layer" --emit header,obj -o full/x --target avx2 >/dev/null 2>&1 || true
+    rm -rf full
+  fi
+  [[ -z $(ls -A) ]] || fail "left behind: $(ls -A)"
+}
+
+"test_$1"
