@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace convsmith {
 
@@ -20,8 +21,13 @@ class Kernel {
   virtual ~Kernel() = default;
   // Allocates nothing, locks nothing, calls no system.
   virtual void run(const KernelArgs& args) const noexcept = 0;
-  // Bytes of machine code, 0 for the interpreter.
-  virtual size_t code_bytes() const = 0;
+  // The machine code, position-independent, where it runs. Empty for the interpreter.
+  struct Code {
+    std::span<const uint8_t> bytes;
+    size_t entry = 0;  // where its function begins
+  };
+  virtual Code code() const { return {}; }
+  size_t code_bytes() const { return code().bytes.size(); }
 };
 
 }  // namespace convsmith

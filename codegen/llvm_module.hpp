@@ -20,6 +20,8 @@ namespace convsmith {
 struct LlvmModule {
   // Both sides must come from one build: the first member, read before anything else is trusted.
   uint64_t build_id;
+  // Tells its machine code from that of any other build, and of any other LLVM below it (code_id.hpp).
+  std::string (*code_id)();
   // Machine code for verified functions, which may call each other; with unwind tables where asked for.
   // Thread-safe, as all of these.
   Result<CodeImage> (*compile)(std::span<const vir::Program> functions, const Target& target, bool unwind);

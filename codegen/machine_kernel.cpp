@@ -11,14 +11,18 @@ class MachineKernel final : public Kernel {
  public:
   MachineKernel(CodeBlock block, size_t entry)
       : block_(std::move(block)),
+        entry_(entry),
         function_(
             reinterpret_cast<KernelFunction>(reinterpret_cast<uintptr_t>(block_.execute_view() + entry))) {}
 
   void run(const KernelArgs& args) const noexcept override { function_(&args); }
-  size_t code_bytes() const override { return block_.size(); }
+  Code code() const override {
+    return {{reinterpret_cast<const uint8_t*>(block_.execute_view()), block_.size()}, entry_};
+  }
 
  private:
   CodeBlock block_;
+  size_t entry_;
   KernelFunction function_;
 };
 

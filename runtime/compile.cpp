@@ -15,21 +15,12 @@
 #include "codegen/x86/regalloc_text.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_text.hpp"
+#include "runtime/jit_events.hpp"
 #include "runtime/verbose.hpp"
 
 namespace convsmith {
 
 namespace {
-
-// "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
-std::string kernel_name(const Problem& p) {
-  std::string name = fmt::format("conv1d.{}.{}x{}.k{}", p.layout == Layout::kChannelsLast ? "nwc" : "ncw",
-                                 p.channels, p.filters, p.taps);
-  if (p.stride != 1) name += fmt::format(".s{}", p.stride);
-  if (p.dilation != 1) name += fmt::format(".d{}", p.dilation);
-  if (p.groups != 1) name += fmt::format(".g{}", p.groups);
-  return name;
-}
 
 int64_t tile_steps_of(const ir::LoopNest& nest) {
   int64_t step = 1;
@@ -75,6 +66,15 @@ Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, c
 }
 
 }  // namespace
+
+std::string kernel_name(const Problem& p) {
+  std::string name = fmt::format("conv1d.{}.{}x{}.k{}", p.layout == Layout::kChannelsLast ? "nwc" : "ncw",
+                                 p.channels, p.filters, p.taps);
+  if (p.stride != 1) name += fmt::format(".s{}", p.stride);
+  if (p.dilation != 1) name += fmt::format(".d{}", p.dilation);
+  if (p.groups != 1) name += fmt::format(".g{}", p.groups);
+  return name;
+}
 
 CompiledKernel kernel_without_code(const vir::Program& program, const Target& target) {
   CompiledKernel kernel;
@@ -133,8 +133,10 @@ Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend
   if (backend == Backend::kInterp) return interp::make_kernel(program);
   if (memory == nullptr)
     return make_error(ErrorCode::kUnavailable, "This host allows no memory for machine code.");
-  if (backend == Backend::kXbyak) return make_xbyak_kernel(program, target, *memory);
-  return make_llvm_kernel(program, target, *memory);
+  auto kernel = backend == Backend::kXbyak ? make_xbyak_kernel(program, target, *memory)
+                                           : make_llvm_kernel(program, target, *memory);
+  if (!kernel) return kernel;
+  return announce_kernel(std::move(*kernel), program.name, backend, target.isa);
 }
 
 Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend,

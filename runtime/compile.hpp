@@ -28,9 +28,13 @@ struct CompiledKernel {
   ir::ParallelBlocks blocks{};
   int64_t tile_steps = 1;     // output steps of a whole tile: the grain for splitting steps
   int64_t scratch_bytes = 0;  // for one thread
+  bool from_disk = false;     // neither scheduled nor lowered nor assembled by this process
   std::unique_ptr<Kernel> kernel;
   std::unique_ptr<const vir::Program> program;  // in its place, of a graph that is compiled ahead of time
 };
+
+// "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
+std::string kernel_name(const Problem& problem);
 
 // What lies between problem and machine code.
 struct LoweredLayer {

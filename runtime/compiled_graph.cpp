@@ -9,6 +9,7 @@
 #include "frontend/check.hpp"
 #include "ir/plan_slots.hpp"
 #include "ir/problem_text.hpp"
+#include "runtime/disk_cache.hpp"
 
 namespace convsmith {
 
@@ -35,12 +36,15 @@ class CachedKernels final : public KernelMaker {
   }
 
   KernelResult nest(const Problem& problem) override {
-    return get(fmt::format("{} {}", ir::problem_text(problem), schedule_),
-               [&] { return compile_problem(problem, backend_, isa_, schedule_, memory_); });
+    return get(
+        fmt::format("{} {}", ir::problem_text(problem), schedule_), problem,
+        [&] { return kernel_name(problem); },
+        [&] { return compile_problem(problem, backend_, isa_, schedule_, memory_); });
   }
 
   KernelResult program(const vir::Program& program) override {
-    return get(program.name, [&]() -> KernelResult {
+    const auto name = [&] { return program.name; };
+    return get(program.name, {}, name, [&]() -> KernelResult {
       auto code = make_kernel(program, backend_, target_for(isa_), memory_);
       if (!code) return tl::unexpected(code.error());
       auto compiled = std::make_shared<CompiledKernel>(kernel_without_code(program, target_for(isa_)));
@@ -51,9 +55,13 @@ class CachedKernels final : public KernelMaker {
   }
 
  private:
-  template <class Make>
-  KernelResult get(const std::string& what, Make&& make) {
-    return cache_.get(fmt::format("{} {} {}", backend_name(backend_), isa_name(isa_), what), make);
+  template <class Name, class Make>
+  KernelResult get(const std::string& what, const Problem& problem, Name&& name, Make&& make) {
+    const std::string key = fmt::format("{} {} {}", backend_name(backend_), isa_name(isa_), what);
+    return cache_.get(key, [&] {
+      const DiskCache* disk = backend_ == Backend::kInterp || memory_ == nullptr ? nullptr : cache_.disk();
+      return disk == nullptr ? make() : disk->get({key, name(), problem, backend_, isa_}, *memory_, make);
+    });
   }
 
   Backend backend_;

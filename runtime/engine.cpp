@@ -12,6 +12,7 @@
 #include "frontend/parse_layer.hpp"
 #include "frontend/weight_shapes.hpp"
 #include "ir/build_graph.hpp"
+#include "runtime/disk_cache.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/layer_data.hpp"
 #include "runtime/verbose.hpp"
@@ -97,7 +98,7 @@ struct Engine::Impl {
   Entries entries;
   std::unordered_map<Request, Entries::iterator, RequestHash> index;
   std::unordered_map<const CompiledKernel*, std::deque<Entries::iterator>> by_kernel;  // oldest first
-  KernelCache kernels;
+  KernelCache kernels{process_disk_cache()};
 };
 
 namespace {
@@ -150,7 +151,8 @@ Result<CompiledLayer> Engine::compile(const LayerSpec& spec, const CompileOption
 
 Engine::Stats Engine::stats() const {
   const std::lock_guard lock(impl_->mutex);
-  return {impl_->hits, impl_->kernels.compiles(), impl_->bytes};
+  const KernelCache::Stats kernels = impl_->kernels.stats();
+  return {impl_->hits, kernels.compiles, impl_->bytes, kernels.loads};
 }
 
 Engine& default_engine() {

@@ -16,7 +16,6 @@ KernelResult KernelCache::get(const std::string& key, const std::function<Kernel
       other = entry.on_its_way;
     } else {
       entry.on_its_way = promise.get_future().share();
-      ++compiles_;
     }
   }
   if (other.valid()) return other.get();
@@ -34,14 +33,15 @@ KernelResult KernelCache::get(const std::string& key, const std::function<Kernel
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[key];
   if (kernel) entry.alive = *kernel;
+  ++(kernel && (*kernel)->from_disk ? stats_.loads : stats_.compiles);
   entry.on_its_way = {};
   forget_dead();
   return kernel;
 }
 
-uint64_t KernelCache::compiles() const {
+KernelCache::Stats KernelCache::stats() const {
   const std::lock_guard lock(mutex_);
-  return compiles_;
+  return stats_;
 }
 
 // Keys of kernels that nobody holds any more would pile up: swept whenever the table has doubled.

@@ -18,9 +18,17 @@ using KernelResult = Result<std::shared_ptr<const CompiledKernel>>;
 
 class KernelCache {
  public:
+  // `disk` null: nothing is kept beyond the process.
+  explicit KernelCache(const class DiskCache* disk = nullptr) : disk_(disk) {}
+
   // The kernel of `key`, made by `make` unless it is alive or on its way.
   KernelResult get(const std::string& key, const std::function<KernelResult()>& make);
-  uint64_t compiles() const;
+  const class DiskCache* disk() const { return disk_; }
+  struct Stats {
+    uint64_t compiles = 0;  // those that failed as well
+    uint64_t loads = 0;     // from disk
+  };
+  Stats stats() const;
 
  private:
   struct Entry {
@@ -32,7 +40,8 @@ class KernelCache {
   mutable std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
   size_t sweep_at_ = 64;
-  uint64_t compiles_ = 0;
+  Stats stats_;
+  const class DiskCache* disk_;
 };
 
 }  // namespace convsmith

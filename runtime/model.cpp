@@ -8,6 +8,7 @@
 #include "ir/build_graph.hpp"
 #include "ir/fold.hpp"
 #include "ir/fuse.hpp"
+#include "runtime/disk_cache.hpp"
 #include "runtime/verbose.hpp"
 
 namespace convsmith {
@@ -16,7 +17,7 @@ namespace {
 
 // Kernels are shared by all models of the process.
 KernelCache& model_kernels() {
-  static auto* cache = new KernelCache();  // never destroyed, as the default engine
+  static auto* cache = new KernelCache(process_disk_cache());  // never destroyed, as the default engine
   return *cache;
 }
 

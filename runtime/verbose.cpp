@@ -42,12 +42,20 @@ std::string read_stages() {
   return stages;
 }
 
+const std::string& dumped_stages() {
+  static const std::string stages = read_stages();
+  return stages;
+}
+
 }  // namespace
 
+bool any_dump_wanted() {
+  return dumped_stages().size() > 2;
+}
+
 bool dump_wanted(std::string_view stage) {
-  static const std::string stages = read_stages();
-  if (stages.size() == 2) return false;
-  return stages.find(fmt::format(",{},", stage)) != std::string::npos || stages == ",all,";
+  if (!any_dump_wanted()) return false;
+  return dumped_stages().find(fmt::format(",{},", stage)) != std::string::npos || dumped_stages() == ",all,";
 }
 
 void dump(std::string_view stage, std::string_view text) {

@@ -13,6 +13,7 @@ int verbose_level();
 void say(int level, std::string_view line);
 
 bool dump_wanted(std::string_view stage);
+bool any_dump_wanted();
 void dump(std::string_view stage, std::string_view text);
 
 // Times one pass of the pipeline and says so at level 2.

@@ -73,8 +73,6 @@ class InterpKernel final : public Kernel {
         match_(vir::match_blocks(program_)),
         lanes_(static_cast<size_t>(program_.lanes)) {}
 
-  size_t code_bytes() const override { return 0; }
-
   void run(const KernelArgs& args) const noexcept override {
     // One register file a thread, grown on the first call and kept: later calls allocate nothing.
     thread_local std::vector<std::byte*> p;

@@ -1,6 +1,8 @@
 // The LLVM module's one exported symbol: vir to IR to an object in memory to code memory. LLVM is
 // used as a code generator only. The mid-level optimiser has nothing to add to a program that
 // is already tiled and in SSA form, and measured code was slower for it.
+#include <fmt/format.h>
+#include <llvm-c/Core.h>
 #include <llvm/CodeGen/MachineModuleInfo.h>
 #include <llvm/CodeGen/Passes.h>
 #include <llvm/CodeGen/TargetPassConfig.h>
@@ -11,6 +13,7 @@
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
 
+#include "codegen/code_id.hpp"
 #include "codegen/llvm/emitter.hpp"
 #include "codegen/llvm/link.hpp"
 #include "codegen/llvm_module.hpp"
@@ -120,6 +123,15 @@ Result<CodeImage> compile(std::span<const vir::Program> functions, const Target&
   return link_object({llvm::StringRef(object->data(), object->size()), names.front()}, names);
 }
 
+// The libLLVM that is loaded may be newer than the one at build time.
+std::string module_code_id() {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned patch = 0;
+  LLVMGetVersion(&major, &minor, &patch);
+  return fmt::format("{} LLVM {}.{}.{}", code_id(), major, minor, patch);
+}
+
 std::string print_ir(std::span<const vir::Program> functions, const Target& target) {
   llvm::LLVMContext context;
   const auto module = emit_module(functions, target, /*unwind=*/false, context);
@@ -151,6 +163,9 @@ Result<std::vector<uint8_t>> make_archive(const std::string& member, std::span<c
 }  // namespace convsmith::llvm_backend
 
 extern "C" __attribute__((visibility("default"))) const convsmith::LlvmModule convsmith_llvm_module;
-const convsmith::LlvmModule convsmith_llvm_module = {
-    convsmith::llvm_build_id(), convsmith::llvm_backend::compile, convsmith::llvm_backend::print_ir,
-    convsmith::llvm_backend::print_assembly, convsmith::llvm_backend::make_archive};
+const convsmith::LlvmModule convsmith_llvm_module = {convsmith::llvm_build_id(),
+                                                     convsmith::llvm_backend::module_code_id,
+                                                     convsmith::llvm_backend::compile,
+                                                     convsmith::llvm_backend::print_ir,
+                                                     convsmith::llvm_backend::print_assembly,
+                                                     convsmith::llvm_backend::make_archive};

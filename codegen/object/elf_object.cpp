@@ -145,6 +145,7 @@ std::vector<uint8_t> write_elf(const Object& object) {
   const SymbolTable symbols = symbol_table(object, strings);
   const uint32_t unwind_type = object.machine == EM_X86_64 ? SHT_X86_64_UNWIND : SHT_PROGBITS;
   file.section(kText, ".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, object.text_alignment, object.text);
+  file.header(kText).sh_addr = object.text_address;
   file.section(kData, ".rodata", SHT_PROGBITS, SHF_ALLOC, 64, object.data);
   file.section(kZero, ".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, 4, {});
   file.header(kZero).sh_size = object.zero_bytes;

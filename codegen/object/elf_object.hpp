@@ -33,6 +33,7 @@ struct Object {
   uint16_t machine;  // EM_X86_64, EM_AARCH64
   std::vector<uint8_t> text;
   uint64_t text_alignment = 64;
+  uint64_t text_address = 0;  // where the text already lies, for debuggers
   std::vector<uint8_t> data;  // read-only, aligned to 64
   uint64_t zero_bytes = 0;    // aligned to 4
   std::vector<uint8_t> unwind;

@@ -143,8 +143,9 @@ class CONVSMITH_API Engine {
 
   struct Stats {
     uint64_t hits;      // layers found in the cache
-    uint64_t compiles;  // kernels made
+    uint64_t compiles;  // kernels made by this process
     size_t bytes;       // of code and tables that the cache keeps alive
+    uint64_t loads;     // kernels from the folder CONVSMITH_CACHE_DIR, which were no compiles
   };
   Stats stats() const;
 
