@@ -72,6 +72,8 @@ Result<std::vector<OutputFile>> find_files(const CompileArguments& arguments) {
     if (info == std::end(kKinds))
       return refuse(fmt::format("--emit names '{}'; it must be obj, archive, shared, header, asm or llvm.",
                                 printable(word)));
+    const auto is_same = [&](const OutputFile& file) { return file.kind == info->kind; };
+    if (std::any_of(files.begin(), files.end(), is_same)) continue;
     const bool alone = arguments.emit.size() == 1 && info->suffix == suffix;
     files.push_back({info->kind, alone ? arguments.output : arguments.output + std::string(info->suffix)});
   }
@@ -79,10 +81,14 @@ Result<std::vector<OutputFile>> find_files(const CompileArguments& arguments) {
 }
 
 Result<std::vector<Isa>> find_targets(const CompileArguments& arguments) {
-  const bool has_llvm = arguments.common.backend != Backend::kXbyak && load_llvm_module().has_value();
   if (arguments.targets.empty()) {
     std::vector<Isa> all = {Isa::kAvx512, Isa::kAvx2};
-    if (has_llvm) all.push_back(Isa::kBaseline);
+    if (arguments.common.backend == Backend::kXbyak) return all;
+    if (load_llvm_module()) {
+      all.push_back(Isa::kBaseline);
+    } else {
+      print_note("Without the LLVM back end the artifact has no code for CPUs that lack AVX2.");
+    }
     return all;
   }
   std::vector<Isa> isas;
@@ -164,7 +170,7 @@ Result<std::vector<uint8_t>> contents(const OutputFile& file, const Artifact& ar
   }
 }
 
-// All or none.
+// Those that were not there before go again where a later one can't be written.
 Result<void> write_files(const std::vector<OutputFile>& files, const Artifact& artifact,
                          const std::string& name) {
   std::vector<std::vector<uint8_t>> bytes;
@@ -174,8 +180,10 @@ Result<void> write_files(const std::vector<OutputFile>& files, const Artifact& a
     bytes.push_back(std::move(*made));
   }
   const bool is_arm = artifact.variants[0].isa == Isa::kNeon;
+  std::vector<std::string> new_files;
   for (size_t i = 0; i < files.size(); ++i) {
     const std::string& path = files[i].path;
+    if (access(path.c_str(), F_OK) != 0) new_files.push_back(path);
     const Result<void> written =
         files[i].kind == Kind::kShared
             ? link_shared(bytes[i], is_arm, path)
@@ -183,7 +191,7 @@ Result<void> write_files(const std::vector<OutputFile>& files, const Artifact& a
                 return write_bytes(descriptor, std::as_bytes(std::span(bytes[i])), path);
               });
     if (written) continue;
-    for (size_t j = 0; j < i; ++j) unlink(files[j].path.c_str());
+    for (const std::string& file : new_files) unlink(file.c_str());
     return written;
   }
   return {};
@@ -200,7 +208,8 @@ void print_report(const CompileArguments& arguments, const std::vector<OutputFil
     json["variants"].push_back({{"isa", isa_name(variant.isa)},
                                 {"backend", backend_name(variant.backend)},
                                 {"text_bytes", variant.image.bytes.size()}});
-  if (arguments.common.json) return fmt::print("{}\n", json.dump(2));
+  if (arguments.common.json)
+    return fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
   for (const Json& file : json["files"])
     fmt::print("{}  {} bytes\n", file["path"].get<std::string>(), file["bytes"].get<uint64_t>());
   for (const Json& variant : json["variants"])

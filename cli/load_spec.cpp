@@ -8,6 +8,7 @@
 #include "cli/common_options.hpp"
 #include "cli/files.hpp"
 #include "codegen/vir_text.hpp"
+#include "codegen/vir_verify.hpp"
 #include "frontend/json_value.hpp"
 #include "frontend/models/load_model.hpp"
 #include "ir/nest_text.hpp"
@@ -66,6 +67,13 @@ Result<ParsedLayer> read_layer(std::string_view text, Rules rules) {
   return layer;
 }
 
+Result<vir::Program> read_program(std::string_view text) {
+  Result<vir::Program> program = vir::parse(text);
+  if (!program) return program;
+  if (const auto ok = vir::verify_alone(*program); !ok) return tl::unexpected(ok.error());
+  return program;
+}
+
 // `path` is empty for text that was typed.
 Result<Subject> read_subject(const std::string& bytes, const std::string& path, const CommonOptions& options,
                              const std::string& weights) {
@@ -77,7 +85,7 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
                                   bytes.size(), kMaxTextBytes));
   }
   if (!archive && suffix == ".nest") return in_file(ir::parse_nest(bytes), path);
-  if (!archive && suffix == ".vir") return in_file(vir::parse(bytes), path);
+  if (!archive && suffix == ".vir") return in_file(read_program(bytes), path);
   const size_t first = bytes.find_first_not_of(" \t\r\n");
   const bool json = first != std::string::npos && bytes[first] == '{';
   if (archive || suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5" ||

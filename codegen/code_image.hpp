@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace convsmith {
@@ -38,6 +39,8 @@ struct CodeImage {
     size_t bytes;
   };
   std::vector<Function> functions;
+  // Functions that the back end has added, by name.
+  std::vector<std::pair<std::string, Function>> helpers;
   std::vector<Reference> references;
   Unwind unwind;
 };

@@ -31,7 +31,19 @@ class Verifier {
     return {};
   }
 
+  Result<void> run_alone() {
+    if (!program_.params.empty()) return fail("a program of its own has no parameters");
+    for (at_ = 0; at_ < program_.body.size(); ++at_) {
+      const Opcode op = program_.body[at_].op;
+      if (calls(op) || op == Opcode::kPart || op == Opcode::kData || gives_result(op))
+        return fail(fmt::format("'{}' is for functions that call each other", info(op).text));
+    }
+    return {};
+  }
+
  private:
+  static bool gives_result(Opcode op) { return op == Opcode::kResultInt || op == Opcode::kResultPtr; }
+
   struct Block {
     Opcode op;
     uint16_t counter;
@@ -45,6 +57,8 @@ class Verifier {
 
   Result<void> check(const Inst& inst) {
     if (auto ok = check_constant(inst); !ok) return ok;
+    if (gives_result(inst.op) && at_ + 1 != program_.body.size())
+      return fail(fmt::format("'{}' is not the last instruction", info(inst.op).text));
     for (const Use& use : uses(inst)) {
       std::vector<bool>& written = written_[static_cast<size_t>(use.kind)];
       if (use.id >= written.size()) return fail(fmt::format("register {} is out of range", use.id));
@@ -148,6 +162,10 @@ class Verifier {
 
 Result<void> verify(const Program& program) {
   return Verifier(program).run();
+}
+
+Result<void> verify_alone(const Program& program) {
+  return Verifier(program).run_alone();
 }
 
 }  // namespace convsmith::vir

@@ -11,4 +11,7 @@ namespace convsmith::vir {
 // loop counters are not written in their blocks; constants are in the range their operation allows.
 Result<void> verify(const Program& program);
 
+// Whether a verified program runs without others: it calls none and is none's part.
+Result<void> verify_alone(const Program& program);
+
 }  // namespace convsmith::vir

@@ -25,6 +25,8 @@ namespace {
 constexpr std::string_view kNoVariantInfo = "info.none";
 // What NAME_run gives on a CPU that runs no variant; the numbers before it are RunStatus.
 constexpr int64_t kWrongCpu = 7;
+// A call is one function, whose registers are numbered with 16 bits; a pass takes some sixty of them.
+constexpr size_t kMostPasses = 500;
 
 tl::unexpected<Error> refuse(std::string message) {
   return make_error(ErrorCode::kInvalidSpec, std::move(message));
@@ -44,6 +46,9 @@ Result<void> check_options(const ArtifactOptions& options) {
         "begin with it.",
         options.name));
   }
+  if (options.name == "convsmith")
+    return refuse(
+        "--name is 'convsmith', which the functions of the library begin with; choose another one.");
   if (options.targets.empty()) return refuse("--target names no instruction set.");
   const bool neon =
       std::find(options.targets.begin(), options.targets.end(), Isa::kNeon) != options.targets.end();
@@ -143,25 +148,24 @@ std::string info_text(const ArtifactSource& source, const ArtifactOptions& optio
     return fmt::format("{}", fmt::join(all, " "));
   };
   std::string arrays;
-  std::string shapes;
   for (const WeightShape& weight : source.weights) {
     int64_t size = 1;
     for (const int64_t axis : weight.shape) size *= axis;
     arrays += fmt::format(" {}", size);
-    shapes += fmt::format(" {}({})", weight.name, fmt::join(weight.shape, ","));
   }
   return fmt::format(
       "name: {}\nspec: {}\nvariant: {}\nversion: {}\nweights: {}\ninputs: {}\noutputs: {}\nin_channels: {}\n"
-      "out_channels: {}\narrays: {}{}\nshapes:{}\n",
+      "out_channels: {}\narrays: {}{}\n",
       options.name, source.spec, variant, CONVSMITH_VERSION, source.weights.empty() ? "embedded" : "packed",
       g.inputs.size(), g.outputs.size(), channels(g.inputs), channels(g.outputs), source.weights.size(),
-      arrays, shapes);
+      arrays);
 }
 
 // Puts images, weights and texts together.
 class Linker {
  public:
   Linker(const ArtifactSource& source, const ArtifactOptions& options) : source_(source), options_(options) {
+    object_.file = options.name + ".o";
     object_.machine = options.targets[0] == Isa::kNeon ? EM_AARCH64 : EM_X86_64;
   }
 
@@ -188,6 +192,10 @@ class Linker {
                                  offset, function.bytes, is_only && is_c, true});
       if (is_c)
         functions_.emplace(x86::variant_name(name, variant.isa), Place{object::Section::kText, offset});
+    }
+    for (const auto& [name, function] : variant.image.helpers) {
+      object_.symbols.push_back({fmt::format("{}.{}.{}", options_.name, name, isa), object::Section::kText,
+                                 at + function.offset, function.bytes, false, true});
     }
     refer(variant.image, at, places);
   }
@@ -276,6 +284,11 @@ Backend backend_for(Isa isa, Backend wanted) {
 
 Result<Artifact> compile_artifact(const ArtifactSource& source, const ArtifactOptions& options) {
   if (auto ok = check_options(options); !ok) return tl::unexpected(ok.error());
+  if (const size_t ops = source.graph.ops.size(); ops > kMostPasses) {
+    return make_error(
+        ErrorCode::kUnsupported,
+        fmt::format("The model has {} passes over memory; an artifact can hold up to {}.", ops, kMostPasses));
+  }
   std::vector<Isa> isas = options.targets;
   std::sort(isas.begin(), isas.end(), std::greater<>());
   isas.erase(std::unique(isas.begin(), isas.end()), isas.end());

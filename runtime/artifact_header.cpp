@@ -8,6 +8,9 @@ namespace convsmith {
 
 namespace {
 
+// "NAME" of somebody else, until the artifact's own name is put in.
+constexpr std::string_view kForeignName = "\x01";
+
 constexpr const char* kShared = R"(#ifndef CONVSMITH_PARALLEL_FOR_DEFINED
 #define CONVSMITH_PARALLEL_FOR_DEFINED
 /* Somebody's thread pool: run() calls task(context, i) for every i below count, in any order and on any
@@ -19,6 +22,23 @@ typedef struct convsmith_parallel_for {
 } convsmith_parallel_for;
 #endif
 )";
+
+void replace_all(std::string& text, std::string_view what, std::string_view by) {
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
+    text.replace(at, what.size(), by);
+}
+
+// Foreign text, such as a layer's name from a model file, as a comment may hold it: one line of ASCII that
+// ends no comment and begins none. What stands for the artifact's name stays what it is.
+std::string comment_text(std::string text) {
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  replace_all(text, "*/", "*?");
+  replace_all(text, "/*", "?*");
+  replace_all(text, "NAME", kForeignName);
+  return text;
+}
 
 std::string parameters(const std::vector<WeightShape>& weights) {
   std::string text;
@@ -70,7 +90,7 @@ std::string arrays_text(const ArtifactSource& source) {
       " * in, out and steps are arrays: a pointer for each input and output to dense float32 values, and a "
       "number\n"
       " * of steps for each input (1 for one without steps).\n";
-  const auto name = [&](int tensor) { return g.tensors[static_cast<size_t>(tensor)].name; };
+  const auto name = [&](int tensor) { return comment_text(g.tensors[static_cast<size_t>(tensor)].name); };
   for (size_t i = 0; i < g.inputs.size(); ++i)
     text += fmt::format(" *   in[{}] {}: {}\n", i, input(i), name(g.inputs[i]));
   for (size_t i = 0; i < g.outputs.size(); ++i)
@@ -85,11 +105,6 @@ std::string variants_text(const std::vector<ArtifactVariant>& variants) {
   return text;
 }
 
-void replace_all(std::string& text, std::string_view what, std::string_view by) {
-  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size())
-    text.replace(at, what.size(), by);
-}
-
 }  // namespace
 
 std::string artifact_header(const ArtifactSource& source, const ArtifactOptions& options,
@@ -101,8 +116,7 @@ std::string artifact_header(const ArtifactSource& source, const ArtifactOptions&
   const std::string run =
       fmt::format("{}{}, int64_t batch, {}, void *workspace", embedded ? "" : "const void *packed, ",
                   one ? "const float *in, float *out" : "const float *const *in, float *const *out", steps);
-  std::string spec = source.spec;
-  replace_all(spec, "*/", "* /");
+  const std::string spec = comment_text(source.spec);
   std::string text = fmt::format(R"(/* {} - made by convsmith {}; do not edit.
  *
  * Code for: {}. It needs nothing but this object: no library, no thread, no allocation. Any
@@ -123,12 +137,13 @@ extern "C" {{
   text += kShared;
   if (!embedded) {
     text += fmt::format(R"(
-/* Bytes that NAME_pack fills. They are the same on every CPU: what was packed on one works on another. */
+/* Bytes that NAME_pack fills; -1 on a CPU that runs none of the variants. They are the same on every CPU: what
+ * was packed on one works on another. */
 int64_t NAME_packed_bytes(void);
 
 /* Copies weights as Keras keeps them, {},
- * to `packed`, which needs the alignment of malloc. Once, before the first run. Gives 0, or 1 where an array is
- * null. */
+ * to `packed`, which needs the alignment of malloc. Once, before the first run. Gives 0,
+ * 1 where an array is null, or 7 as NAME_run. */
 int NAME_pack({}void *packed);
 )",
                         shapes(source.weights), parameters(source.weights));
@@ -152,10 +167,11 @@ int NAME_run({});
  * caller's. */
 int NAME_run_parallel({}, const convsmith_parallel_for *parallel);
 
-/* Steps of the output for so many of the input, 0 where there is none; -1 for numbers that NAME_run refuses. */
+/* Steps of the output for so many of the input, 0 where there is none; -1 for numbers below 0 or above 2^40. */
 int64_t NAME_output_steps({});
 
-/* Bytes of memory that a run uses beside its arrays; -1 for numbers that it refuses. */
+/* Bytes of memory that a run uses beside its arrays (NAME_run refuses 2^60 and more); -1 for numbers below 0 or
+ * above 2^40. */
 int64_t NAME_workspace_bytes(int64_t batch, {});
 int64_t NAME_parallel_workspace_bytes(int64_t batch, {}, int64_t threads);
 
@@ -170,6 +186,7 @@ const char *NAME_info(void);
 )",
                       arrays_text(source), run, run, one ? steps : steps + ", int64_t output", steps, steps);
   replace_all(text, "NAME", options.name);
+  replace_all(text, kForeignName, "NAME");
   return text;
 }
 

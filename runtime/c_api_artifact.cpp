@@ -156,14 +156,44 @@ int call_pack(void* pack, std::span<const std::span<const float>> arrays, void* 
   return CONVSMITH_WRONG_WEIGHTS;
 }
 
+constexpr std::string_view kNoCode = "The artifact has no code for this CPU.";
+
 convsmith_status finish_artifact(int status) noexcept {
   if (status >= CONVSMITH_OK && status <= CONVSMITH_NO_MEMORY) return finish(static_cast<RunStatus>(status));
   constexpr int kWrongCpu = 7;
   return guard([&] {
-    if (status == kWrongCpu) return fail(CONVSMITH_UNAVAILABLE, "The artifact has no code for this CPU.");
+    if (status == kWrongCpu) return fail(CONVSMITH_UNAVAILABLE, std::string(kNoCode));
     return fail(CONVSMITH_INTERNAL, fmt::format("The artifact answered {}, which is no status.", status));
   });
 }
+
+// A parallel-for whose tasks have the caller's rounding and denormal modes, as those of a compiled layer do.
+struct InCallersModes {
+  const convsmith_parallel_for* own;
+  void (*task)(void* context, size_t i) = nullptr;
+  void* context = nullptr;
+#if defined(__x86_64__)
+  unsigned control_word = __builtin_ia32_stmxcsr();
+#endif
+
+  static void run_task(void* self, size_t i) {
+    const InCallersModes& call = *static_cast<const InCallersModes*>(self);
+#if defined(__x86_64__)
+    const unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(call.control_word);
+    call.task(call.context, i);
+    __builtin_ia32_ldmxcsr(before);
+#else
+    call.task(call.context, i);
+#endif
+  }
+  static void run(void* self, void (*task)(void* context, size_t i), void* context, size_t count) {
+    InCallersModes call = *static_cast<const InCallersModes*>(self);
+    call.task = task;
+    call.context = context;
+    call.own->run(call.own->pool, run_task, &call, count);
+  }
+};
 
 struct Artifact final : convsmith_model {
   explicit Artifact(Functions functions) : f(std::move(functions)) {}
@@ -179,6 +209,7 @@ struct Artifact final : convsmith_model {
     }
     if (arrays.empty()) return make_error(ErrorCode::kInvalidData, "The artifact has its own weights.");
     const auto bytes = call<int64_t>(f.packed_bytes);
+    if (bytes == -1) return make_error(ErrorCode::kUnavailable, std::string(kNoCode));
     if (bytes < 0 || bytes > int64_t{1} << 42) {
       return make_error(ErrorCode::kInvalidData,
                         fmt::format("The artifact wants {} bytes for its weights.", bytes));
@@ -215,7 +246,9 @@ struct Artifact final : convsmith_model {
     };
     const auto with_threads = [&](auto... args) {
       if (c.parallel == nullptr) return with_weights(f.run, args...);
-      return with_weights(f.run_parallel, args..., c.parallel);
+      InCallersModes modes{c.parallel};
+      const convsmith_parallel_for parallel{InCallersModes::run, &modes, c.parallel->threads};
+      return with_weights(f.run_parallel, args..., &parallel);
     };
     return finish_artifact(
         is_single() ? with_threads(c.inputs[0], c.outputs[0], c.batch, c.steps[0], workspace)

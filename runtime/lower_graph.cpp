@@ -217,8 +217,7 @@ vir::Program lower_call(const CompiledGraph& graph, const WeightPlan& plan, int 
   const auto one = VirMachine::number(1);
   const auto refuse_null = [&](vir::P p, const Int& needed) {
     z.if_less(zero, needed, [&] {
-      z.if_less(Int(b.pint(p)), one,
-                [&] { z.assign(status, Int(static_cast<int64_t>(RunStatus::kNullPointer))); });
+      z.if_null(p, [&] { z.assign(status, Int(static_cast<int64_t>(RunStatus::kNullPointer))); });
     });
   };
   z.if_less(status, one, [&] {
@@ -230,7 +229,8 @@ vir::Program lower_call(const CompiledGraph& graph, const WeightPlan& plan, int 
         for (size_t i = 0; i < g.outputs.size(); ++i)
           refuse_null(z.output(static_cast<int>(i)), call.steps_of(g.outputs[i]));
         refuse_null(b.arg_ptr(Arg::kWeights), VirMachine::number(plan.floats));
-        refuse_null(b.arg_ptr(Arg::kScratch), z.addc(sizes.bytes, graph.scratch_bytes));
+        const Int workspace = z.addc(sizes.bytes, graph.scratch_bytes);
+        refuse_null(b.arg_ptr(Arg::kScratch), workspace);
         z.if_less(status, one, [&] { call.run(batch); });
       });
     });
@@ -261,18 +261,19 @@ vir::Program lower_run(const CompiledGraph& graph, int lanes, bool embedded, boo
     params.push_back(Arg::kParallel);
     const vir::P pool = b.arg_ptr(Arg::kParallel);
     z.pass(Arg::kParallel, pool);
-    z.if_less(VirMachine::number(0), Int(b.pint(pool)),
-              [&] { z.assign(threads, Int(b.load_int(pool, 16))); });
+    const Int given = z.variable(VirMachine::number(1));
+    z.if_null(pool, [&] { z.assign(given, VirMachine::number(0)); });
+    z.if_less(VirMachine::number(0), given, [&] { z.assign(threads, Int(b.load_int(pool, 16))); });
   }
   z.pass(Arg::kThreads, threads);
   const Int status = z.variable(Int(static_cast<int64_t>(RunStatus::kNullPointer)));
   // Several inputs and outputs come in arrays, which must be there.
-  Int arrays = VirMachine::number(1);
+  const Int all_there = z.variable(VirMachine::number(1));
   for (const Arg arg : params) {
     if (!one && (arg == Arg::kIn || arg == Arg::kOut || arg == Arg::kOperand))
-      arrays = z.min(arrays, Int(b.pint(b.arg_ptr(arg))));
+      z.if_null(b.arg_ptr(arg), [&] { z.assign(all_there, VirMachine::number(0)); });
   }
-  z.if_less(VirMachine::number(0), arrays, [&] { z.assign(status, Int(b.call(kCall))); });
+  z.if_less(VirMachine::number(0), all_there, [&] { z.assign(status, Int(b.call(kCall))); });
   b.set_params(std::move(params));
   b.result(status.reg());
   return b.take();
@@ -313,7 +314,9 @@ vir::Program lower_size(std::string_view name, std::vector<Arg> params, int lane
   if (one) {
     find();
   } else {
-    z.if_less(VirMachine::number(0), Int(b.pint(b.arg_ptr(Arg::kOperand))), find);
+    const Int given = z.variable(VirMachine::number(1));
+    z.if_null(b.arg_ptr(Arg::kOperand), [&] { z.assign(given, VirMachine::number(0)); });
+    z.if_less(VirMachine::number(0), given, find);
   }
   b.set_params(std::move(params));
   b.result(result.reg());

@@ -28,9 +28,10 @@ class PackLowering {
     params.push_back(Arg::kOut);
     b_.set_params(params);
     const Int status = z_.variable(VirMachine::number(static_cast<int64_t>(RunStatus::kNullPointer)));
-    Int least = VirMachine::number(1);
-    for (const Arg arg : params) least = z_.min(least, Int(b_.pint(b_.arg_ptr(arg))));
-    z_.if_less(VirMachine::number(0), least, [&] {
+    const Int all_there = z_.variable(VirMachine::number(1));
+    for (const Arg arg : params)
+      z_.if_null(b_.arg_ptr(arg), [&] { z_.assign(all_there, VirMachine::number(0)); });
+    z_.if_less(VirMachine::number(0), all_there, [&] {
       first_ = b_.first(b_.iconst(1));
       clear();
       for (size_t i = 0; i < graph_.ops.size(); ++i) pack_op(i);

@@ -105,6 +105,12 @@ class VirMachine {
     b_.while_less(left, right, "while", body);
   }
 
+  template <class Then>
+  void if_null(Ptr p, Then&& then) {
+    const Int address(b_.pint(p));
+    if_less(address, number(1), [&] { if_less(number(-1), address, then); });
+  }
+
   Ptr moved(Ptr p, const Int& floats) {
     if (floats.is_known()) return floats.number() == 0 ? p : b_.paddc(p, 4 * floats.number());
     return b_.padd(p, b_.imulc(floats.reg(), 4));

@@ -140,7 +140,13 @@ class LinkContext final : public jitlink::JITLinkContext {
         return symbol->hasName() && symbol->getName() == llvm::StringRef(function);
       });
       if (found == symbols.end()) return failed("the code lacks " + function);
-      outcome_.image.functions.push_back({(*found)->getAddress().getValue() - kBase, (*found)->getSize()});
+      outcome_.image.functions.push_back(function_of(**found));
+    }
+    for (const jitlink::Symbol* symbol : graph.defined_symbols()) {
+      const bool is_helper =
+          symbol->hasName() && symbol->isCallable() &&
+          std::find(functions_.begin(), functions_.end(), symbol->getName().str()) == functions_.end();
+      if (is_helper) outcome_.image.helpers.emplace_back(symbol->getName().str(), function_of(*symbol));
     }
     return llvm::Error::success();
   }
@@ -150,6 +156,10 @@ class LinkContext final : public jitlink::JITLinkContext {
   }
 
  private:
+  static CodeImage::Function function_of(const jitlink::Symbol& symbol) {
+    return {symbol.getAddress().getValue() - kBase, symbol.getSize()};
+  }
+
   // Takes references to what is outside from the graph into the image, and sees that all others are relative.
   llvm::Error open_references(jitlink::LinkGraph& graph) {
     const bool is_x86 = graph.getTargetTriple().isX86();

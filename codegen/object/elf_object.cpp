@@ -13,7 +13,8 @@ namespace {
 #define SHT_X86_64_UNWIND 0x70000001
 #endif
 
-// Numbers of the sections in the file. Section symbols come first in the symbol table, in the same order.
+// Numbers of the sections in the file. In the symbol table, section symbols stand behind the file's, in the
+// same order.
 enum : uint16_t {
   kNone,
   kText,
@@ -58,7 +59,7 @@ std::vector<uint8_t> relocations_in(const Object& object, Section section) {
   for (const Relocation& relocation : object.relocations) {
     if (relocation.section != section) continue;
     append(bytes, Elf64_Rela{relocation.offset,
-                             ELF64_R_INFO(uint64_t{number_of(relocation.target)}, relocation.elf_type),
+                             ELF64_R_INFO(uint64_t{number_of(relocation.target) + 1U}, relocation.elf_type),
                              relocation.target_offset});
   }
   return bytes;
@@ -73,6 +74,8 @@ struct SymbolTable {
 SymbolTable symbol_table(const Object& object, Strings& strings) {
   SymbolTable table{};
   append(table.bytes, Elf64_Sym{});
+  append(table.bytes,
+         Elf64_Sym{strings.add(object.file), ELF64_ST_INFO(STB_LOCAL, STT_FILE), 0, SHN_ABS, 0, 0});
   for (uint16_t section = kText; section <= kUnwind; ++section)
     append(table.bytes, Elf64_Sym{0, ELF64_ST_INFO(STB_LOCAL, STT_SECTION), 0, section, 0, 0});
   for (const bool global : {false, true}) {

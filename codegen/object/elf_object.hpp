@@ -30,7 +30,9 @@ struct Relocation {
 };
 
 struct Object {
-  uint16_t machine;  // EM_X86_64, EM_AARCH64
+  std::string
+      file;  // what it is called: a linker that finds no name in an object puts in the one it was given
+  uint16_t machine = 0;  // EM_X86_64, EM_AARCH64
   std::vector<uint8_t> text;
   uint64_t text_alignment = 64;
   uint64_t text_address = 0;  // where the text already lies, for debuggers

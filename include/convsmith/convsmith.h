@@ -23,8 +23,7 @@
 //   time, as long as none destroys them meanwhile. Compiling, loading and packing are thread-safe.
 // - No C++ exception leaves a function.
 // - Structs that begin with struct_size may grow at their end. Set struct_size to sizeof of the struct and
-// all
-//   else to 0, which means the default. Both older (smaller) and newer (larger) structs are accepted, the
+//   all else to 0, which means the default. Both older (smaller) and newer (larger) structs are accepted, the
 //   latter as long as what this version does not know is 0.
 //
 // Values, functions and struct members that are here stay as they are as long as CONVSMITH_ABI_VERSION does.

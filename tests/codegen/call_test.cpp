@@ -123,6 +123,18 @@ TEST(CallVerify, WhatCallsMayNotUseVectors) {
   EXPECT_NE(ok.error().message.find("may not use vectors"), std::string::npos) << ok.error().message;
 }
 
+TEST(CallVerify, AResultStandsLast) {
+  vir::Builder b("early", 8);
+  const vir::I one = b.iconst(1);
+  b.result(one);
+  b.iaddc(one, 1);
+  EXPECT_FALSE(vir::verify(b.take()));
+}
+
+TEST(CallVerify, AProgramOfItsOwnCallsNobody) {
+  for (const vir::Program& function : vir::call_programs(8)) EXPECT_FALSE(vir::verify_alone(function));
+}
+
 TEST(CallVerify, ACFunctionReadsOnlyItsParameters) {
   vir::Builder b("c", 8);
   b.set_params({vir::Arg::kSteps});

@@ -56,14 +56,17 @@ expect_nothing_undefined() {
 
 # Each kind of artifact, by each compiler, from C and from C++.
 check_all_ways() { # SPEC HOW..
-  local way kinds=obj,shared
+  local way file kinds=obj,shared
   [[ $MODULE == 0 ]] || kinds+=,archive
   ship "$1" "$kinds" --target "$targets"
   expected "$1" >wanted.txt
   expect_nothing_undefined shipped.o
   expect_nothing_undefined shipped.so
-  "$convsmith" compile "$1" --rules any --name shipped --emit obj -o again --target "$targets" >/dev/null
-  cmp -s shipped.o again.o || fail "two builds of $1 differ"
+  mkdir -p again
+  "$convsmith" compile "$1" --rules any --name shipped --emit obj,shared -o again/shipped --target "$targets" >/dev/null
+  for file in o so; do
+    cmp -s "shipped.$file" "again/shipped.$file" || fail "two builds of $1 differ in their .$file"
+  done
   for way in "${@:2}"; do
     read -r compiler language file <<<"$way"
     [[ -f $file && -n $(command -v "$compiler") ]] || continue
@@ -177,6 +180,12 @@ test_errors() {
   if PATH=/nonexistent "$convsmith" compile "$layer" -o x.so --target avx2 2>err.txt; then fail "linked without a linker"; fi
   grep -q "can't be linked: there is no ld" err.txt || fail "$(cat err.txt)"
   rm err.txt
+  # What was there before stays where another file can't be written.
+  mkdir z.h
+  echo old >z.o
+  if "$convsmith" compile "$layer" --emit obj,header -o z --target avx2 >/dev/null 2>&1; then fail "wrote a folder"; fi
+  [[ -s z.o ]] || fail "an older file is gone"
+  rm -r z.h z.o
   if [[ -w /dev/full ]]; then
     # A disk that is full: the first file of two must not stay either.
     mkdir -p full

@@ -334,6 +334,26 @@ TEST(Artifact, TwoBuildsAreEqualByteForByte) {
   EXPECT_EQ(one->header, two->header);
 }
 
+TEST(Artifact, ForeignNamesStayInTheirComment) {
+  const LayerUnderTest layer = make_layer("Conv1D(8, 3, input_shape=(None, 8))");
+  ArtifactSource source = source_of(layer, true);
+  source.spec = "a*/ int evil; /*\n#error NAME";
+  const auto artifact = compile_artifact(source, {"named", {Isa::kAvx2}});
+  ASSERT_TRUE(artifact) << artifact.error().message;
+  EXPECT_NE(artifact->header.find("a*? int evil; ?*?#error NAME"), std::string::npos) << artifact->header;
+}
+
+TEST(Artifact, RefusesNamesAndModelsThatItCannotHold) {
+  const LayerUnderTest layer = make_layer("Conv1D(8, 3, input_shape=(None, 8))");
+  ArtifactSource source = source_of(layer, true);
+  EXPECT_FALSE(compile_artifact(source, {"convsmith", {Isa::kAvx2}}));
+  source.graph.ops.resize(501, source.graph.ops[0]);
+  const auto artifact = compile_artifact(source, {"deep", {Isa::kAvx2}});
+  ASSERT_FALSE(artifact);
+  EXPECT_EQ(artifact.error().message,
+            "The model has 501 passes over memory; an artifact can hold up to 500.");
+}
+
 #ifdef CONVSMITH_HAVE_MODELS
 class ArtifactModel : public testing::TestWithParam<const char*> {};
 
