@@ -15,7 +15,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "codegen/vir.hpp"
@@ -126,7 +125,7 @@ class GraphCall {
   }
 
  private:
-  // What the pass before the next one must know of each other.
+  // One part of an operation: where its arrays begin, and from one sample to the next.
   struct PartCall {
     const CompiledPart* part;
     Ptr in, out, operand;
