@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "codegen/schedule_forms.hpp"
+
 namespace convsmith {
 
 namespace {
 
 using ir::Schedule;
-using ir::StepKind;
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -26,22 +27,6 @@ bool fills_panels(int64_t vectors, int64_t total, const Target& target) {
 struct TileShape {
   int64_t rows;
   int64_t vectors;
-};
-
-// Collects steps; splits and roles whose factor is 1 leave the nest as it is.
-class Steps {
- public:
-  void add(StepKind kind, std::vector<std::string> loops) {
-    schedule_.push_back({kind, std::move(loops), 0});
-  }
-  void panel(int64_t units) { schedule_.push_back({StepKind::kPanel, {}, units}); }
-  void split(const std::string& loop, int64_t factor) {
-    schedule_.push_back({StepKind::kSplit, {loop}, factor});
-  }
-  Schedule take() { return std::move(schedule_); }
-
- private:
-  Schedule schedule_;
 };
 
 // Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
@@ -156,12 +141,6 @@ bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
   return fits && over_steps < 0.85 * over_filters;
 }
 
-void add_unroll(Steps& steps, const char* loop, const char* inner, int64_t factor) {
-  if (factor == 1) return;
-  steps.split(loop, factor);
-  steps.add(StepKind::kUnroll, {inner});
-}
-
 // Steps of one chunk, so that the input of all filter blocks' passes comes from the second cache; 0
 // where there is only one pass. Far-apart taps read that many separate runs of rows.
 int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes) {
@@ -172,119 +151,56 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
 }
 
-Schedule lanes_over_filters(const Problem& p, const Target& target, bool in_panels) {
+FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   const TileShape tile = filter_tile(p, target, in_panels);
-  const int64_t block = tile.vectors * target.lanes;
-  const bool fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
-  const int64_t passes = ceil_div(p.group_filters(), block);
-  const int64_t chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
-  const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
-  Steps steps;
-  steps.add(StepKind::kCut, {"o"});
-  if (fuse) steps.add(StepKind::kFuse, {"k", "c"});
-  steps.split("f", block);
-  if (tile.vectors > 1) {
-    steps.split("f1", target.lanes);
-    steps.add(StepKind::kTile, {"f1"});
-  }
-  steps.add(StepKind::kLanes, {tile.vectors > 1 ? "f2" : "f1"});
-  std::vector<std::string> order = {"n", "g", "b"};
-  std::vector<std::string> tiles;
-  if (chunk > 0) {
-    steps.split("o", chunk);
-    steps.split("o1", tile.rows);
-    steps.add(StepKind::kTile, {"o2"});
-    order.insert(order.end(), {"o", "f", "o1"});
-    tiles = {"o2"};
-  } else {
-    order.insert(order.end(), {"f", "o"});
-    if (tile.rows > 1) {
-      steps.split("o", tile.rows);
-      steps.add(StepKind::kTile, {"o1"});
-      tiles = {"o1"};
-    }
-  }
-  order.insert(order.end(), tiles.begin(), tiles.end());
-  order.emplace_back("f1");
-  if (tile.vectors > 1) order.emplace_back("f2");
-  if (!fuse) order.emplace_back("k");
-  order.emplace_back(fuse ? "r" : "c");
-  add_unroll(steps, fuse ? "r" : "c", fuse ? "r1" : "c1", unroll);
-  if (unroll > 1) order.emplace_back(fuse ? "r1" : "c1");
-  steps.add(StepKind::kReorder, std::move(order));
-  if (in_panels) steps.panel(kPanel);
-  return steps.take();
+  const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
+  FilterForm form;
+  form.rows = tile.rows;
+  form.vectors = tile.vectors;
+  form.chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
+  form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
+  form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
+  form.panel = in_panels ? kPanel : 0;
+  return form;
 }
 
-Schedule lanes_over_channels(const Problem& p, const Target& target, bool in_panels) {
+ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.groups, target.lanes);
-  int64_t vectors = std::min<int64_t>(2, total);
-  if (in_panels && !fills_panels(vectors, total, target)) vectors = std::min(kPanel / target.lanes, total);
-  int64_t rows = target.vector_registers == 32 ? (vectors == 2 ? 12 : 16) : (vectors == 2 ? 5 : 10);
-  rows = std::min(rows, rows_that_fit(target, vectors, p));
-  while (rows > 1 && rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) rows /= 2;
-  Steps steps;
-  steps.add(StepKind::kCut, {"o"});
-  steps.split("g", vectors * target.lanes);
-  if (vectors > 1) {
-    steps.split("g1", target.lanes);
-    steps.add(StepKind::kTile, {"g1"});
-  }
-  steps.add(StepKind::kLanes, {vectors > 1 ? "g2" : "g1"});
-  std::vector<std::string> order = {"n", "b", "o", "g", "f"};
-  if (rows > 1) {
-    steps.split("o", rows);
-    steps.add(StepKind::kTile, {"o1"});
-    order.emplace_back("o1");
-  }
-  order.emplace_back("g1");
-  if (vectors > 1) order.emplace_back("g2");
-  order.insert(order.end(), {"k", "c"});
-  steps.add(StepKind::kReorder, std::move(order));
-  if (in_panels) steps.panel(kPanel);
-  return steps.take();
+  ChannelForm form;
+  form.vectors = std::min<int64_t>(2, total);
+  if (in_panels && !fills_panels(form.vectors, total, target))
+    form.vectors = std::min(kPanel / target.lanes, total);
+  const bool two = form.vectors == 2;
+  form.rows = target.vector_registers == 32 ? (two ? 12 : 16) : (two ? 5 : 10);
+  form.rows = std::min(form.rows, rows_that_fit(target, form.vectors, p));
+  while (form.rows > 1 && form.rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) form.rows /= 2;
+  form.panel = in_panels ? kPanel : 0;
+  return form;
 }
 
-Schedule lanes_over_steps(const Problem& p, const Target& target, bool in_panels) {
+StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   const TileShape tile = step_tile(p, target);
-  const int64_t unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
-  Steps steps;
-  steps.add(StepKind::kCut, {"o"});
-  steps.split("o", tile.vectors * target.lanes);
-  if (tile.vectors > 1) {
-    steps.split("o1", target.lanes);
-    steps.add(StepKind::kTile, {"o1"});
-  }
-  steps.add(StepKind::kLanes, {tile.vectors > 1 ? "o2" : "o1"});
-  // Channels-last: all groups are staged at once.
-  std::vector<std::string> order = {"n", "b", "o", "g", "f"};
-  if (p.layout == Layout::kChannelsFirst) order = {"n", "g", "b", "o", "f"};
-  if (tile.rows > 1) {
-    steps.split("f", tile.rows);
-    steps.add(StepKind::kTile, {"f1"});
-    order.emplace_back("f1");
-  }
-  order.emplace_back("o1");
-  if (tile.vectors > 1) order.emplace_back("o2");
-  order.insert(order.end(), {"k", "c"});
-  add_unroll(steps, "c", "c1", unroll);
-  if (unroll > 1) order.emplace_back("c1");
-  steps.add(StepKind::kReorder, std::move(order));
-  if (!direct_steps(p)) steps.add(StepKind::kStage, {});
-  if (in_panels) steps.panel(1);
-  return steps.take();
+  StepForm form;
+  form.filters = tile.rows;
+  form.vectors = tile.vectors;
+  form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
+  form.stage = !direct_steps(p);
+  form.channels_first = p.layout == Layout::kChannelsFirst;
+  form.panel = in_panels ? 1 : 0;
+  return form;
 }
 
 }  // namespace
 
 Schedule choose_schedule(const Problem& p, const Target& target, const Target* weights_of) {
   const bool shared = weights_of != nullptr;
-  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(p, target, shared);
+  const auto over_steps = [&] { return lanes_over_steps(step_form(p, target, shared), target.lanes); };
+  if (p.layout == Layout::kChannelsFirst) return over_steps();
   const bool one_dense_channel = p.channels == 1 && p.filters == 1 && direct_steps(p) && p.out_pitch() == 1;
   if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
-    return lanes_over_channels(p, target, shared);
-  return prefers_lanes_over_steps(p, shared ? *weights_of : target) ? lanes_over_steps(p, target, shared)
-                                                                    : lanes_over_filters(p, target, shared);
+    return lanes_over_channels(channel_form(p, target, shared), target.lanes);
+  if (prefers_lanes_over_steps(p, shared ? *weights_of : target)) return over_steps();
+  return lanes_over_filters(filter_form(p, target, shared), target.lanes);
 }
 
 }  // namespace convsmith

@@ -1,0 +1,111 @@
+#include "codegen/schedule_forms.hpp"
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace convsmith {
+
+namespace {
+
+using ir::Schedule;
+using ir::StepKind;
+
+// Collects steps; splits and roles whose factor is 1 leave the nest as it is.
+class Steps {
+ public:
+  void add(StepKind kind, std::vector<std::string> loops) {
+    schedule_.push_back({kind, std::move(loops), 0});
+  }
+  void panel(int64_t units) {
+    if (units > 0) schedule_.push_back({StepKind::kPanel, {}, units});
+  }
+  void split(const std::string& loop, int64_t factor) {
+    schedule_.push_back({StepKind::kSplit, {loop}, factor});
+  }
+  // The loop over `dim` in blocks of `vectors` vectors; names the loops that stand inside.
+  std::vector<std::string> vectors(const std::string& dim, int64_t vectors, int64_t lanes) {
+    split(dim, vectors * lanes);
+    if (vectors == 1) {
+      add(StepKind::kLanes, {dim + "1"});
+      return {dim + "1"};
+    }
+    split(dim + "1", lanes);
+    add(StepKind::kTile, {dim + "1"});
+    add(StepKind::kLanes, {dim + "2"});
+    return {dim + "1", dim + "2"};
+  }
+  // `count` iterations of `loop` as accumulators; names the loop that stands inside, if any.
+  std::vector<std::string> rows(const std::string& loop, const std::string& inner, int64_t count) {
+    if (count == 1) return {};
+    split(loop, count);
+    add(StepKind::kTile, {inner});
+    return {inner};
+  }
+  std::vector<std::string> unroll(const std::string& loop, int64_t factor) {
+    if (factor == 1) return {};
+    split(loop, factor);
+    add(StepKind::kUnroll, {loop + "1"});
+    return {loop + "1"};
+  }
+  Schedule take() { return std::move(schedule_); }
+
+ private:
+  Schedule schedule_;
+};
+
+using Names = std::vector<std::string>;
+
+Names joined(std::initializer_list<Names> parts) {
+  Names all;
+  for (const Names& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+}  // namespace
+
+Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  if (form.fuse) steps.add(StepKind::kFuse, {"k", "c"});
+  const Names vectors = steps.vectors("f", form.vectors, lanes);
+  Names outer = {"f", "o"};
+  Names rows;
+  if (form.chunk > 0) {
+    steps.split("o", form.chunk);
+    outer = {"o", "f", "o1"};
+    rows = steps.rows("o1", "o2", form.rows);
+  } else {
+    rows = steps.rows("o", "o1", form.rows);
+  }
+  const Names reduction = form.fuse ? Names{"r"} : Names{"k", "c"};
+  const Names unrolled = steps.unroll(reduction.back(), form.unroll);
+  steps.add(StepKind::kReorder, joined({{"n", "g", "b"}, outer, rows, vectors, reduction, unrolled}));
+  steps.panel(form.panel);
+  return steps.take();
+}
+
+Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes) {
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  const Names vectors = steps.vectors("g", form.vectors, lanes);
+  const Names rows = steps.rows("o", "o1", form.rows);
+  steps.add(StepKind::kReorder, joined({{"n", "b", "o", "g", "f"}, rows, vectors, {"k", "c"}}));
+  steps.panel(form.panel);
+  return steps.take();
+}
+
+Schedule lanes_over_steps(const StepForm& form, int64_t lanes) {
+  Steps steps;
+  steps.add(StepKind::kCut, {"o"});
+  const Names vectors = steps.vectors("o", form.vectors, lanes);
+  const Names rows = steps.rows("f", "f1", form.filters);
+  const Names unrolled = steps.unroll("c", form.unroll);
+  const Names outer = form.channels_first ? Names{"n", "g", "b", "o", "f"} : Names{"n", "b", "o", "g", "f"};
+  steps.add(StepKind::kReorder, joined({outer, rows, vectors, {"k", "c"}, unrolled}));
+  if (form.stage) steps.add(StepKind::kStage, {});
+  steps.panel(form.panel);
+  return steps.take();
+}
+
+}  // namespace convsmith
