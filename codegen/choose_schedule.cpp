@@ -23,6 +23,9 @@ bool fills_panels(int64_t vectors, int64_t total, const Target& target) {
   return vectors * target.lanes % kPanel == 0 || vectors == total;
 }
 
+// Products that a sliding window writes out, which bounds its code.
+constexpr int64_t kMostProducts = 600;
+
 // A register tile: `rows` accumulators high, `vectors` wide.
 struct TileShape {
   int64_t rows;
@@ -160,20 +163,45 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
+  form.ragged = p.taps > 1;
   form.panel = in_panels ? kPanel : 0;
   return form;
+}
+
+// Rows of a sliding window whose products and weights fit; 0 where it can't be.
+int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
+  if (!p.has_weights() || p.taps == 1 || p.taps * vectors * 2 > kMostProducts) return 0;
+  const int64_t apart = p.stride / std::gcd(p.stride, p.dilation);
+  int64_t rows = rows_that_fit(target, vectors, p) - 1;
+  const auto registers = [&] { return vectors * (rows + std::min(p.taps, (rows - 1) * apart + 1)) + 3; };
+  // Weights stay in registers where that leaves enough accumulators to hide the latency.
+  int64_t kept = rows;
+  while (registers() > target.vector_registers) --rows;
+  if (rows * vectors < kEnoughAccumulators) rows = kept;
+  return std::min(rows, kMostProducts / (p.taps * vectors));
 }
 
 ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.groups, target.lanes);
   ChannelForm form;
-  form.vectors = std::min<int64_t>(2, total);
+  form.vectors = 1;
   if (in_panels && !fills_panels(form.vectors, total, target))
     form.vectors = std::min(kPanel / target.lanes, total);
-  const bool two = form.vectors == 2;
-  form.rows = target.vector_registers == 32 ? (two ? 12 : 16) : (two ? 5 : 10);
-  form.rows = std::min(form.rows, rows_that_fit(target, form.vectors, p));
-  while (form.rows > 1 && form.rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) form.rows /= 2;
+  form.rows = window_rows(p, target, form.vectors);
+  form.slide = form.rows > 1;
+  if (!form.slide) {
+    if (!in_panels) form.vectors = std::min<int64_t>(2, total);
+    const bool two = form.vectors == 2;
+    form.rows = target.vector_registers == 32 ? (two ? 12 : 16) : (two ? 5 : 10);
+    form.rows = std::min(form.rows, rows_that_fit(target, form.vectors, p));
+  }
+  // Displacements of a tile's rows are 32 bits.
+  const int64_t reach = form.slide ? p.taps * p.dilation : 0;
+  const int64_t distance = form.slide ? p.dilation / std::gcd(p.stride, p.dilation) : 1;
+  while (form.rows > 1 && (form.rows * distance * p.stride + reach) * p.in_pitch() * 4 > (int64_t{1} << 29))
+    form.rows /= 2;
+  if (form.rows == 1) form.slide = false;
+  form.ragged = p.has_weights() && p.taps > 1;
   form.panel = in_panels ? kPanel : 0;
   return form;
 }

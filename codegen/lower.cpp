@@ -21,21 +21,11 @@ using ir::Role;
 
 namespace {
 
-// The integer algebra of band_at, as vir.
-struct VirInts {
-  vir::Builder& b;
-  I constant(int64_t n) { return b.iconst(n); }
-  I add(I a, I c) { return b.iadd(a, c); }
-  I addc(I a, int64_t n) { return b.iaddc(a, n); }
-  I sub(I a, I c) { return b.isub(a, c); }
-  I mulc(I a, int64_t n) { return b.imulc(a, n); }
-  I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }
-  I min(I a, I c) { return b.imin(a, c); }
-  I max(I a, I c) { return b.imax(a, c); }
-};
-
 // Address offsets inside a tile are 32-bit displacements.
 constexpr int64_t kMaxOffset = int64_t{1} << 30;
+
+// That a sliding window writes out.
+constexpr int64_t kMostProducts = 1024;
 
 int64_t innermost_serial_step(const ir::LoopNest& nest, Dim dim) {
   int64_t step = 1;
@@ -60,6 +50,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       layout_(ir::pack_layout(nest)),
       parallel_(ir::parallel_blocks(nest)) {
   tile_steps_ = innermost_serial_step(nest, Dim::kStep);
+  row_distance_ = nest.row_distance();
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
@@ -109,10 +100,17 @@ Result<void> Lowerer::check() const {
     return refuse(fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.panel));
   if (!lanes_over_steps() && nest_.panel % lanes() != 0)
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
+  if (nest_.slide) {
+    const int64_t products = tile_steps_ * p_.taps * (tile_units / lanes());
+    if (products > kMostProducts)
+      return refuse(
+          fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostProducts));
+  }
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
-  const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_;
-  if ((rows > 1 && rows * p_.stride * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
+  const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_ * row_distance_;
+  const int64_t reach = nest_.slide ? p_.taps * p_.dilation : 0;
+  if ((rows > 1 && (rows * p_.stride + reach) * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
       rows * operand_row_ > kMaxOffset || lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset ||
       unroll_ * layout_.block * 4 > kMaxOffset || 4 * layout_.tile_offset(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
@@ -283,7 +281,16 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   }
 }
 
+// All steps as one band: `in` is the position of tap 0, which may lie outside the input.
+void Lowerer::one_band(size_t i, const Cursor& at, const Cover& cover) {
+  Cover inner = cover;
+  inner.step_begin = b_.arg_int(Arg::kStepBegin);
+  inner.step_end = b_.arg_int(Arg::kStepEnd);
+  loop(i + 1, moved(at, *inner.step_begin, steps_stride(1)), inner);
+}
+
 void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
+  if (nest_.ragged) return one_band(i, at, cover);
   const I o = b_.icopy(b_.arg_int(Arg::kStepBegin));
   const I o_end = b_.arg_int(Arg::kStepEnd);
   b_.while_less(o, o_end, "band", [&] {
@@ -329,22 +336,38 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   const Cursor here = copied(at);
   if (lanes_over_steps()) {
     const int64_t vectors = tile_steps_ / lanes();
-    steps_of_height(i, o, here, cover, tile_steps_);
-    if (vectors > 3) steps_of_height(i, o, here, cover, vectors / 3 * lanes());
+    steps_of_height(i, o, here, cover, tile_steps_, 1);
+    if (vectors > 3) steps_of_height(i, o, here, cover, vectors / 3 * lanes(), 1);
     ragged_steps(i, o, here, cover);
     return;
   }
-  for (int64_t height = tile_steps_; height >= 1; height /= 2) steps_of_height(i, o, here, cover, height);
+  for (int64_t height = tile_steps_; height >= 1; height /= 2)
+    steps_of_height(i, o, here, cover, height, row_distance_);
+  if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
 }
 
-void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height) {
-  const I last = height == 1 ? *cover.step_end : b_.iaddc(*cover.step_end, 1 - height);
+// Tiles of `height` rows, `distance` steps apart: so many of them, each a step further, make a whole block.
+void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
+                              int64_t distance) {
+  const int64_t block = height * distance;
+  const I last = block == 1 ? *cover.step_end : b_.iaddc(*cover.step_end, 1 - block);
   b_.while_less(o, last, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
     Cover inner = cover;
     inner.steps = height;
-    tile_entry(i, at, inner);
-    b_.iaddc(o, o, height);
-    advance(at, steps_stride(height));
+    if (distance == 1) {
+      inner.step = o;
+      tile_entry(i, at, inner);
+    } else {
+      inner.step = b_.icopy(o);
+      const Cursor here = copied(at);
+      b_.loop(b_.iconst(distance), "phase", [&] {
+        tile_entry(i, here, inner);
+        b_.iaddc(*inner.step, *inner.step, 1);
+        advance(here, steps_stride(1));
+      });
+    }
+    b_.iaddc(o, o, block);
+    advance(at, steps_stride(block));
   });
 }
 
@@ -367,7 +390,7 @@ void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   loop(i + 1, inner, cover);
   if (transposes_output_) transpose_sums(at.out, cover);
   if (!epilogue_waits_) return;
-  finish_steps(at, cover.valid ? *cover.valid : b_.iconst(cover.steps), cover.groups * cover.filters,
+  finish_steps(at, cover.valid ? *cover.valid : b_.iconst(cover.steps), 1, cover.groups * cover.filters,
                Stage::kCombine);
 }
 

@@ -24,7 +24,11 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
   begin_sums(t);
-  reduce(t);
+  if (nest_.ragged) {
+    ragged(t);
+  } else {
+    reduce(t);
+  }
   finish(t);
 }
 
@@ -48,32 +52,35 @@ std::optional<M> Lowerer::unit_mask(int64_t units) {
   return b_.first(b_.iconst(units % lanes()));
 }
 
-void Lowerer::reduce(Tile& t) {
+P Lowerer::tap_weights(const Tile& t, I tap) {
+  if (!p_.has_weights()) return t.at.weights;
   const int64_t width = layout_.tile_width(t.units);
-  P weights = t.at.weights;
-  if (p_.has_weights()) {
-    weights = moved(t.at.weights, *t.cover.tap_begin, {4 * p_.group_channels() * width, {}});
-    if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
-  }
-  if (!nest_.fused()) return taps(t, weights);
-  const P in = b_.pcopy(t.at.in);
-  const I count = b_.imulc(*t.cover.tap_count, p_.group_channels() / unroll_);
-  b_.loop(count, "r", [&] {
-    for (int64_t j = 0; j < unroll_; ++j) item(t, in, 4 * j, weights, 4 * width * j);
-    advance(in, {4 * unroll_, {}});
-    advance(weights, {4 * width * unroll_, {}});
-  });
+  const P weights = moved(t.at.weights, tap, {4 * p_.group_channels() * width, {}});
+  if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
+  return weights;
 }
 
-void Lowerer::taps(Tile& t, P weights) {
+void Lowerer::reduce(Tile& t) {
+  const P weights = tap_weights(t, *t.cover.tap_begin);
+  taps(t, b_.pcopy(t.at.in), weights, *t.cover.tap_count);
+}
+
+void Lowerer::taps(Tile& t, P in, P weights, I count) {
+  const int64_t row = 4 * layout_.tile_width(t.units);
+  if (nest_.fused()) {
+    b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
+      for (int64_t j = 0; j < unroll_; ++j) item(t, in, 4 * j, weights, row * j, {});
+      advance(in, {4 * unroll_, {}});
+      advance(weights, {row * unroll_, {}});
+    });
+    return;
+  }
   const bool phases = nest_.staged && p_.stride > 1;
-  const P in = phases ? t.at.in : b_.pcopy(t.at.in);
-  const I tap = b_.iconst(0);  // counted from the band's first; used with phases only
-  const I count = b_.icopy(*t.cover.tap_count);
-  b_.loop(count, "k", [&] {
+  const I tap = b_.iconst(0);  // counted from the first; used with phases only
+  b_.loop(b_.icopy(count), "k", [&] {
     if (t.count) count_tap(t);
-    channels(t, phases ? tap_pointer(tap, in) : in, weights);
-    if (p_.has_weights()) advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
+    channels(t, phases ? tap_pointer(tap, in) : in, weights, {}, unroll_);
+    if (p_.has_weights()) advance(weights, {row * p_.group_channels(), {}});
     if (phases) {
       b_.iaddc(tap, tap, 1);
     } else {
@@ -104,37 +111,37 @@ P Lowerer::tap_pointer(I tap, P slab) {
 }
 
 // All channels of one tap. `weights` and `in` are left as they are.
-void Lowerer::channels(const Tile& t, P in, P weights) {
+void Lowerer::channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   const auto items = [&](P x, P w) {
-    for (int64_t j = 0; j < unroll_; ++j) {
+    for (int64_t j = 0; j < unroll; ++j) {
       if (in_item_.reg) {
-        item(t, x, 0, w, row * j);
+        item(t, x, 0, w, row * j, rows);
         if (p_.group_channels() > 1) advance(x, in_item_);
       } else {
-        item(t, x, in_item_.bytes * j, w, row * j);
+        item(t, x, in_item_.bytes * j, w, row * j, rows);
       }
     }
   };
-  const int64_t trips = p_.group_channels() / unroll_;
+  const int64_t trips = p_.group_channels() / unroll;
   if (trips == 1 && (!in_item_.reg || p_.group_channels() == 1)) return items(in, weights);
   const P x = b_.pcopy(in);
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
   b_.loop(b_.iconst(trips), "c", [&] {
     items(x, w);
-    if (!in_item_.reg) advance(x, times(in_item_, unroll_));
-    advance(w, {row * unroll_, {}});
+    if (!in_item_.reg) advance(x, times(in_item_, unroll));
+    advance(w, {row * unroll, {}});
   });
 }
 
 // One (tap, channel): the vectors that several accumulators share are loaded first, the others one
 // by one into the same register.
-void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset) {
+void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
+                   std::optional<Rows> rows) {
   const int64_t bytes = b_.vector_bytes();
-  const auto shared_count = static_cast<size_t>(t.vectors);
-  std::vector<V> shared(shared_count);
-  for (size_t v = 0; v < shared_count; ++v) {
+  std::vector<V> shared(static_cast<size_t>(t.vectors));
+  for (size_t v = 0; v < shared.size(); ++v) {
     if (!lanes_over_steps() && !p_.has_weights()) break;
     shared[v] = b_.vec();
     const auto offset = static_cast<int64_t>(v) * bytes;
@@ -148,26 +155,43 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
     }
   }
   for (int64_t a = 0; a < t.rows; ++a) {
-    const V own = b_.vec();
-    if (lanes_over_steps() && p_.has_weights())
-      b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(a));
-    if (lanes_ == Dim::kFilter) b_.bcast(own, in, in_offset + a * p_.stride * in_row_);
-    for (int64_t v = 0; v < t.vectors; ++v) {
-      if (lanes_ == Dim::kGroup) {
-        const int64_t offset = in_offset + a * p_.stride * in_row_ + v * bytes;
-        if (t.mask && v + 1 == t.vectors) {
-          b_.load(own, in, offset, *t.mask);
-        } else {
-          b_.load(own, in, offset);
-        }
-      }
-      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
-      if (p_.has_weights()) {
-        b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
-      } else {
-        accumulate(acc, lanes_over_steps() ? shared[static_cast<size_t>(v)] : own);
-      }
+    if (!rows) {
+      item_row(t, a, in, in_offset, weights, weight_offset, shared);
+      continue;
     }
+    const I next = b_.iconst(a + 1);
+    b_.if_less(rows->begin, next, "row", [&] {
+      const I here = b_.iconst(a);
+      b_.if_less(here, rows->end, "row",
+                 [&] { item_row(t, a, in, in_offset, weights, weight_offset, shared); });
+    });
+  }
+}
+
+void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
+                       const std::vector<V>& shared) {
+  const V own = b_.vec();
+  const int64_t x = in_offset + row * row_distance_ * p_.stride * in_row_;
+  if (lanes_over_steps() && p_.has_weights())
+    b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(row));
+  if (lanes_ == Dim::kFilter) b_.bcast(own, in, x);
+  for (int64_t v = 0; v < t.vectors; ++v) {
+    if (lanes_ == Dim::kGroup) load_channels(t, own, in, x, v);
+    const V acc = t.acc[static_cast<size_t>(row * t.vectors + v)];
+    if (p_.has_weights()) {
+      b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
+    } else {
+      accumulate(acc, lanes_over_steps() ? shared[static_cast<size_t>(v)] : own);
+    }
+  }
+}
+
+// Vector v of the channels of a tile at one position; the last may be masked.
+void Lowerer::load_channels(const Tile& t, V x, P in, int64_t offset, int64_t v) {
+  if (t.mask && v + 1 == t.vectors) {
+    b_.load(x, in, offset + v * b_.vector_bytes(), *t.mask);
+  } else {
+    b_.load(x, in, offset + v * b_.vector_bytes());
   }
 }
 

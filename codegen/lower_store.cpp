@@ -101,18 +101,18 @@ void Lowerer::store_rows(Tile& t) {
     if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, 0, v);
     const int64_t column = v * b_.vector_bytes();
     for (int64_t a = 0; a < t.rows; ++a) {
-      const int64_t operand = a * operand_row_ + (p_.operand_has_channels ? column : 0);
+      const int64_t operand = a * row_distance_ * operand_row_ + (p_.operand_has_channels ? column : 0);
       const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
       const V y = finish_vector(t, acc, bias, operand, mask);
       if (mask) {
-        b_.store(t.at.out, a * out_row_ + column, y, *mask);
+        b_.store(t.at.out, a * row_distance_ * out_row_ + column, y, *mask);
       } else {
-        b_.store(t.at.out, a * out_row_ + column, y);
+        b_.store(t.at.out, a * row_distance_ * out_row_ + column, y);
       }
     }
   }
   if (finishes_sums_) return;
-  finish_steps(t.at, b_.iconst(t.rows), t.units, Stage::kAll);
+  finish_steps(t.at, b_.iconst(t.rows), row_distance_, t.units, Stage::kAll);
 }
 
 // Rows of filters, vectors of steps: to the output where steps are neighbours there, else to the sums
@@ -225,17 +225,23 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
   });
 }
 
-// The epilogue of `steps` stored output steps, of `units` filters each.
-void Lowerer::finish_steps(const Cursor& at, I steps, int64_t units, Stage stage) {
+// The epilogue of `steps` stored output steps, `distance` apart, of `units` filters each.
+void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units, Stage stage) {
   const bool operand_is_dense =
       !at.operand || (p_.operand_has_steps && p_.operand_has_channels && operand_row_ == 4 * units);
-  if (out_row_ == 4 * units && operand_is_dense) return finish_run(at, steps, units, stage);
+  if (out_row_ == 4 * units && operand_is_dense && distance == 1) return finish_run(at, steps, units, stage);
   const CursorStride vector{{}, times(out_channel_, lanes()), {}, times(operand_channel_, lanes())};
   const Cursor here = copied(at);
   const auto column = [&](std::optional<M> mask) {
-    finish_stored(
-        {here.out, here.operand, {out_row_, {}}, {operand_row_, {}}, 1, mask, p_.operand_has_channels, stage},
-        b_.icopy(steps));
+    finish_stored({here.out,
+                   here.operand,
+                   {distance * out_row_, {}},
+                   {distance * operand_row_, {}},
+                   1,
+                   mask,
+                   p_.operand_has_channels,
+                   stage},
+                  b_.icopy(steps));
   };
   if (units >= lanes()) {
     b_.loop(b_.iconst(units / lanes()), "columns", [&] {

@@ -52,11 +52,25 @@ struct Cover {
   int64_t groups = 0;
   int64_t filters = 0;
   int64_t steps = 0;            // of one tile; 0 outside the step loop
+  std::optional<I> step;        // the first one of the tile
   std::optional<I> valid;       // where fewer steps of the tile exist: how many, at most one vector
   std::optional<I> step_begin;  // of the current band or chunk
   std::optional<I> step_end;
-  std::optional<I> tap_begin;  // of the current band
+  std::optional<I> tap_begin;  // of the current band; none where each row has its own taps
   std::optional<I> tap_count;
+};
+
+// The integer algebra of ir/band.hpp, as vir.
+struct VirInts {
+  vir::Builder& b;
+  I constant(int64_t n) { return b.iconst(n); }
+  I add(I a, I c) { return b.iadd(a, c); }
+  I addc(I a, int64_t n) { return b.iaddc(a, n); }
+  I sub(I a, I c) { return b.isub(a, c); }
+  I mulc(I a, int64_t n) { return b.imulc(a, n); }
+  I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }
+  I min(I a, I c) { return b.imin(a, c); }
+  I max(I a, I c) { return b.imax(a, c); }
 };
 
 class Lowerer {
@@ -74,10 +88,11 @@ class Lowerer {
   void loop(size_t i, const Cursor& at, const Cover& cover);
   void sample_loop(size_t i, const Cursor& at, const Cover& cover);
   void block_loop(size_t i, const Cursor& at, const Cover& cover);
+  void one_band(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
   void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
-  void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height);
+  void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t distance);
   void ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover);
   void tile_entry(size_t i, const Cursor& at, const Cover& cover);
 
@@ -97,15 +112,33 @@ class Lowerer {
   void begin_sums(Tile& t);
   V load_bias(const Tile& t, int64_t row, int64_t vector);
   void reduce(Tile& t);
-  void taps(Tile& t, P weights);
+  // Where the weights of `tap` begin.
+  P tap_weights(const Tile& t, I tap);
+  // `count` taps that all rows see; moves both pointers past them.
+  void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
-  void channels(const Tile& t, P in, P weights);
-  void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
+  // The rows [begin, end) of a tile.
+  struct Rows {
+    I begin;
+    I end;
+  };
+  void channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll);
+  void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
+            std::optional<Rows> rows);
+  void item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
+                const std::vector<V>& shared);
+  void load_channels(const Tile& t, V x, P in, int64_t offset, int64_t v);
   void accumulate(V acc, V x);
   void count_tap(const Tile& t);
   void finish(Tile& t);
   void store_rows(Tile& t);
   void store_filters(Tile& t);
+  // lower_ragged.cpp: tiles whose rows see different taps
+  void ragged(Tile& t);
+  void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
+  // lower_slide.cpp
+  void slide(const Tile& t);
+  int64_t slid_registers(int64_t rows, int64_t vectors) const;
   void transpose_sums(P out, const Cover& cover);
   void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
   void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
@@ -121,7 +154,7 @@ class Lowerer {
     Stage stage;
   };
   void finish_stored(const StoredRows& rows, I count);
-  void finish_steps(const Cursor& at, I steps, int64_t units, Stage stage);
+  void finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units, Stage stage);
   void finish_run(const Cursor& at, I steps, int64_t units, Stage stage);
   V combine(V y, V operand);
   V load_operand(P operand, int64_t offset, bool per_lane, std::optional<M> mask);
@@ -167,6 +200,7 @@ class Lowerer {
   ir::PackLayout layout_;
   ir::ParallelBlocks parallel_;
   int64_t tile_steps_ = 1;     // steps of a whole tile
+  int64_t row_distance_ = 1;   // steps from one row of a tile to the next
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds
   int64_t slab_pitch_ = 0;     // floats of one staged row

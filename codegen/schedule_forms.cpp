@@ -81,6 +81,7 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   const Names reduction = form.fuse ? Names{"r"} : Names{"k", "c"};
   const Names unrolled = steps.unroll(reduction.back(), form.unroll);
   steps.add(StepKind::kReorder, joined({{"n", "g", "b"}, outer, rows, vectors, reduction, unrolled}));
+  if (form.ragged) steps.add(StepKind::kRagged, {});
   steps.panel(form.panel);
   return steps.take();
 }
@@ -91,6 +92,8 @@ Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes) {
   const Names vectors = steps.vectors("g", form.vectors, lanes);
   const Names rows = steps.rows("o", "o1", form.rows);
   steps.add(StepKind::kReorder, joined({{"n", "b", "o", "g", "f"}, rows, vectors, {"k", "c"}}));
+  if (form.ragged) steps.add(StepKind::kRagged, {});
+  if (form.slide) steps.add(StepKind::kSlide, {});
   steps.panel(form.panel);
   return steps.take();
 }

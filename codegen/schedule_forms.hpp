@@ -14,8 +14,9 @@ struct FilterForm {
   int64_t vectors = 1;
   int64_t chunk = 0;   // steps that all filter blocks pass before the next ones; 0: each block passes all
   int64_t unroll = 1;  // items of the reduction in the loop's body; divides the channels of a group
-  bool fuse = false;   // taps and channels as one run of memory
-  int64_t panel = 0;   // see StepKind::kPanel; 0: blocks of a tile
+  bool ragged = false;
+  bool fuse = false;  // taps and channels as one run of memory
+  int64_t panel = 0;  // see StepKind::kPanel; 0: blocks of a tile
 };
 ir::Schedule lanes_over_filters(const FilterForm& form, int64_t lanes);
 
@@ -23,6 +24,8 @@ ir::Schedule lanes_over_filters(const FilterForm& form, int64_t lanes);
 struct ChannelForm {
   int64_t rows = 1;
   int64_t vectors = 1;
+  bool ragged = false;
+  bool slide = false;
   int64_t panel = 0;
 };
 ir::Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes);

@@ -20,19 +20,29 @@ struct Band {
   Int tap_end;    // >= tap_begin
 };
 
+// The taps [begin, end) of one output step that lie inside the input; `first` is the position of tap 0.
+template <class Int>
+struct TapRange {
+  Int begin;  // taps before it are left of the input: ceil(-first / dilation), clamped
+  Int end;    // taps from it on are right of the input; may be less than `begin`
+};
+
+template <class Ints, class Int>
+TapRange<Int> taps_at(Ints& z, const Problem& p, Int first, Int steps) {
+  const Int zero = z.constant(0);
+  const Int taps = z.constant(p.taps);
+  const Int begin = z.min(taps, z.max(zero, z.sub(zero, z.divc(first, p.dilation))));
+  const Int to_last = z.addc(z.sub(steps, first), -1);
+  return {begin, z.max(zero, z.min(taps, z.addc(z.divc(to_last, p.dilation), 1)))};
+}
+
 // The band that begins at output step `o`, inside [o, o_end), of an input with `steps` steps.
 // Tap k of output o looks at position o*stride + k*dilation - pad_left.
 template <class Ints, class Int>
 Band<Int> band_at(Ints& z, const Problem& p, Int o, Int o_end, Int steps, Int pad_left) {
-  const Int zero = z.constant(0);
   const Int one = z.constant(1);
-  const Int taps = z.constant(p.taps);
-  const Int first = z.sub(z.mulc(o, p.stride), pad_left);  // position of tap 0
-  // Taps before `begin` are left of the input: begin = ceil(-first / dilation), clamped.
-  const Int begin = z.min(taps, z.max(zero, z.sub(zero, z.divc(first, p.dilation))));
-  // Taps from `inside` on are right of it.
-  const Int to_last = z.addc(z.sub(steps, first), -1);
-  const Int inside = z.max(zero, z.min(taps, z.addc(z.divc(to_last, p.dilation), 1)));
+  const Int first = z.sub(z.mulc(o, p.stride), pad_left);
+  const auto [begin, inside] = taps_at(z, p, first, steps);
   // Where tap begin-1 comes in (never, if begin = 0), and where tap inside-1 goes out (never, if 0).
   const auto never_if_zero = [&](Int n) { return z.mulc(z.sub(one, z.min(n, one)), kFarAway); };
   const Int to_first = z.sub(pad_left, z.mulc(begin, p.dilation));

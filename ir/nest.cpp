@@ -1,6 +1,7 @@
 #include "ir/nest.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace convsmith::ir {
 
@@ -10,6 +11,10 @@ bool LoopNest::fused() const {
 
 bool LoopNest::cut() const {
   return std::any_of(loops.begin(), loops.end(), [](const Loop& l) { return l.role == Role::kBand; });
+}
+
+int64_t LoopNest::row_distance() const {
+  return slide ? problem.dilation / std::gcd(problem.stride, problem.dilation) : 1;
 }
 
 std::optional<int64_t> dim_extent(const Problem& problem, Dim dim) {

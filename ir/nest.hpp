@@ -46,6 +46,12 @@ struct LoopNest {
   // The input of a step tile is copied to scratch, transposed, so that lanes over steps read
   // neighbouring floats.
   bool staged = false;
+  // All output steps are one band. Each row of a tile sees its own taps: those that all rows see run as
+  // everywhere, the others row by row.
+  bool ragged = false;
+  // The taps of a tile are walked by input position, each input loaded once. Its rows lie row_distance steps
+  // apart, so that they read the same positions.
+  bool slide = false;
   // Weights are packed in panels of so many units of the lanes (of filters, where lanes run over steps),
   // whatever the tile: kernels for several CPUs can share them. 0: in blocks of one tile.
   int64_t panel = 0;
@@ -55,6 +61,8 @@ struct LoopNest {
   bool fused() const;
   // True after `cut`: a band loop exists and the tap loops run over the band's tap range.
   bool cut() const;
+  // Output steps from one row of a tile to the next.
+  int64_t row_distance() const;
 };
 
 // Extent of a whole dimension; nullopt for samples and steps, which only a call knows.

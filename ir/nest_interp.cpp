@@ -125,6 +125,7 @@ class Interpreter {
   }
 
   void bands(size_t i) {
+    if (nest_.ragged) return loop(i + 1);  // positions outside are skipped one by one
     HostInts z;
     const size_t o = index(Dim::kStep);
     int64_t begin = 0;

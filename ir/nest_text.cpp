@@ -70,6 +70,14 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
     nest.staged = true;
     return {};
   }
+  if (word == "ragged") {
+    nest.ragged = true;
+    return {};
+  }
+  if (word == "slide") {
+    nest.slide = true;
+    return {};
+  }
   if (word == "panel") {
     const std::string_view units = take_word(line);
     const auto [end, code] = std::from_chars(units.data(), units.data() + units.size(), nest.panel);
@@ -129,6 +137,8 @@ std::string print(const LoopNest& nest) {
     out += '\n';
   }
   if (nest.staged) out += "  stage\n";
+  if (nest.ragged) out += "  ragged\n";
+  if (nest.slide) out += "  slide\n";
   if (nest.panel != 0) fmt::format_to(std::back_inserter(out), "  panel {}\n", nest.panel);
   return out + "}\n";
 }

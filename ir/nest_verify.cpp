@@ -74,6 +74,8 @@ Result<void> verify(const LoopNest& nest) {
   }
   if (nest.fused() && !nest.cut())
     return fail("a fused reduction needs a band loop, since it can't skip single taps");
+  if (nest.ragged && !nest.cut()) return fail("'ragged' needs a band loop");
+  if (nest.slide && !nest.ragged) return fail("'slide' needs 'ragged'");
   return verify_strict_order(nest);
 }
 
@@ -99,6 +101,9 @@ Result<void> verify_lowerable(const LoopNest& nest) {
     return fail(nest.staged ? "'stage' is only for lanes over steps that are not neighbours in memory"
                             : "lanes over these steps need 'stage'");
   }
+  if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
+    return fail("'ragged' is for sums of products with lanes over f or g");
+  if (nest.slide && *lanes != Dim::kGroup) return fail("'slide' is for lanes over g");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
   for (const Loop& loop : nest.loops) {
     const int next = is_reduction(loop.dim)                                  ? 2

@@ -18,7 +18,8 @@ struct StepInfo {
 constexpr StepInfo kSteps[] = {
     {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
     {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"}, {StepKind::kPanel, "panel"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"}, {StepKind::kRagged, "ragged"},
+    {StepKind::kSlide, "slide"},     {StepKind::kPanel, "panel"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -132,6 +133,24 @@ Result<LoopNest> stage(LoopNest nest, const Step& step) {
   return nest;
 }
 
+// Turn this:  for bands of o { .. for k in the band's taps .. }
+// Into this:  for one band { for tiles of o { .. for the taps of any row: the rows that have it .. } }
+Result<LoopNest> ragged(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'ragged' takes no loop");
+  if (!nest.cut()) return fail("expected 'cut o' before 'ragged'");
+  nest.ragged = true;
+  return nest;
+}
+
+// Turn this:  for k { load w[k]; for the rows a of a tile { load x[a + k]; acc[a] += x[a + k] * w[k] } }
+// Into this:  for positions j { load x[j]; for the rows a that read it { acc[a] += x[j] * w[j - a] } }
+Result<LoopNest> slide(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'slide' takes no loop");
+  if (!nest.ragged) return fail("expected 'ragged' before 'slide'");
+  nest.slide = true;
+  return nest;
+}
+
 Result<LoopNest> panel(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
   if (step.factor < 1 || step.factor > 64)
@@ -162,6 +181,10 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return set_role(std::move(nest), step, Role::kUnroll);
     case StepKind::kStage:
       return stage(std::move(nest), step);
+    case StepKind::kRagged:
+      return ragged(std::move(nest), step);
+    case StepKind::kSlide:
+      return slide(std::move(nest), step);
     case StepKind::kPanel:
       return panel(std::move(nest), step);
   }
@@ -209,7 +232,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage and panel.",
+                  "unroll, stage, ragged, slide and panel.",
                   text));
 }
 

@@ -10,6 +10,8 @@
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
+//   ragged            one band: each row of a tile skips the taps that it lacks
+//   slide             load each input once for all the rows of a tile that read it
 //   panel 16          pack weights in panels of 16 filters (or groups), whatever the tile
 #pragma once
 
@@ -22,7 +24,19 @@
 
 namespace convsmith::ir {
 
-enum class StepKind { kCut, kFuse, kSplit, kReorder, kTile, kLanes, kUnroll, kStage, kPanel };
+enum class StepKind {
+  kCut,
+  kFuse,
+  kSplit,
+  kReorder,
+  kTile,
+  kLanes,
+  kUnroll,
+  kStage,
+  kRagged,
+  kSlide,
+  kPanel
+};
 
 struct Step {
   StepKind kind;

@@ -64,6 +64,30 @@ struct Register {
   bool crosses = false;  // some read gets its value from another basic block
 };
 
+// An integer constant that nothing but the `if` behind it reads.
+void fold_bounds(const vir::Program& program, std::vector<Fold>& folds) {
+  const std::vector<Inst>& body = program.body;
+  std::vector<uint32_t> uses(program.registers[static_cast<size_t>(Kind::kInt)]);
+  for (const Inst& inst : body) {
+    const Operands& operands = operands_of(inst.op);
+    for (size_t k = 0; k < operands.count; ++k) {
+      if (operands.kind[k] == Kind::kInt) ++uses[inst.regs[k]];
+    }
+  }
+  for (size_t i = 1; i < body.size(); ++i) {
+    const Inst& constant = body[i - 1];
+    if (body[i].op != Opcode::kIf || constant.op != Opcode::kIntConst || uses[constant.regs[0]] != 2)
+      continue;
+    if (constant.imm != static_cast<int32_t>(constant.imm) || body[i].regs[0] == body[i].regs[1]) continue;
+    for (uint8_t k = 0; k < 2; ++k) {
+      if (body[i].regs[k] != constant.regs[0]) continue;
+      folds[i].source = static_cast<int32_t>(i - 1);
+      folds[i].operand = k;
+      folds[i - 1].gone = true;
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<Fold> fold_operands(const vir::Program& program, const Target& target) {
@@ -106,6 +130,7 @@ std::vector<Fold> fold_operands(const vir::Program& program, const Target& targe
       folds[i].gone = true;
     }
   }
+  fold_bounds(program, folds);
   return folds;
 }
 

@@ -5,6 +5,8 @@
 // Turn this:  v9 = bcast [p0+8]   v1 = fma v9 v2 v1        v9 = const 0.5   ...   v3 = mul v4 v9
 // Into this:  v1 = fma [p0+8] v2 v1                                         ...   v3 = mul v4 0.5
 //
+// An integer constant is folded into an `if` that follows it.
+//
 // Only values read exactly once are folded, a load only into the next instruction, and a constant
 // only within its basic block: the number of loads that run never grows.
 #pragma once

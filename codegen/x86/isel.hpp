@@ -29,6 +29,7 @@ class Selector {
   // Integers and pointers (isel_integer.cpp). Each returns whether the operation was one of its kind.
   bool select_integer(const vir::Inst& inst);
   bool select_block(const vir::Inst& inst);
+  void open_bounded_if();
   void add(Location d, Location a, Location b);
   void add_constant(Location d, Location a, int64_t n);
   void subtract(Location d, Location a, Location b);

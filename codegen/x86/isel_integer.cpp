@@ -118,6 +118,10 @@ bool Selector::select_block(const Inst& inst) {
     return true;
   }
   if (!vir::opens_block(inst.op)) return false;
+  if (folded(0) || folded(1)) {
+    open_bounded_if();
+    return true;
+  }
   Block block{0, 0, location(0), location(0)};
   if (inst.op == Opcode::kLoop) {
     const Inst* before = at_ > 0 ? &program_.body[at_ - 1] : nullptr;
@@ -140,6 +144,15 @@ bool Selector::select_block(const Inst& inst) {
   block.head = e_.position();
   blocks_.push_back(block);
   return true;
+}
+
+// if (a < n) or if (n < a)
+void Selector::open_bounded_if() {
+  const int64_t n = program_.body[static_cast<size_t>(folds_[at_].source)].imm;
+  const Location a = location(folded(0) ? 1 : 0);
+  with_integer(a, [&](const Operand& x) { e_.cmp(x, imm32(n)); });
+  const Emitter::Jump past = e_.jump_forward(folded(0) ? kIfNotGreater : kIfNotLess);
+  blocks_.push_back({past, e_.position(), a, a});
 }
 
 void Selector::add(Location d, Location a, Location b) {

@@ -198,7 +198,7 @@ class Analysis {
     }
     if (fold.source < 0) return;
     const auto source = static_cast<size_t>(fold.source);
-    if (body_[source].op == Opcode::kConst) return;
+    if (body_[source].op == Opcode::kConst || body_[source].op == Opcode::kIntConst) return;
     result_.operands[source][1] =
         read(base_[static_cast<size_t>(vir::Kind::kPtr)] + body_[source].regs[1], i);
   }

@@ -1,0 +1,57 @@
+// Tiles whose rows see different taps, because the input begins or ends under them. Rows are in ascending
+// order, and so are the positions they read: the taps of a tile are some that only its last rows see, some
+// that all rows see, and some that only its first rows see, each perhaps none. No row sums a product with
+// padding.
+#include "codegen/lowerer.hpp"
+#include "ir/band.hpp"
+
+namespace convsmith::lowering {
+
+void Lowerer::ragged(Tile& t) {
+  VirInts z{b_};
+  const I steps = b_.arg_int(Arg::kSteps);
+  const I first = b_.isub(b_.imulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
+  const ir::TapRange<I> top = ir::taps_at(z, p_, first, steps);
+  const int64_t span = (t.rows - 1) * row_distance_ * p_.stride;
+  const ir::TapRange<I> bottom = t.rows == 1 ? top : ir::taps_at(z, p_, b_.iaddc(first, span), steps);
+  const I all_end = b_.imax(top.begin, bottom.end);
+  const I all = b_.isub(all_end, top.begin);
+  const auto walk = [&] {
+    const P in = moved(t.at.in, bottom.begin, {p_.dilation * in_row_, {}});
+    const P weights = tap_weights(t, bottom.begin);
+    if (t.rows == 1) return taps(t, in, weights, all);
+    const I position = b_.iadd(first, b_.imulc(bottom.begin, p_.dilation));
+    const I some = b_.isub(top.begin, bottom.begin);
+    // Twice the same code: before and behind the taps that all rows see.
+    b_.loop(b_.iconst(2), "side", [&] {
+      some_rows(t, in, weights, position, steps, some);
+      taps(t, in, weights, all);
+      b_.iadd(position, position, b_.imulc(all, p_.dilation));
+      b_.icopy(some, b_.isub(top.end, all_end));
+      b_.iconst(all, 0);
+    });
+  };
+  if (!nest_.slide || t.rows == 1) return walk();
+  const I missing = b_.isub(b_.iconst(p_.taps), all);
+  const I none = b_.iconst(0);
+  b_.if_less(none, missing, "edge", walk);
+  const I one = b_.iconst(1);
+  b_.if_less(missing, one, "inside", [&] { slide(t); });
+}
+
+// `count` taps that some of the rows see. `position` is where row 0 stands at the first of them; it and the
+// pointers move past them.
+void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) {
+  const int64_t apart = row_distance_ * p_.stride;
+  b_.loop(b_.icopy(count), "k.some", [&] {
+    const I from_left = b_.isub(b_.iconst(apart - 1), position);
+    const I from_right = b_.iadd(from_left, steps);
+    const Rows rows{b_.idivc(from_left, apart), b_.idivc(from_right, apart)};
+    channels(t, in, weights, rows, 1);
+    advance(in, {p_.dilation * in_row_, {}});
+    advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
+    b_.iaddc(position, position, p_.dilation);
+  });
+}
+
+}  // namespace convsmith::lowering
