@@ -61,6 +61,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
   epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
                     (transposes_output_ || !operand_in_lanes);
+  wide_blocks_ = wide_blocks();
   if (nest.staged) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
@@ -69,6 +70,31 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
     slab_channels_ = ir::extent_inside_steps(nest, Dim::kGroup) * p_.group_channels();
     slab_bytes_ = 4 * slab_pitch_ * p_.stride * slab_channels_;
   }
+}
+
+// Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
+int64_t Lowerer::wide_blocks() const {
+  constexpr int64_t kEnough = 16;
+  if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
+  const int64_t units = innermost_serial_step(nest_, lanes_);
+  const int64_t accumulators = std::min(kEnough, tile_steps_ * units / lanes());  // no more than other tiles
+  int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
+  while (wide > 1 && 4 * layout_.tile_offset(wide * units) > kMaxOffset) --wide;
+  return std::max<int64_t>(wide, 1);
+}
+
+// The loop whose blocks may be taken several at once: inside a band, whose steps it knows.
+bool Lowerer::is_block_loop(size_t i) const {
+  const Loop& l = nest_.loops[i];
+  return !band_inside(i) && l.dim == lanes_ && l.role == Role::kSerial && l.step == innermost_serial_step(nest_, lanes_);
+}
+
+// Single steps of the loop over steps `i` are made by the block loop outside of it.
+bool Lowerer::leaves_single_steps(size_t i) const {
+  for (size_t j = 0; j < i; ++j) {
+    if (is_block_loop(j)) return wide_blocks_ > 1;
+  }
+  return false;
 }
 
 Result<void> Lowerer::check() const {
@@ -162,6 +188,11 @@ bool Lowerer::first_loop_of(size_t i) const {
                       [&](const Loop& l) { return l.dim == nest_.loops[i].dim && l.role != Role::kBand; });
 }
 
+bool Lowerer::band_inside(size_t i) const {
+  return std::any_of(nest_.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest_.loops.end(),
+                     [](const Loop& l) { return l.role == Role::kBand; });
+}
+
 bool Lowerer::serial_inside(size_t i, Dim dim) const {
   return std::any_of(nest_.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest_.loops.end(),
                      [&](const Loop& l) { return l.dim == dim && l.role == Role::kSerial; });
@@ -239,45 +270,89 @@ void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
   });
 }
 
-// A loop over groups or filters: whole blocks in a vir loop, the smaller last one apart. The
-// outermost one over the parallel dimension covers the blocks that the call asks for.
+// A loop over groups or filters. The outermost one over the parallel dimension covers the blocks that the
+// call asks for.
 void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   const Loop& l = nest_.loops[i];
   const bool groups = l.dim == Dim::kGroup;
-  const bool units = !groups || layout_.units_are_groups;
   const int64_t extent = groups ? cover.groups : cover.filters;
-  const int64_t whole = extent / l.step;
-  const int64_t rest = extent % l.step;
-  const int64_t weights =
-      units ? l.step / layout_.block * layout_.block_floats(layout_.block) : l.step * layout_.outer_floats();
+  const bool parallel = l.dim == parallel_.dim && first_loop_of(i);
+  Blocks blocks{i, extent / l.step, extent % l.step, {}, {}};
+  if (!parallel && blocks.whole == 1 && blocks.rest == 0) return block(i, at, cover, l.step);
+  blocks.begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
+  blocks.end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(blocks.whole + (blocks.rest > 0 ? 1 : 0));
+  if (!is_block_loop(i) || wide_blocks_ == 1) return all_blocks(blocks, at, cover, 1);
+  if (!serial_inside(i, Dim::kStep))
+    return all_blocks(blocks, at, cover, cover.steps == 1 ? wide_blocks_ : 1);
+  // Single steps that are left come last, for all blocks, wide tiles in place of high ones.
+  const I left = b_.isub(*cover.step_end, *cover.step_begin);
+  for (int64_t height = tile_steps_; height > 1; height /= 2)
+    b_.icopy(left, b_.isub(left, b_.imulc(b_.idivc(left, height), height)));
+  Cover tiles = cover;
+  tiles.step_end = b_.isub(*cover.step_end, left);
+  all_blocks(blocks, at, tiles, 1);
+  const I begun = b_.isub(*tiles.step_end, *cover.step_begin);
+  const Cursor here = moved(at, begun, steps_stride(1));
+  Cover single = cover;
+  single.steps = 1;
+  single.step = b_.icopy(*tiles.step_end);
+  b_.loop(left, "o.1", [&] {
+    all_blocks(blocks, here, single, wide_blocks_);
+    b_.iaddc(*single.step, *single.step, 1);
+    advance(here, steps_stride(1));
+  });
+}
+
+// One block or several neighbouring ones, of `count` groups or filters.
+void Lowerer::block(size_t i, const Cursor& at, const Cover& cover, int64_t count) {
+  Cover inner = cover;
+  (nest_.loops[i].dim == Dim::kGroup ? inner.groups : inner.filters) = count;
+  if (cover.steps == 1 && serial_inside(i, Dim::kStep)) return tile(at, inner);
+  loop(i + 1, at, inner);
+}
+
+CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
+  const Loop& l = nest_.loops[i];
+  const bool groups = l.dim == Dim::kGroup;
+  const bool units = !groups || layout_.units_are_groups;
   const bool in_tile = cover.steps > 0;
   const int64_t filters = groups ? l.step * p_.group_filters() : l.step;
-  CursorStride block;
-  if (groups) block.in = times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels());
-  block.out = times(in_tile ? out_item_ : out_channel_, filters);
-  block.weights.bytes = 4 * weights;
-  if (at.operand) block.operand = times(operand_channel_, filters);
-  const auto body = [&](const Cursor& here, int64_t count) {
-    Cover inner = cover;
-    (groups ? inner.groups : inner.filters) = count;
-    loop(i + 1, here, inner);
-  };
-  const bool parallel = l.dim == parallel_.dim && first_loop_of(i);
-  if (!parallel && whole == 1 && rest == 0) return body(at, l.step);
-  const I begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
-  const I end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(whole + (rest > 0 ? 1 : 0));
-  const Cursor here = moved(at, begin, block);
-  if (whole > 0) {
-    const I count = b_.isub(b_.imin(end, b_.iconst(whole)), begin);
-    b_.loop(count, ir::loop_name(nest_, i), [&] {
-      body(here, l.step);
-      advance(here, block);
+  CursorStride stride;
+  if (groups) stride.in = times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels());
+  stride.out = times(in_tile ? out_item_ : out_channel_, filters);
+  stride.weights.bytes = 4 * (units ? l.step / layout_.block * layout_.block_floats(layout_.block)
+                                    : l.step * layout_.outer_floats());
+  if (p_.combine != Combine::kNone) stride.operand = times(operand_channel_, filters);
+  return stride;
+}
+
+// `wide` blocks at a time as long as there are so many, then single ones, then the smaller last one.
+void Lowerer::all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide) {
+  const int64_t step = nest_.loops[blocks.loop].step;
+  const std::string name = ir::loop_name(nest_, blocks.loop);
+  const CursorStride stride = block_stride(blocks.loop, cover);
+  const Cursor here = moved(at, blocks.begin, stride);
+  if (blocks.whole > 0) {
+    const I count = b_.isub(b_.imin(blocks.end, b_.iconst(blocks.whole)), blocks.begin);
+    if (wide > 1) {
+      const CursorStride wide_stride{times(stride.in, wide), times(stride.out, wide),
+                                     times(stride.weights, wide), times(stride.operand, wide)};
+      const I most = b_.iconst(wide - 1);
+      b_.while_less(most, count, name + ".wide", [&] {
+        block(blocks.loop, here, cover, wide * step);
+        advance(here, wide_stride);
+        b_.iaddc(count, count, -wide);
+      });
+    }
+    b_.loop(count, name, [&] {
+      block(blocks.loop, here, cover, step);
+      advance(here, stride);
     });
   }
-  if (rest > 0) {
+  if (blocks.rest > 0) {
     // Not for a call that begins and ends behind it.
-    const I first = b_.imax(begin, b_.iconst(whole));
-    b_.if_less(first, end, ir::loop_name(nest_, i) + ".rest", [&] { body(here, rest); });
+    const I first = b_.imax(blocks.begin, b_.iconst(blocks.whole));
+    b_.if_less(first, blocks.end, name + ".rest", [&] { block(blocks.loop, here, cover, blocks.rest); });
   }
 }
 
@@ -341,7 +416,8 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     ragged_steps(i, o, here, cover);
     return;
   }
-  for (int64_t height = tile_steps_; height >= 1; height /= 2)
+  const int64_t least = leaves_single_steps(i) ? 2 : 1;
+  for (int64_t height = tile_steps_; height >= least; height /= 2)
     steps_of_height(i, o, here, cover, height, row_distance_);
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
 }

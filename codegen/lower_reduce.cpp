@@ -135,20 +135,26 @@ void Lowerer::channels(const Tile& t, P in, P weights, std::optional<Rows> rows,
   });
 }
 
+V Lowerer::load_weights(P weights, int64_t offset, int64_t vector) {
+  return b_.load(weights, offset + 4 * layout_.tile_offset(vector * lanes()));
+}
+
 // One (tap, channel): the vectors that several accumulators share are loaded first, the others one
 // by one into the same register.
 void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                    std::optional<Rows> rows) {
   const int64_t bytes = b_.vector_bytes();
+  if (!lanes_over_steps() && t.rows == 1) return item_row(t, 0, in, in_offset, weights, weight_offset, {});
   std::vector<V> shared(static_cast<size_t>(t.vectors));
   for (size_t v = 0; v < shared.size(); ++v) {
     if (!lanes_over_steps() && !p_.has_weights()) break;
-    shared[v] = b_.vec();
     const auto offset = static_cast<int64_t>(v) * bytes;
     if (!lanes_over_steps()) {
-      const int64_t unit = static_cast<int64_t>(v) * lanes();
-      b_.load(shared[v], weights, weight_offset + 4 * layout_.tile_offset(unit));
-    } else if (t.mask) {
+      shared[v] = load_weights(weights, weight_offset, static_cast<int64_t>(v));
+      continue;
+    }
+    shared[v] = b_.vec();
+    if (t.mask) {
       b_.load(shared[v], in, in_offset + offset, *t.mask);
     } else {
       b_.load(shared[v], in, in_offset + offset);
@@ -179,7 +185,9 @@ void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P we
     if (lanes_ == Dim::kGroup) load_channels(t, own, in, x, v);
     const V acc = t.acc[static_cast<size_t>(row * t.vectors + v)];
     if (p_.has_weights()) {
-      b_.fma(acc, own, shared[static_cast<size_t>(v)], acc);
+      const V weight =
+          shared.empty() ? load_weights(weights, weight_offset, v) : shared[static_cast<size_t>(v)];
+      b_.fma(acc, own, weight, acc);
     } else {
       accumulate(acc, lanes_over_steps() ? shared[static_cast<size_t>(v)] : own);
     }

@@ -87,7 +87,21 @@ class Lowerer {
   void prologue();
   void loop(size_t i, const Cursor& at, const Cover& cover);
   void sample_loop(size_t i, const Cursor& at, const Cover& cover);
+  // The blocks of a loop over groups or filters that a call asks for.
+  struct Blocks {
+    size_t loop;
+    int64_t whole;
+    int64_t rest;  // groups or filters of the last, smaller one; 0: none
+    I begin;
+    I end;
+  };
+  int64_t wide_blocks() const;
+  bool is_block_loop(size_t i) const;
+  bool leaves_single_steps(size_t i) const;
   void block_loop(size_t i, const Cursor& at, const Cover& cover);
+  void all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide);
+  void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
+  CursorStride block_stride(size_t i, const Cover& cover);
   void one_band(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
@@ -123,10 +137,11 @@ class Lowerer {
     I end;
   };
   void channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll);
+  V load_weights(P weights, int64_t offset, int64_t vector);
   void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
             std::optional<Rows> rows);
   void item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
-                const std::vector<V>& shared);
+                const std::vector<V>& shared);  // none: of a single row
   void load_channels(const Tile& t, V x, P in, int64_t offset, int64_t v);
   void accumulate(V acc, V x);
   void count_tap(const Tile& t);
@@ -190,6 +205,7 @@ class Lowerer {
   CursorStride steps_stride(int64_t steps) const;  // of that many output steps
   Stride times(const Stride& stride, int64_t n);
   bool first_loop_of(size_t i) const;
+  bool band_inside(size_t i) const;
   bool serial_inside(size_t i, Dim dim) const;
 
   const ir::LoopNest& nest_;
@@ -201,6 +217,7 @@ class Lowerer {
   ir::ParallelBlocks parallel_;
   int64_t tile_steps_ = 1;     // steps of a whole tile
   int64_t row_distance_ = 1;   // steps from one row of a tile to the next
+  int64_t wide_blocks_ = 1;    // blocks that a tile of a single step takes at once
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds
   int64_t slab_pitch_ = 0;     // floats of one staged row
