@@ -70,15 +70,15 @@ Result<const Target*> find_target(const CommonOptions& options, const Subject& s
   if (options.backend == Backend::kXbyak && options.isa == Isa::kBaseline)
     if (const auto choice = choose_backend(options.backend, options.isa); !choice)
       return tl::unexpected(choice.error());
-  if (options.isa != Isa::kAuto) return &target_for(options.isa);
+  if (options.isa != Isa::kAuto) return &host_target(options.isa);
   if (program != nullptr) {
     for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
-      if (target_for(isa).lanes == program->lanes) return &target_for(isa);
+      if (target_for(isa).lanes == program->lanes) return &host_target(isa);
     }
   }
   const Result<Choice> choice = choose_backend(options.backend, Isa::kAuto);
   if (!choice) return tl::unexpected(choice.error());
-  return &target_for(choice->isa);
+  return &host_target(choice->isa);
 }
 
 Section plain(std::string text) {

@@ -144,14 +144,31 @@ bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
   return fits && over_steps < 0.85 * over_filters;
 }
 
-// Steps of one chunk, so that the input of all filter blocks' passes comes from the second cache; 0
-// where there is only one pass. Far-apart taps read that many separate runs of rows.
-int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes) {
+// Whether outputs that leave the caches are what a call waits for: rows of whole lines, and little arithmetic
+// for each.
+bool may_stream(const Problem& p) {
+  return p.out_pitch() % 16 == 0 && p.taps * p.group_channels() <= 256;
+}
+
+// Steps of one chunk, whose input all filter blocks pass one after the other: as many as the second cache
+// holds beside the weights that stand there; 0 where there is only one pass. Far-apart taps read that many
+// separate runs of rows.
+int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes,
+                    bool prefetch) {
   if (passes == 1) return 0;
-  const int64_t rows = target.l2_bytes / 3 / (4 * p.stride * p.in_pitch());
+  const int64_t weights =
+      4 * p.taps * p.group_channels() * ceil_div(p.group_filters(), passes) * (prefetch ? 2 : 1);
+  const int64_t bytes = std::max(target.l2_bytes / 3, target.l2_bytes * 3 / 4 - weights);
+  const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
   return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
+}
+
+// Whether weights come from beyond the second cache, and two blocks fit there.
+bool prefers_prefetch(const Problem& p, const Target& target, int64_t block) {
+  const int64_t row = 4 * p.taps * p.group_channels();
+  return row * p.filters > target.l2_bytes / 2 && 2 * row * block < target.l2_bytes * 2 / 3;
 }
 
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
@@ -160,7 +177,9 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
-  form.chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes) : 0;
+  form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
+  form.chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
+  form.stream = may_stream(p);
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   form.ragged = p.taps > 1;
@@ -202,6 +221,7 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
     form.rows /= 2;
   if (form.rows == 1) form.slide = false;
   form.ragged = p.has_weights() && p.taps > 1;
+  form.stream = may_stream(p);
   form.panel = in_panels ? kPanel : 0;
   return form;
 }

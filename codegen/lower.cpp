@@ -86,7 +86,8 @@ int64_t Lowerer::wide_blocks() const {
 // The loop whose blocks may be taken several at once: inside a band, whose steps it knows.
 bool Lowerer::is_block_loop(size_t i) const {
   const Loop& l = nest_.loops[i];
-  return !band_inside(i) && l.dim == lanes_ && l.role == Role::kSerial && l.step == innermost_serial_step(nest_, lanes_);
+  return !band_inside(i) && l.dim == lanes_ && l.role == Role::kSerial &&
+         l.step == innermost_serial_step(nest_, lanes_);
 }
 
 // Single steps of the loop over steps `i` are made by the block loop outside of it.
@@ -155,10 +156,36 @@ Result<vir::Program> Lowerer::run() {
   const P in = b_.padd(b_.arg_ptr(Arg::kIn), before);
   Cursor at{in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)};
   if (p_.combine != Combine::kNone) at.operand = b_.arg_ptr(Arg::kOperand);
+  if (nest_.stream) decide_stream();
   loop(0, at, cover);
+  if (nest_.stream) b_.fence();
   vir::Program program = b_.take();
   if (auto ok = vir::verify(program); !ok) return tl::unexpected(ok.error());
   return program;
+}
+
+// Whether this call's outputs go past the caches: more of them than a core may hope to keep there, in whole
+// lines.
+void Lowerer::decide_stream() {
+  constexpr int64_t kKept = 24 << 20;
+  constexpr int64_t kLine = 64;
+  const I begin = b_.arg_int(Arg::kStepBegin);
+  const I steps = b_.isub(b_.arg_int(Arg::kStepEnd), begin);
+  const I first = b_.arg_int(Arg::kSampleBegin);
+  const I samples = b_.isub(b_.arg_int(Arg::kSampleEnd), first);
+  const I bytes = b_.imulc(b_.imul(steps, samples), 4 * p_.filters);
+  const auto past_line = [&](I address) {
+    return b_.isub(address, b_.imulc(b_.idivc(address, kLine), kLine));
+  };
+  const I out = past_line(b_.pint(b_.arg_ptr(Arg::kOut)));
+  const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), 4));
+  const I past = b_.iadd(out, sample);
+  streams_ = b_.iconst(0);
+  const I kept = b_.iconst(kKept);
+  b_.if_less(kept, bytes, "large", [&] {
+    const I one = b_.iconst(1);
+    b_.if_less(past, one, "aligned", [&] { b_.iconst(*streams_, 1); });
+  });
 }
 
 void Lowerer::prologue() {
@@ -390,17 +417,26 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
 // An outer loop over steps: a chunk small enough for a cache, which the loops inside pass several
 // times.
 void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
+  // As many chunks as needed, of equal size in whole tiles: a short last one would pass all weights for
+  // little.
   const int64_t step = nest_.loops[i].step;
+  const I one = b_.iconst(1);
+  const I all = b_.imax(one, b_.isub(*cover.step_end, *cover.step_begin));
+  const I chunks = b_.idivc(b_.iaddc(all, step - 1), step);
+  const I share = b_.idiv(b_.iaddc(all, -1), chunks);
+  const I size = b_.imulc(b_.iaddc(b_.idivc(share, tile_steps_), 1), tile_steps_);
+  CursorStride chunk = steps_stride(1);
+  for (Stride* stride : {&chunk.in, &chunk.out, &chunk.operand}) stride->reg = b_.imulc(size, stride->bytes);
   const I o = b_.icopy(*cover.step_begin);
   const Cursor here = copied(at);
   b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
     Cover inner = cover;
-    const I next = b_.iaddc(o, step);
+    const I next = b_.iadd(o, size);
     inner.step_begin = o;
     inner.step_end = b_.imin(next, *cover.step_end);
     loop(i + 1, here, inner);
     b_.icopy(o, next);
-    advance(here, steps_stride(step));
+    advance(here, chunk);
   });
 }
 

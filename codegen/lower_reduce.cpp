@@ -9,8 +9,9 @@
 namespace convsmith::lowering {
 
 namespace {
+constexpr int64_t kLineFloats = 16;
 constexpr int64_t kCountable = int64_t{1} << 23;
-}
+}  // namespace
 
 void Lowerer::tile(const Cursor& at, const Cover& cover) {
   Tile t;
@@ -159,6 +160,10 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
     } else {
       b_.load(shared[v], in, in_offset + offset);
     }
+  }
+  if (nest_.prefetch && !rows && t.rows == tile_steps_) {
+    for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
+      b_.prefetch(weights, weight_offset + 4 * layout_.tile_offset(layout_.width(t.units) + unit));
   }
   for (int64_t a = 0; a < t.rows; ++a) {
     if (!rows) {

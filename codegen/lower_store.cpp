@@ -95,6 +95,7 @@ V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t op
 // Rows of steps, vectors of filters or channels.
 void Lowerer::store_rows(Tile& t) {
   const std::optional<M> unit_lanes = unit_mask(t.units);
+  const bool may_stream = streams_ && finishes_sums_ && t.rows == tile_steps_ && !unit_lanes;
   for (int64_t v = 0; v < t.vectors; ++v) {
     const std::optional<M> mask = v + 1 == t.vectors ? unit_lanes : std::nullopt;
     std::optional<V> bias;
@@ -102,17 +103,36 @@ void Lowerer::store_rows(Tile& t) {
     const int64_t column = v * b_.vector_bytes();
     for (int64_t a = 0; a < t.rows; ++a) {
       const int64_t operand = a * row_distance_ * operand_row_ + (p_.operand_has_channels ? column : 0);
-      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
-      const V y = finish_vector(t, acc, bias, operand, mask);
-      if (mask) {
-        b_.store(t.at.out, a * row_distance_ * out_row_ + column, y, *mask);
-      } else {
-        b_.store(t.at.out, a * row_distance_ * out_row_ + column, y);
-      }
+      V& acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      acc = finish_vector(t, acc, bias, operand, mask);
+      if (!may_stream) store_row(t, a, v, false, mask);
     }
+  }
+  if (may_stream) {
+    const auto store_all = [&](bool stream) {
+      for (int64_t a = 0; a < t.rows; ++a) {
+        for (int64_t v = 0; v < t.vectors; ++v) store_row(t, a, v, stream, {});
+      }
+    };
+    const I none = b_.iconst(0);
+    b_.if_less(none, *streams_, "stream", [&] { store_all(true); });
+    const I one = b_.iconst(1);
+    b_.if_less(*streams_, one, "store", [&] { store_all(false); });
   }
   if (finishes_sums_) return;
   finish_steps(t.at, b_.iconst(t.rows), row_distance_, t.units, Stage::kAll);
+}
+
+void Lowerer::store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask) {
+  const V y = t.acc[static_cast<size_t>(row * t.vectors + vector)];
+  const int64_t offset = row * row_distance_ * out_row_ + vector * b_.vector_bytes();
+  if (stream) {
+    b_.stream(t.at.out, offset, y);
+  } else if (mask) {
+    b_.store(t.at.out, offset, y, *mask);
+  } else {
+    b_.store(t.at.out, offset, y);
+  }
 }
 
 // Rows of filters, vectors of steps: to the output where steps are neighbours there, else to the sums

@@ -85,6 +85,7 @@ class Lowerer {
   // lower.cpp: from the samples to the tile
   Result<void> check() const;
   void prologue();
+  void decide_stream();
   void loop(size_t i, const Cursor& at, const Cover& cover);
   void sample_loop(size_t i, const Cursor& at, const Cover& cover);
   // The blocks of a loop over groups or filters that a call asks for.
@@ -147,6 +148,7 @@ class Lowerer {
   void count_tap(const Tile& t);
   void finish(Tile& t);
   void store_rows(Tile& t);
+  void store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask);
   void store_filters(Tile& t);
   // lower_ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);
@@ -222,6 +224,7 @@ class Lowerer {
   int64_t slab_channels_ = 0;  // that one staged tile holds
   int64_t slab_pitch_ = 0;     // floats of one staged row
   int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
+  std::optional<I> streams_;   // 1 where this call streams its outputs, else 0
   bool transposes_output_ = false;
   // Until the sums are in the output, because their lanes are not those of the operand.
   bool epilogue_waits_ = false;

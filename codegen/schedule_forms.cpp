@@ -82,6 +82,8 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   const Names unrolled = steps.unroll(reduction.back(), form.unroll);
   steps.add(StepKind::kReorder, joined({{"n", "g", "b"}, outer, rows, vectors, reduction, unrolled}));
   if (form.ragged) steps.add(StepKind::kRagged, {});
+  if (form.stream) steps.add(StepKind::kStream, {});
+  if (form.prefetch) steps.add(StepKind::kPrefetch, {});
   steps.panel(form.panel);
   return steps.take();
 }
@@ -94,6 +96,7 @@ Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes) {
   steps.add(StepKind::kReorder, joined({{"n", "b", "o", "g", "f"}, rows, vectors, {"k", "c"}}));
   if (form.ragged) steps.add(StepKind::kRagged, {});
   if (form.slide) steps.add(StepKind::kSlide, {});
+  if (form.stream) steps.add(StepKind::kStream, {});
   steps.panel(form.panel);
   return steps.take();
 }

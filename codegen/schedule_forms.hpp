@@ -15,6 +15,8 @@ struct FilterForm {
   int64_t chunk = 0;   // steps that all filter blocks pass before the next ones; 0: each block passes all
   int64_t unroll = 1;  // items of the reduction in the loop's body; divides the channels of a group
   bool ragged = false;
+  bool stream = false;
+  bool prefetch = false;
   bool fuse = false;  // taps and channels as one run of memory
   int64_t panel = 0;  // see StepKind::kPanel; 0: blocks of a tile
 };
@@ -26,6 +28,7 @@ struct ChannelForm {
   int64_t vectors = 1;
   bool ragged = false;
   bool slide = false;
+  bool stream = false;
   int64_t panel = 0;
 };
 ir::Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes);

@@ -1,5 +1,10 @@
 #include "codegen/target.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
 #include "frontend/check.hpp"
 
 namespace convsmith {
@@ -12,6 +17,27 @@ constexpr Target kTargets[] = {
     {Isa::kAvx512, "avx512", 16, 32, true, true, 32 << 10, 1 << 20},
     {Isa::kNeon, "neon", 4, 32, false, true, 32 << 10, 256 << 10},
 };
+
+using HostTargets = std::array<Target, std::size(kTargets)>;
+
+HostTargets make_host_targets() {
+  // Beyond that a core shares it with others.
+  constexpr int64_t kMost = 4 << 20;
+  HostTargets targets{};
+  std::copy(std::begin(kTargets), std::end(kTargets), targets.begin());
+  const int64_t found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  for (Target& target : targets) target.l2_bytes = std::max(target.l2_bytes, std::min(found, kMost));
+  return targets;
+}
+
+template <class Targets>
+const Target& row_of(const Targets& targets, Isa isa) {
+  if (isa == Isa::kAuto) isa = detect_isa();
+  for (const Target& target : targets) {
+    if (target.isa == isa) return target;
+  }
+  fail_check(__FILE__, __LINE__, "no target row for this instruction set");
+}
 
 }  // namespace
 
@@ -33,11 +59,12 @@ Isa detect_isa() {
 }
 
 const Target& target_for(Isa isa) {
-  if (isa == Isa::kAuto) isa = detect_isa();
-  for (const Target& target : kTargets) {
-    if (target.isa == isa) return target;
-  }
-  fail_check(__FILE__, __LINE__, "no target row for this instruction set");
+  return row_of(kTargets, isa);
+}
+
+const Target& host_target(Isa isa) {
+  static const HostTargets targets = make_host_targets();
+  return row_of(targets, isa);
 }
 
 }  // namespace convsmith

@@ -23,6 +23,10 @@ struct Target {
 // The row of `isa`; kAuto gives the best one that this CPU runs.
 const Target& target_for(Isa isa);
 
+// The same with the size of this CPU's second cache, where that is known and larger: for code that stays
+// here.
+const Target& host_target(Isa isa);
+
 // The best instruction set that this CPU and operating system run.
 Isa detect_isa();
 

@@ -88,6 +88,10 @@ class Builder {
   void store(P p, int64_t offset, V a) { emit(Opcode::kStore, {p.id, a.id}, offset); }
   void store(P p, int64_t offset, V a, M m) { emit(Opcode::kStoreMask, {p.id, a.id, m.id}, offset); }
 
+  void stream(P p, int64_t offset, V a) { emit(Opcode::kStream, {p.id, a.id}, offset); }
+  void fence() { emit(Opcode::kFence, {}); }
+  void prefetch(P p, int64_t offset) { emit(Opcode::kPrefetch, {p.id}, offset); }
+
   // Vectors
   V constant(float x) { return def(vec(), Opcode::kConst, std::bit_cast<uint32_t>(x)); }
   V constant_bits(uint32_t bits) { return def(vec(), Opcode::kConst, bits); }

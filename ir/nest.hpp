@@ -52,6 +52,10 @@ struct LoopNest {
   // The taps of a tile are walked by input position, each input loaded once. Its rows lie row_distance steps
   // apart, so that they read the same positions.
   bool slide = false;
+  // Outputs of calls that make more than a cache holds are stored around the caches.
+  bool stream = false;
+  // Tiles ask for the weights of the next block of filters while they read their own.
+  bool prefetch = false;
   // Weights are packed in panels of so many units of the lanes (of filters, where lanes run over steps),
   // whatever the tile: kernels for several CPUs can share them. 0: in blocks of one tile.
   int64_t panel = 0;

@@ -12,6 +12,13 @@ namespace convsmith::ir {
 
 namespace {
 
+// Properties of a nest that are not loops, as the lines behind the loops.
+constexpr std::pair<std::string_view, bool LoopNest::*> kFlags[] = {{"stage", &LoopNest::staged},
+                                                                    {"ragged", &LoopNest::ragged},
+                                                                    {"slide", &LoopNest::slide},
+                                                                    {"stream", &LoopNest::stream},
+                                                                    {"prefetch", &LoopNest::prefetch}};
+
 std::string_view role_word(Role role) {
   switch (role) {
     case Role::kBand:
@@ -66,16 +73,9 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
     nest.loops.push_back({Dim::kStep, 1, Role::kBand});
     return {};
   }
-  if (word == "stage") {
-    nest.staged = true;
-    return {};
-  }
-  if (word == "ragged") {
-    nest.ragged = true;
-    return {};
-  }
-  if (word == "slide") {
-    nest.slide = true;
+  for (const auto& [name, flag] : kFlags) {
+    if (word != name) continue;
+    nest.*flag = true;
     return {};
   }
   if (word == "panel") {
@@ -136,9 +136,9 @@ std::string print(const LoopNest& nest) {
     if (l.step != 1) fmt::format_to(std::back_inserter(out), " step {}", l.step);
     out += '\n';
   }
-  if (nest.staged) out += "  stage\n";
-  if (nest.ragged) out += "  ragged\n";
-  if (nest.slide) out += "  slide\n";
+  for (const auto& [name, flag] : kFlags) {
+    if (nest.*flag) out += fmt::format("  {}\n", name);
+  }
   if (nest.panel != 0) fmt::format_to(std::back_inserter(out), "  panel {}\n", nest.panel);
   return out + "}\n";
 }

@@ -104,6 +104,9 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
   if (nest.slide && *lanes != Dim::kGroup) return fail("'slide' is for lanes over g");
+  if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
+  if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
+  if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
   for (const Loop& loop : nest.loops) {
     const int next = is_reduction(loop.dim)                                  ? 2

@@ -16,10 +16,11 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
-    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"}, {StepKind::kRagged, "ragged"},
-    {StepKind::kSlide, "slide"},     {StepKind::kPanel, "panel"},
+    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},     {StepKind::kSplit, "split"},
+    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},     {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},   {StepKind::kRagged, "ragged"},
+    {StepKind::kSlide, "slide"},     {StepKind::kStream, "stream"}, {StepKind::kPrefetch, "prefetch"},
+    {StepKind::kPanel, "panel"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -151,6 +152,20 @@ Result<LoopNest> slide(LoopNest nest, const Step& step) {
   return nest;
 }
 
+Result<LoopNest> stream(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'stream' takes no loop");
+  if (nest.problem.out_pitch() % 16 != 0)
+    return fail("expected rows of the output to be a multiple of 16 floats");
+  nest.stream = true;
+  return nest;
+}
+
+Result<LoopNest> prefetch(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'prefetch' takes no loop");
+  nest.prefetch = true;
+  return nest;
+}
+
 Result<LoopNest> panel(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
   if (step.factor < 1 || step.factor > 64)
@@ -185,6 +200,10 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return ragged(std::move(nest), step);
     case StepKind::kSlide:
       return slide(std::move(nest), step);
+    case StepKind::kStream:
+      return stream(std::move(nest), step);
+    case StepKind::kPrefetch:
+      return prefetch(std::move(nest), step);
     case StepKind::kPanel:
       return panel(std::move(nest), step);
   }
@@ -232,7 +251,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage, ragged, slide and panel.",
+                  "unroll, stage, ragged, slide, stream, prefetch and panel.",
                   text));
 }
 

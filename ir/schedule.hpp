@@ -12,6 +12,8 @@
 //   stage             copy the input of a step tile to scratch, transposed
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
+//   stream            outputs too large for the caches bypass them
+//   prefetch          each tile asks for the next block's weights
 //   panel 16          pack weights in panels of 16 filters (or groups), whatever the tile
 #pragma once
 
@@ -35,6 +37,8 @@ enum class StepKind {
   kStage,
   kRagged,
   kSlide,
+  kStream,
+  kPrefetch,
   kPanel
 };
 

@@ -142,7 +142,7 @@ Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend
 Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& problem, Backend backend,
                                                               Isa isa, std::string_view schedule_text,
                                                               CodeMemory* memory) {
-  const Target& target = target_for(isa);
+  const Target& target = host_target(isa);
   auto layer = lower_layer(problem, target, schedule_text);
   if (!layer) return tl::unexpected(layer.error());
   return finish(layer->nest, layer->program, backend, target, memory);
@@ -150,7 +150,7 @@ Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& pro
 
 Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& nest, Backend backend, Isa isa,
                                                            CodeMemory* memory) {
-  const Target& target = target_for(isa);
+  const Target& target = host_target(isa);
   auto program = lower_nest(nest, target);
   if (!program) return tl::unexpected(program.error());
   return finish(nest, *program, backend, target, memory);

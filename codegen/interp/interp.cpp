@@ -347,7 +347,11 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t) { return x; });
         return true;
       }
+      case Opcode::kFence:
+      case Opcode::kPrefetch:
+        return true;
       case Opcode::kStore:
+      case Opcode::kStream:
         std::memcpy(offset(s.p[r[0]], inst.imm), s.v[r[1]].data(), 4 * lanes_);
         return true;
       case Opcode::kStoreMask: {

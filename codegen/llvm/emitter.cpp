@@ -365,6 +365,15 @@ class Emitter {
       case Opcode::kStoreMask:
         lanes_.store(address(), in[1], in[2]);
         return in[1];
+      case Opcode::kStream:
+        lanes_.stream(address(), in[1]);
+        return in[1];
+      case Opcode::kPrefetch:
+        return builder_.CreateIntrinsic(
+            llvm::Intrinsic::prefetch, {builder_.getPtrTy()},
+            {address(), builder_.getInt32(0), builder_.getInt32(2), builder_.getInt32(1)});
+      case Opcode::kFence:
+        return lanes_.fence();
       default:
         return nullptr;
     }

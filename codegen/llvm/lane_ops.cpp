@@ -3,6 +3,7 @@
 #include <llvm/ADT/APFloat.h>
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <vector>
 
@@ -52,6 +53,18 @@ Value* LaneOps::broadcast(Value* address) {
 
 void LaneOps::store(Value* address, Value* vector) {
   builder_.CreateAlignedStore(vector, address, kFloatAlign);
+}
+
+void LaneOps::stream(Value* address, Value* vector) {
+  llvm::StoreInst* const store = builder_.CreateAlignedStore(vector, address, llvm::Align(4 * lanes_));
+  auto* const one = llvm::ConstantAsMetadata::get(builder_.getInt32(1));
+  store->setMetadata(llvm::LLVMContext::MD_nontemporal, llvm::MDNode::get(builder_.getContext(), one));
+}
+
+// A fence of the language does not order streams on x86.
+Value* LaneOps::fence() {
+  if (target_.isa == Isa::kNeon) return builder_.CreateFence(llvm::AtomicOrdering::Release);
+  return builder_.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});
 }
 
 void LaneOps::store(Value* address, Value* vector, Value* mask) {

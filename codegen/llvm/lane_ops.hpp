@@ -28,6 +28,8 @@ class LaneOps {
   llvm::Value* load(llvm::Value* address, llvm::Value* mask);
   llvm::Value* broadcast(llvm::Value* address);
   void store(llvm::Value* address, llvm::Value* vector);
+  void stream(llvm::Value* address, llvm::Value* vector);
+  llvm::Value* fence();
   void store(llvm::Value* address, llvm::Value* vector, llvm::Value* mask);
 
  private:

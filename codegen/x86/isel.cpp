@@ -103,6 +103,12 @@ void Selector::select_memory(const Inst& inst) {
       return e_.vbroadcastss(vec(0), address(1, inst.imm));
     case Opcode::kStore:
       return e_.vmovups(address(0, inst.imm), vec(1));
+    case Opcode::kStream:
+      return e_.vmovntps(address(0, inst.imm), vec(1));
+    case Opcode::kFence:
+      return e_.sfence();
+    case Opcode::kPrefetch:
+      return e_.prefetcht1(address(0, inst.imm));
     case Opcode::kLoadMask:
       if (wide()) return e_.vmovups(vec(0) | mask(2) | e_.T_z, address(1, inst.imm));
       return e_.vmaskmovps(vec(0), vec(2), address(1, inst.imm));

@@ -201,6 +201,16 @@ inline void add_blocks(int lanes, std::vector<Program>& programs) {
     });
     return R{older, old};
   });
+  add("if.constant", [](Builder& b, I x, I y) {
+    const I r = b.icopy(x);
+    const I three = b.iconst(3);
+    b.if_less(y, three, "below", [&] { b.iaddc(r, r, 10); });
+    const I zero = b.iconst(0);
+    b.if_less(zero, y, "above", [&] { b.iaddc(r, r, 100); });
+    const I far = b.iconst(int64_t{1} << 40);
+    b.if_less(x, far, "far", [&] { b.iaddc(r, r, 1000); });
+    return R{r, far};
+  });
   add("if", [](Builder& b, I x, I y) {
     const I r = b.icopy(x);
     b.if_less(x, y, "less", [&] {
@@ -286,6 +296,21 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.bcast(e, p, 100);
     return std::vector<V>{d, b.fma(x, e, y)};
   }));
+  {
+    // Streams want a multiple of the vector's size: scratch space of the test begins at one.
+    Builder s("op.stream.fence.prefetch", lanes);
+    const P in = s.arg_ptr(Arg::kIn);
+    const P out = s.arg_ptr(Arg::kOut);
+    const I past = s.isub(s.pint(out), s.imulc(s.idivc(s.pint(out), 64), 64));
+    const I zero = s.iconst(0);
+    const P aligned = s.padd(out, s.isub(s.iconst(64), past));
+    s.prefetch(in, int64_t{1} << 30);
+    s.store(out, 0, s.load(in, 0));
+    for (int j = 1; j < 9; ++j) s.stream(aligned, j * s.vector_bytes(), s.load(in, 4 * j));
+    s.fence();
+    s.if_less(past, zero, "never", [&] { s.stream(out, 1, s.load(in, 0)); });
+    programs.push_back(s.take());
+  }
   Builder b("op.load.m.store.m.padd.pcopy", lanes);
   const P in = b.arg_ptr(Arg::kIn);
   const P out = b.pcopy(b.arg_ptr(Arg::kOut));
