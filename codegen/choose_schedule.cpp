@@ -74,6 +74,12 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   return best;
 }
 
+// Whether lanes can stand far apart: a lane's positions and its steps are each one run of floats.
+bool may_lift(const Problem& p) {
+  return p.layout == Layout::kChannelsLast && p.has_weights() && p.combine == Combine::kNone &&
+         p.in_pitch() == p.channels && p.out_pitch() == p.filters;
+}
+
 // Lanes over steps: filters of a block, and vectors of steps beside them.
 TileShape step_tile(const Problem& p, const Target& target) {
   const int64_t most = std::min<int64_t>(target.lanes, target.vector_registers == 32 ? 8 : 6);
@@ -81,8 +87,14 @@ TileShape step_tile(const Problem& p, const Target& target) {
   const int64_t filters = ceil_div(p.group_filters(), blocks);
   // Vectors of x, accumulators, one weight; a mask may need a vector as well.
   const int64_t registers = target.vector_registers - 2 - epilogue_registers(p);
-  const int64_t vectors = std::clamp<int64_t>(registers / (filters + 1), 1, 8);
-  return {filters, vectors};
+  if (!may_lift(p)) return {filters, std::clamp<int64_t>(registers / (filters + 1), 1, 8)};
+  // A single filter needs no vectors of x. The slab of a tile should stay in the first cache, if that leaves
+  // enough accumulators.
+  const int64_t fitting = filters == 1 ? registers : registers / (filters + 1);
+  const int64_t positions = target.l1_bytes * 9 / 8 / (4 * p.channels * target.lanes);
+  const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
+  return {filters, std::clamp<int64_t>(std::min(fitting, in_cache),
+                                       std::min(fitting, kEnoughAccumulators / filters), 16)};
 }
 
 // The largest divisor of `items` whose unrolled body stays small.
@@ -131,6 +143,10 @@ bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
       0.54 * groups * static_cast<double>(lanes * ceil_div(p.group_filters(), lanes)) * reduction;
   double over_steps = 0.54 * reduction * static_cast<double>(p.filters);
   const double tile_steps = static_cast<double>(step_tile(p, target).vectors * lanes);
+  if (may_lift(p)) {
+    const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
+    return over_steps + each * static_cast<double>(p.stride * p.channels + p.filters) < 0.85 * over_filters;
+  }
   if (!direct_steps(p)) {
     const auto phases = static_cast<double>(p.taps == 1 ? 1 : p.stride / std::gcd(p.stride, p.dilation));
     // A slab reaches (taps-1)*dilation positions beyond its tile.
@@ -233,6 +249,7 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.stage = !direct_steps(p);
+  form.lift = may_lift(p);
   form.channels_first = p.layout == Layout::kChannelsFirst;
   form.panel = in_panels ? 1 : 0;
   return form;

@@ -200,14 +200,18 @@ void Lowerer::prologue() {
     const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
-  in_item_ = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
-  out_item_ = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
+  memory_.in_item = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
+  memory_.out_item = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
+  memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
+  memory_.in_vector = memory_.out_vector = b_.vector_bytes();
+  memory_.by_phase = nest_.staged && p_.stride > 1;
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
   const int64_t filters =
       ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
-  b_.set_scratch_bytes(slab_bytes_ +
-                       (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0));
+  const int64_t staged =
+      slab_bytes_ + (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0);
+  b_.set_scratch_bytes(std::max(staged, lifted_scratch()));
 }
 
 bool Lowerer::first_loop_of(size_t i) const {
@@ -345,8 +349,8 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
   const bool in_tile = cover.steps > 0;
   const int64_t filters = groups ? l.step * p_.group_filters() : l.step;
   CursorStride stride;
-  if (groups) stride.in = times(in_tile ? in_item_ : in_channel_, l.step * p_.group_channels());
-  stride.out = times(in_tile ? out_item_ : out_channel_, filters);
+  if (groups) stride.in = times(in_tile ? memory_.in_item : in_channel_, l.step * p_.group_channels());
+  stride.out = times(in_tile ? memory_.out_item : out_channel_, filters);
   stride.weights.bytes = 4 * (units ? l.step / layout_.block * layout_.block_floats(layout_.block)
                                     : l.step * layout_.outer_floats());
   if (p_.combine != Combine::kNone) stride.operand = times(operand_channel_, filters);
@@ -409,6 +413,10 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
     const I position = b_.iadd(first, b_.imulc(band.tap_begin, p_.dilation));
     Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights, {}};
     if (at.operand) here.operand = moved(*at.operand, o, {operand_row_, {}});
+    if (nest_.lifted) {
+      inner.step_begin = b_.icopy(o);
+      lift(i + 1, here, inner);
+    }
     loop(i + 1, here, inner);
     b_.icopy(o, band.end);
   });

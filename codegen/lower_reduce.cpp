@@ -76,7 +76,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     });
     return;
   }
-  const bool phases = nest_.staged && p_.stride > 1;
+  const bool phases = memory_.by_phase;
   const I tap = b_.iconst(0);  // counted from the first; used with phases only
   b_.loop(b_.icopy(count), "k", [&] {
     if (t.count) count_tap(t);
@@ -85,7 +85,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     if (phases) {
       b_.iaddc(tap, tap, 1);
     } else {
-      advance(in, {p_.dilation * (nest_.staged ? 4 : in_row_), {}});
+      advance(in, {memory_.in_tap, {}});
     }
   });
 }
@@ -116,50 +116,48 @@ void Lowerer::channels(const Tile& t, P in, P weights, std::optional<Rows> rows,
   const int64_t row = 4 * layout_.tile_width(t.units);
   const auto items = [&](P x, P w) {
     for (int64_t j = 0; j < unroll; ++j) {
-      if (in_item_.reg) {
+      if (memory_.in_item.reg) {
         item(t, x, 0, w, row * j, rows);
-        if (p_.group_channels() > 1) advance(x, in_item_);
+        if (p_.group_channels() > 1) advance(x, memory_.in_item);
       } else {
-        item(t, x, in_item_.bytes * j, w, row * j, rows);
+        item(t, x, memory_.in_item.bytes * j, w, row * j, rows);
       }
     }
   };
   const int64_t trips = p_.group_channels() / unroll;
-  if (trips == 1 && (!in_item_.reg || p_.group_channels() == 1)) return items(in, weights);
+  if (trips == 1 && (!memory_.in_item.reg || p_.group_channels() == 1)) return items(in, weights);
   const P x = b_.pcopy(in);
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
   b_.loop(b_.iconst(trips), "c", [&] {
     items(x, w);
-    if (!in_item_.reg) advance(x, times(in_item_, unroll));
+    if (!memory_.in_item.reg) advance(x, times(memory_.in_item, unroll));
     advance(w, {row * unroll, {}});
   });
 }
 
-V Lowerer::load_weights(P weights, int64_t offset, int64_t vector) {
-  return b_.load(weights, offset + 4 * layout_.tile_offset(vector * lanes()));
+// What the rows of a tile share of one (tap, channel), vector v: steps where lanes run over them, else
+// weights.
+V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
+                         int64_t v) {
+  if (!lanes_over_steps()) return b_.load(weights, weight_offset + 4 * layout_.tile_offset(v * lanes()));
+  const V x = b_.vec();
+  if (t.mask) {
+    b_.load(x, in, in_offset + v * memory_.in_vector, *t.mask);
+  } else {
+    b_.load(x, in, in_offset + v * memory_.in_vector);
+  }
+  return x;
 }
 
 // One (tap, channel): the vectors that several accumulators share are loaded first, the others one
 // by one into the same register.
 void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                    std::optional<Rows> rows) {
-  const int64_t bytes = b_.vector_bytes();
-  if (!lanes_over_steps() && t.rows == 1) return item_row(t, 0, in, in_offset, weights, weight_offset, {});
-  std::vector<V> shared(static_cast<size_t>(t.vectors));
-  for (size_t v = 0; v < shared.size(); ++v) {
-    if (!lanes_over_steps() && !p_.has_weights()) break;
-    const auto offset = static_cast<int64_t>(v) * bytes;
-    if (!lanes_over_steps()) {
-      shared[v] = load_weights(weights, weight_offset, static_cast<int64_t>(v));
-      continue;
-    }
-    shared[v] = b_.vec();
-    if (t.mask) {
-      b_.load(shared[v], in, in_offset + offset, *t.mask);
-    } else {
-      b_.load(shared[v], in, in_offset + offset);
-    }
+  std::vector<V> shared;
+  if (t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
+    for (int64_t v = 0; v < t.vectors; ++v)
+      shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
   }
   if (nest_.prefetch && !rows && t.rows == tile_steps_) {
     for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
@@ -186,15 +184,17 @@ void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P we
   if (lanes_over_steps() && p_.has_weights())
     b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(row));
   if (lanes_ == Dim::kFilter) b_.bcast(own, in, x);
+  const auto other = [&](int64_t v) {
+    return shared.empty() ? shared_vector(t, in, in_offset, weights, weight_offset, v)
+                          : shared[static_cast<size_t>(v)];
+  };
   for (int64_t v = 0; v < t.vectors; ++v) {
     if (lanes_ == Dim::kGroup) load_channels(t, own, in, x, v);
     const V acc = t.acc[static_cast<size_t>(row * t.vectors + v)];
     if (p_.has_weights()) {
-      const V weight =
-          shared.empty() ? load_weights(weights, weight_offset, v) : shared[static_cast<size_t>(v)];
-      b_.fma(acc, own, weight, acc);
+      b_.fma(acc, own, other(v), acc);
     } else {
-      accumulate(acc, lanes_over_steps() ? shared[static_cast<size_t>(v)] : own);
+      accumulate(acc, lanes_over_steps() ? other(v) : own);
     }
   }
 }

@@ -139,7 +139,7 @@ void Lowerer::store_row(const Tile& t, int64_t row, int64_t vector, bool stream,
 // in scratch, always in whole vectors.
 void Lowerer::store_filters(Tile& t) {
   const Cursor at = copied(t.at);
-  const CursorStride filter{{}, out_item_, {}, operand_channel_};
+  const CursorStride filter{{}, memory_.out_item, {}, operand_channel_};
   std::optional<M> mask;
   if (t.cover.valid && !transposes_output_) mask = b_.first(*t.cover.valid);
   for (int64_t a = 0; a < t.rows; ++a) {
@@ -148,7 +148,7 @@ void Lowerer::store_filters(Tile& t) {
     Tile row = t;
     row.at.operand = at.operand;
     for (int64_t v = 0; v < t.vectors; ++v) {
-      const int64_t column = v * b_.vector_bytes();
+      const int64_t column = v * memory_.out_vector;
       const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
       const V y = finish_vector(row, acc, bias, p_.operand_has_steps ? column : 0, mask);
       if (mask) {
@@ -159,9 +159,9 @@ void Lowerer::store_filters(Tile& t) {
     }
     if (a + 1 < t.rows) advance(at, filter);
   }
-  if (finishes_sums_ || (epilogue_waits_ && is_cheap(p_.activation))) return;
-  finish_stored({t.at.out, t.at.operand, out_item_, operand_channel_, t.vectors, mask, p_.operand_has_steps,
-                 epilogue_waits_ ? Stage::kActivation : Stage::kAll},
+  if (memory_.lifted || finishes_sums_ || (epilogue_waits_ && is_cheap(p_.activation))) return;
+  finish_stored({t.at.out, t.at.operand, memory_.out_item, operand_channel_, t.vectors, mask,
+                 p_.operand_has_steps, epilogue_waits_ ? Stage::kActivation : Stage::kAll},
                 b_.iconst(t.rows));
 }
 
@@ -173,7 +173,7 @@ void Lowerer::transpose_sums(P out, const Cover& cover) {
   if (filters >= lanes()) {
     b_.loop(b_.iconst(filters / lanes()), "filters", [&] {
       transpose_filters(from, to, lanes(), cover);
-      advance(from, times(out_item_, lanes()));
+      advance(from, times(memory_.out_item, lanes()));
       advance(to, times(out_channel_, lanes()));
     });
   }
@@ -195,7 +195,7 @@ void Lowerer::transpose_filters(P from, P to, int64_t filters, const Cover& cove
 // steps exist they are stored one by one, through a transposed copy at the end of scratch.
 void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> valid) {
   std::vector<V> rows;
-  for (int64_t a = 0; a < filters; ++a) rows.push_back(b_.load(from, out_item_.bytes * a));
+  for (int64_t a = 0; a < filters; ++a) rows.push_back(b_.load(from, memory_.out_item.bytes * a));
   const std::vector<V> steps = transpose(b_, rows, lanes());
   if (!valid) {
     const std::optional<M> mask = unit_mask(filters);

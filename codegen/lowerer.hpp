@@ -47,6 +47,17 @@ struct CursorStride {
   Stride operand = {};
 };
 
+// Where a tile finds its input and puts its sums: in the arrays, or in scratch.
+struct TileMemory {
+  Stride in_item;          // from one channel to the next
+  Stride out_item;         // from one filter to the next
+  int64_t in_tap = 0;      // bytes from one tap to the next
+  int64_t in_vector = 0;   // where lanes run over steps: bytes from one vector of steps to the next
+  int64_t out_vector = 0;  // the same for the sums
+  bool by_phase = false;   // taps lie in the phases of the stride, see tap_pointer
+  bool lifted = false;
+};
+
 // What the current loops cover: constants for groups and filters, registers for steps and taps.
 struct Cover {
   int64_t groups = 0;
@@ -138,7 +149,7 @@ class Lowerer {
     I end;
   };
   void channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll);
-  V load_weights(P weights, int64_t offset, int64_t vector);
+  V shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset, int64_t v);
   void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
             std::optional<Rows> rows);
   void item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
@@ -153,6 +164,21 @@ class Lowerer {
   // lower_ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);
   void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
+  // lower_lift.cpp: lanes over far-apart segments of the steps
+  struct LiftedBlock {
+    int64_t tiles;      // of a block
+    int64_t steps;      // of each lane
+    int64_t kept;       // positions that the next block reads again
+    int64_t positions;  // that a block reads
+    int64_t in_floats;  // of each lane
+    int64_t out_floats;
+  };
+  LiftedBlock lifted_block() const;
+  int64_t lifted_scratch() const;
+  void lift(size_t i, const Cursor& at, Cover& cover);
+  void lift_tiles(size_t i, const LiftedBlock& block, P slab, P weights, const Cover& cover);
+  void lift_in(P from, I pitch, P to, int64_t floats);
+  void lift_out(P from, P to, I pitch, int64_t floats);
   // lower_slide.cpp
   void slide(const Tile& t);
   int64_t slid_registers(int64_t rows, int64_t vectors) const;
@@ -236,8 +262,7 @@ class Lowerer {
   Stride in_channel_;  // from one input channel to the next
   Stride out_channel_;
   Stride operand_channel_;
-  Stride in_item_;   // from one channel to the next as the tile reads it
-  Stride out_item_;  // from one filter to the next as the tile writes it
+  TileMemory memory_;
 };
 
 }  // namespace convsmith::lowering

@@ -110,6 +110,7 @@ Schedule lanes_over_steps(const StepForm& form, int64_t lanes) {
   const Names outer = form.channels_first ? Names{"n", "g", "b", "o", "f"} : Names{"n", "b", "o", "g", "f"};
   steps.add(StepKind::kReorder, joined({outer, rows, vectors, {"k", "c"}, unrolled}));
   if (form.stage) steps.add(StepKind::kStage, {});
+  if (form.lift) steps.add(StepKind::kLift, {});
   steps.panel(form.panel);
   return steps.take();
 }

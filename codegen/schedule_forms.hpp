@@ -38,6 +38,7 @@ struct StepForm {
   int64_t filters = 1;
   int64_t vectors = 1;
   int64_t unroll = 1;
+  bool lift = false;
   bool stage = false;           // steps are no neighbours in memory
   bool channels_first = false;  // one group at a time; else the input of all groups is staged together
   int64_t panel = 0;

@@ -46,6 +46,8 @@ struct LoopNest {
   // The input of a step tile is copied to scratch, transposed, so that lanes over steps read
   // neighbouring floats.
   bool staged = false;
+  // Steps that see all taps are made by lanes that stand far apart, through scratch.
+  bool lifted = false;
   // All output steps are one band. Each row of a tile sees its own taps: those that all rows see run as
   // everywhere, the others row by row.
   bool ragged = false;

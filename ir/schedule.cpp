@@ -16,11 +16,11 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},     {StepKind::kSplit, "split"},
-    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},     {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},   {StepKind::kRagged, "ragged"},
-    {StepKind::kSlide, "slide"},     {StepKind::kStream, "stream"}, {StepKind::kPrefetch, "prefetch"},
-    {StepKind::kPanel, "panel"},
+    {StepKind::kCut, "cut"},           {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
+    {StepKind::kReorder, "reorder"},   {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"}, {StepKind::kLift, "lift"},
+    {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"}, {StepKind::kStream, "stream"},
+    {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -134,6 +134,13 @@ Result<LoopNest> stage(LoopNest nest, const Step& step) {
   return nest;
 }
 
+Result<LoopNest> lift(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'lift' takes no loop");
+  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
+  nest.lifted = true;
+  return nest;
+}
+
 // Turn this:  for bands of o { .. for k in the band's taps .. }
 // Into this:  for one band { for tiles of o { .. for the taps of any row: the rows that have it .. } }
 Result<LoopNest> ragged(LoopNest nest, const Step& step) {
@@ -196,6 +203,8 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return set_role(std::move(nest), step, Role::kUnroll);
     case StepKind::kStage:
       return stage(std::move(nest), step);
+    case StepKind::kLift:
+      return lift(std::move(nest), step);
     case StepKind::kRagged:
       return ragged(std::move(nest), step);
     case StepKind::kSlide:
@@ -251,7 +260,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage, ragged, slide, stream, prefetch and panel.",
+                  "unroll, stage, lift, ragged, slide, stream, prefetch and panel.",
                   text));
 }
 

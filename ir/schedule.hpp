@@ -10,6 +10,7 @@
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
+//   lift              lanes are far-apart segments of the steps, wherever all taps are inside
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
 //   stream            outputs too large for the caches bypass them
@@ -35,6 +36,7 @@ enum class StepKind {
   kLanes,
   kUnroll,
   kStage,
+  kLift,
   kRagged,
   kSlide,
   kStream,
