@@ -71,6 +71,22 @@ Shape parse_shape(const std::string& typed) {
                   typed));
 }
 
+void add_backend(CLI::App& command, CommonOptions& options) {
+  add_choice<Backend>(command, "--backend", options.backend,
+                      {{"auto", Backend::kAuto},
+                       {"xbyak", Backend::kXbyak},
+                       {"llvm", Backend::kLlvm},
+                       {"interp", Backend::kInterp}},
+                      "Who makes the code (default: auto, the best that CPU and host allow)");
+}
+
+void add_isa(CLI::App& command, CommonOptions& options) {
+  add_choice<Isa>(
+      command, "--isa", options.isa,
+      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
+      "Instruction set (default: auto, the best of this CPU)");
+}
+
 }  // namespace
 
 CLI::Validator seed_range() {
@@ -95,6 +111,11 @@ void add_spec(CLI::App& command, CommonOptions& options, bool required, const st
       ->type_name("");
 }
 
+void add_back_end_options(CLI::App& command, CommonOptions& options) {
+  add_backend(command, options);
+  add_isa(command, options);
+}
+
 void add_language_options(CLI::App& command, CommonOptions& options) {
   add_choice<Rules>(command, "--rules", options.rules,
                     {{"common", Rules::kCommon},
@@ -102,12 +123,7 @@ void add_language_options(CLI::App& command, CommonOptions& options) {
                      {"keras3", Rules::kKeras3},
                      {"any", Rules::kAny}},
                     "Whose rules decide what is accepted (default: common, what either Keras accepts)");
-  add_choice<Backend>(command, "--backend", options.backend,
-                      {{"auto", Backend::kAuto},
-                       {"xbyak", Backend::kXbyak},
-                       {"llvm", Backend::kLlvm},
-                       {"interp", Backend::kInterp}},
-                      "Who makes the code (default: auto, the best that CPU and host allow)");
+  add_backend(command, options);
   command
       .add_option_function<std::string>(
           "--input-shape", [&options](const std::string& text) { options.input_shape = parse_shape(text); },
@@ -118,10 +134,7 @@ void add_language_options(CLI::App& command, CommonOptions& options) {
 
 void add_common_options(CLI::App& command, CommonOptions& options) {
   add_language_options(command, options);
-  add_choice<Isa>(
-      command, "--isa", options.isa,
-      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
-      "Instruction set (default: auto, the best of this CPU)");
+  add_isa(command, options);
   command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
   command.add_option("--threads", options.threads, "Threads (default: CONVSMITH_NUM_THREADS, else 1)")
       ->check(CLI::Range(1, kMaxThreads))

@@ -27,6 +27,8 @@ struct CommonOptions {
 // Adds SPEC as the positional argument. `programs` names the files beside layers and models that the command
 // takes.
 void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs);
+// Adds --backend --isa alone, for programs other than convsmith.
+void add_back_end_options(CLI::App& command, CommonOptions& options);
 // Adds --rules --backend --input-shape --json.
 void add_language_options(CLI::App& command, CommonOptions& options);
 // Adds these, and --isa --schedule --threads --seed.

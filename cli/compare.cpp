@@ -30,6 +30,7 @@ struct Options {
   CommonOptions common;
   std::optional<int64_t> batch;
   std::optional<int64_t> steps;
+  std::string html;  // path; empty: not given
 };
 
 // One row for the interpreter, which leads, and one for each pair that makes machine code.
@@ -82,6 +83,9 @@ int print_comparison(const Options& options, const Comparison& comparison) {
     fmt::print("{}\n", as_json(comparison).dump(2));
   } else {
     fmt::print("{}", as_table(comparison));
+  }
+  if (!options.html.empty()) {
+    if (const auto done = write_text(options.html, as_html(comparison)); !done) return report(done.error());
   }
   for (const CompareRow& row : comparison.rows) {
     if (!row.bit_equal) return kFailure;
@@ -299,6 +303,10 @@ int compare_vir(const Options& options, const vir::Program& program) {
 int run_compare(const Options& options) {
   if (const auto done = check_named(options.common.backend, options.common.isa); !done)
     return report(done.error());
+  if (!options.html.empty() && suffix_of(options.html) != ".html") {
+    return report(
+        {ErrorCode::kInvalidSpec, fmt::format("--html is {}; its name must end with .html.", options.html)});
+  }
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
@@ -321,6 +329,8 @@ void add_compare(CLI::App& app, int& exit_code) {
   command.add_option("--steps", options->steps, "Input steps (default: the spec's, else 1024)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("L");
+  command.add_option("--html", options->html, "Writes the comparison as a web page into this .html file")
+      ->type_name("FILE");
   command.callback([options, &exit_code] { exit_code = run_compare(*options); });
 }
 

@@ -45,6 +45,8 @@ struct Comparison {
 
 nlohmann::json as_json(const Comparison& comparison);
 std::string as_table(const Comparison& comparison);
+// A self-contained page: bars of GF/s and of the share of the peak, then the table.
+std::string as_html(const Comparison& comparison);
 
 // How a row's output differs from what is expected: the largest distance in floats, counted along the number
 // line (0: equal bits, all NaNs count as one).

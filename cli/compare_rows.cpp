@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/compare.hpp"
+#include "cli/html_report.hpp"
 #include "cli/placed_array.hpp"
 #include "codegen/target.hpp"
 
@@ -228,29 +229,75 @@ nlohmann::json as_json(const Comparison& comparison) {
           {"rows", std::move(rows)}};
 }
 
+namespace {
+
+const std::vector<std::string> kHeader = {"backend", "isa", "compile", "cache hit", "code",    "min",
+                                          "p50",     "p99", "GF/s",    "peak",      "of peak", "bits"};
+constexpr std::string_view kLegend =
+    "GF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set "
+    "reach,\nmeasured in turns with it (baseline has no fused ones). bits: against the interpreter.";
+
+std::vector<std::string> cells_of(const CompareRow& row) {
+  const bool counted = row.operations > 0;
+  return {std::string(backend_name(row.back_end.backend)),
+          std::string(isa_name(row.back_end.isa)),
+          time_text(row.compile_us),
+          row.cache_hit_us ? time_text(*row.cache_hit_us) : "-",
+          std::to_string(row.code_bytes),
+          time_text(row.timing.min_us),
+          time_text(row.timing.p50_us),
+          time_text(row.timing.p99_us),
+          counted ? fmt::format("{:.2f}", row.gflops()) : "-",
+          fmt::format("{:.1f}", row.timing.peak_gflops),
+          counted ? fmt::format("{:.1f} %", 100 * row.peak_share()) : "-",
+          how_far(row)};
+}
+
+std::string line_of(const std::vector<std::string>& c) {
+  return fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8} {:>9}  {}\n", c[0],
+                     c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11]);
+}
+
+std::string call_text(const Comparison& comparison) {
+  return fmt::format("batch {}, {} steps, {} thread{}, {}", comparison.batch, comparison.steps,
+                     comparison.threads, comparison.threads == 1 ? "" : "s", comparison.cpu);
+}
+
+}  // namespace
+
 std::string as_table(const Comparison& comparison) {
-  std::string text =
-      fmt::format("{}\nbatch {}, {} steps, {} thread{}, {}\n\n", comparison.spec, comparison.batch,
-                  comparison.steps, comparison.threads, comparison.threads == 1 ? "" : "s", comparison.cpu);
-  text += fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8} {:>9}  {}\n",
-                      "backend", "isa", "compile", "cache hit", "code", "min", "p50", "p99", "GF/s", "peak",
-                      "of peak", "bits");
-  for (const CompareRow& row : comparison.rows) {
-    const bool counted = row.operations > 0;
-    text +=
-        fmt::format("{:<7} {:<9} {:>10} {:>10} {:>8} {:>11} {:>11} {:>11} {:>8} {:>8.1f} {:>9}  {}\n",
-                    backend_name(row.back_end.backend), isa_name(row.back_end.isa), time_text(row.compile_us),
-                    row.cache_hit_us ? time_text(*row.cache_hit_us) : "-", row.code_bytes,
-                    time_text(row.timing.min_us), time_text(row.timing.p50_us), time_text(row.timing.p99_us),
-                    counted ? fmt::format("{:.2f}", row.gflops()) : "-", row.timing.peak_gflops,
-                    counted ? fmt::format("{:.1f} %", 100 * row.peak_share()) : "-", how_far(row));
-  }
-  text +=
-      "\nGF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set "
-      "reach,\n"
-      "measured in turns with it (baseline has no fused ones). bits: against the interpreter.\n";
+  std::string text = fmt::format("{}\n{}\n\n{}", comparison.spec, call_text(comparison), line_of(kHeader));
+  for (const CompareRow& row : comparison.rows) text += line_of(cells_of(row));
+  text += fmt::format("\n{}\n", kLegend);
   for (const std::string& note : comparison.notes) text += note + "\n";
   return text;
+}
+
+std::string as_html(const Comparison& comparison) {
+  BarChart speed{"GF/s of the shortest call", {}, {}};
+  BarChart share{"Share of the FMA peak of the row's own instruction set", {}, 100};
+  BarChart times{"Shortest call", {}, {}};
+  std::vector<std::vector<std::string>> rows;
+  bool counted = true;
+  for (const CompareRow& row : comparison.rows) {
+    rows.push_back(cells_of(row));
+    const std::vector<std::string>& cells = rows.back();
+    const std::string name = back_end_name(row.back_end);
+    const std::string hover =
+        fmt::format("{}: {} shortest, {} median, bits {}", name, cells[5], cells[6], cells[11]);
+    const std::string color = series_color(static_cast<size_t>(row.back_end.backend));
+    speed.bars.push_back({name, row.gflops(), cells[8], hover, color});
+    share.bars.push_back({name, 100 * row.peak_share(), cells[10], hover, color});
+    times.bars.push_back({name, row.timing.min_us, cells[5], hover, color});
+    counted = counted && row.operations > 0;
+  }
+  std::vector<std::string> parts = {html_paragraph(call_text(comparison))};
+  for (const BarChart& chart : counted ? std::vector{speed, share} : std::vector{times})
+    parts.push_back(svg_bars(chart));
+  parts.push_back(html_table(kHeader, rows));
+  parts.push_back(html_paragraph(kLegend));
+  for (const std::string& note : comparison.notes) parts.push_back(html_paragraph(note));
+  return html_page(comparison.spec, parts);
 }
 
 std::string cpu_name() {

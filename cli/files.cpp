@@ -177,6 +177,11 @@ Result<void> write_bytes(int descriptor, std::span<const std::byte> bytes, const
   return {};
 }
 
+Result<void> write_text(const std::string& path, std::string_view text) {
+  return write_file(
+      path, [&](int descriptor) { return write_bytes(descriptor, std::as_bytes(std::span(text)), path); });
+}
+
 Result<void> check_memory(const std::string& what, double bytes) {
   const double available = free_memory();
   if (available <= 0 || bytes <= available) return {};

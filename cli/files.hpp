@@ -45,6 +45,9 @@ Result<void> write_file(const std::string& path, const std::function<Result<void
 // All of it, or kIo.
 Result<void> write_bytes(int descriptor, std::span<const std::byte> bytes, const std::string& path);
 
+// A whole file, by write_file.
+Result<void> write_text(const std::string& path, std::string_view text);
+
 // Refuses (kInvalidData) what would need more memory than this machine has free, before it is asked for:
 // the system grants first and ends the process later. `what` begins the sentence.
 Result<void> check_memory(const std::string& what, double bytes);

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "cli/html_report.hpp"
+
 namespace convsmith::cli {
 namespace {
 
@@ -29,18 +31,6 @@ struct Range {
     high = std::max(high, value);
   }
 };
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '<') result += "&lt;";
-    if (c == '>') result += "&gt;";
-    if (c == '&') result += "&amp;";
-    if (c == '"') result += "&quot;";
-    if (c != '<' && c != '>' && c != '&' && c != '"') result += c >= 0 && c < ' ' ? ' ' : c;
-  }
-  return result;
-}
 
 // A step of 1, 2 or 5 times a power of ten that gives about `count` of them.
 double nice_step(double range, int count) {
@@ -84,7 +74,7 @@ class Panel {
   }
 
   void text(double x, double y, const char* anchor, const std::string& words) {
-    add("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>\n", x, y, anchor, escaped(words));
+    add("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>\n", x, y, anchor, escape_markup(words));
   }
 
   void grid() {
@@ -183,7 +173,7 @@ std::string svg_text(const Plot& plot) {
       "font-family='sans-serif' font-size='13' fill='#222'>\n<rect width='100%' height='100%' "
       "fill='#fafafa'/>\n"
       "<text x='{}' y='26' font-size='16' font-weight='bold'>{}</text>\n",
-      kWidth, height, kWidth, height, kLeft, escaped(plot.title));
+      kWidth, height, kWidth, height, kLeft, escape_markup(plot.title));
   int top = kTop + 28;
   for (size_t i = 0; i < plot.panels.size(); ++i) {
     Panel(plot.panels[i], plot.rates[i], top, points, out).draw();

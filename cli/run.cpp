@@ -217,10 +217,7 @@ Result<void> write_results(const Outcome& outcome, const std::vector<SignalFile>
       return done;
   }
   if (outcome.arguments.plot.empty()) return {};
-  const std::string svg = plot_outcome(outcome);
-  return write_file(outcome.arguments.plot, [&](int descriptor) {
-    return write_bytes(descriptor, std::as_bytes(std::span(svg)), outcome.arguments.plot);
-  });
+  return write_text(outcome.arguments.plot, plot_outcome(outcome));
 }
 
 // Whether every output is as close to what was expected as --tolerance asks; says so where not.

@@ -2,8 +2,9 @@
 # Installs what convsmith is built, tested and benchmarked with: packages of Debian 12 (or newer, where
 # LLVM 19 is packaged), nothing else. Leaves installed packages alone; asks for sudo only if needed.
 #
-#   scripts/install_deps.sh            everything
+#   scripts/install_deps.sh            everything that is needed
 #   scripts/install_deps.sh --no-llvm  without the LLVM back end
+#   scripts/install_deps.sh --peers    also the libraries that bench/peers compares with (not needed for anything else)
 #   scripts/install_deps.sh --list     prints the package names and installs nothing
 set -euo pipefail
 
@@ -14,14 +15,22 @@ command_line=(libcli11-dev libzydis-dev libzip-dev libsndfile1-dev)
 tests=(libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev qemu-user-static make gcc-aarch64-linux-gnu
        libc6-dev-arm64-cross)
 llvm=(llvm-19-dev)
+peers=()
+list=false
 
-packages=("${toolchain[@]}" "${libraries[@]}" "${command_line[@]}" "${tests[@]}" "${llvm[@]}")
-case "${1:-}" in
-  "") ;;
-  --no-llvm) packages=("${toolchain[@]}" "${libraries[@]}" "${command_line[@]}" "${tests[@]}") ;;
-  --list) printf '%s\n' "${packages[@]}"; exit 0 ;;
-  *) echo "usage: $0 [--no-llvm | --list]" >&2; exit 2 ;;
-esac
+for option in "$@"; do
+  case $option in
+    --no-llvm) llvm=() ;;
+    --peers) peers=(libdnnl-dev libxnnpack-dev libxsmm-dev) ;;
+    --list) list=true ;;
+    *) echo "usage: $0 [--no-llvm] [--peers] [--list]" >&2; exit 2 ;;
+  esac
+done
+packages=("${toolchain[@]}" "${libraries[@]}" "${command_line[@]}" "${tests[@]}" "${llvm[@]}" "${peers[@]}")
+if $list; then
+  printf '%s\n' "${packages[@]}"
+  exit 0
+fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "This script needs apt. On another system, install what '$0 --list' names." >&2
