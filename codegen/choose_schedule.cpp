@@ -74,12 +74,6 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   return best;
 }
 
-// Whether lanes can stand far apart: a lane's positions and its steps are each one run of floats.
-bool may_lift(const Problem& p) {
-  return p.layout == Layout::kChannelsLast && p.has_weights() && p.combine == Combine::kNone &&
-         p.in_pitch() == p.channels && p.out_pitch() == p.filters;
-}
-
 // Lanes over steps: filters of a block, and vectors of steps beside them.
 TileShape step_tile(const Problem& p, const Target& target) {
   const int64_t most = std::min<int64_t>(target.lanes, target.vector_registers == 32 ? 8 : 6);
@@ -87,14 +81,8 @@ TileShape step_tile(const Problem& p, const Target& target) {
   const int64_t filters = ceil_div(p.group_filters(), blocks);
   // Vectors of x, accumulators, one weight; a mask may need a vector as well.
   const int64_t registers = target.vector_registers - 2 - epilogue_registers(p);
-  if (!may_lift(p)) return {filters, std::clamp<int64_t>(registers / (filters + 1), 1, 8)};
-  // A single filter needs no vectors of x. The slab of a tile should stay in the first cache, if that leaves
-  // enough accumulators.
-  const int64_t fitting = filters == 1 ? registers : registers / (filters + 1);
-  const int64_t positions = target.l1_bytes * 9 / 8 / (4 * p.channels * target.lanes);
-  const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
-  return {filters, std::clamp<int64_t>(std::min(fitting, in_cache),
-                                       std::min(fitting, kEnoughAccumulators / filters), 16)};
+  const int64_t vectors = std::clamp<int64_t>(registers / (filters + 1), 1, 8);
+  return {filters, vectors};
 }
 
 // The largest divisor of `items` whose unrolled body stays small.
@@ -126,38 +114,29 @@ double turning(int64_t lanes, int64_t rows, int64_t columns) {
   return cycles;
 }
 
-// Floats of scratch that a staged tile of all groups takes.
-double scratch_floats(const Problem& p, int64_t tile_steps) {
-  const double reach = static_cast<double>((p.taps - 1) * p.dilation) / static_cast<double>(p.stride);
-  const double slab = static_cast<double>(p.stride * p.channels) * (static_cast<double>(tile_steps) + reach);
-  return slab + static_cast<double>(p.filters * tile_steps);
-}
-
-// Channels-last only: estimated cycles for `lanes` output steps of the whole layer. Lanes over filters
-// idle when there are few filters in a group; lanes over steps pay for turning input and output.
-bool prefers_lanes_over_steps(const Problem& p, const Target& target) {
+// Vectors of steps of a lifted tile, 0 where lifting can't be or does not pay: lanes over filters idle when
+// there are few filters in a group, lifted lanes pay for turning input and output.
+int64_t lifted_vectors(const Problem& p, const Target& target) {
+  // A lane's positions and its steps must each be one run of floats.
+  if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return 0;
   const int64_t lanes = target.lanes;
+  const int64_t filters = p.group_filters();
   const auto reduction = static_cast<double>(p.taps * p.group_channels());
-  const auto groups = static_cast<double>(p.groups);
   const double over_filters =
-      0.54 * groups * static_cast<double>(lanes * ceil_div(p.group_filters(), lanes)) * reduction;
-  double over_steps = 0.54 * reduction * static_cast<double>(p.filters);
-  const double tile_steps = static_cast<double>(step_tile(p, target).vectors * lanes);
-  if (may_lift(p)) {
-    const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
-    return over_steps + each * static_cast<double>(p.stride * p.channels + p.filters) < 0.85 * over_filters;
-  }
-  if (!direct_steps(p)) {
-    const auto phases = static_cast<double>(p.taps == 1 ? 1 : p.stride / std::gcd(p.stride, p.dilation));
-    // A slab reaches (taps-1)*dilation positions beyond its tile.
-    const double reach = static_cast<double>((p.taps - 1) * p.dilation) / static_cast<double>(p.stride);
-    over_steps += phases * (1.0 + reach / tile_steps) * turning(lanes, lanes, p.channels);
-  }
-  if (p.filters > 1) over_steps += turning(lanes, lanes, p.filters);
-  const bool fits =
-      4.0 * scratch_floats(p, step_tile(p, target).vectors * lanes) < static_cast<double>(target.l2_bytes);
-  // Lanes over filters also split better over threads and suit short inputs: ties go to them.
-  return fits && over_steps < 0.85 * over_filters;
+      0.54 * reduction * static_cast<double>(p.groups * lanes * ceil_div(filters, lanes));
+  const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
+  const double lifted = 0.54 * reduction * static_cast<double>(p.filters) +
+                        each * static_cast<double>(p.stride * p.channels + p.filters);
+  // Ties go to lanes over filters, which also suit short inputs.
+  if (filters >= lanes || lifted > 0.85 * over_filters) return 0;
+  const int64_t registers = target.vector_registers - 2;
+  // A single filter needs no vectors of x. The input of a tile should stay in the first cache, where that
+  // leaves enough accumulators.
+  const int64_t fitting = std::max<int64_t>(1, filters == 1 ? registers : registers / (filters + 1));
+  const int64_t positions = target.l1_bytes * 7 / 8 / (4 * p.channels * lanes);
+  const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
+  const int64_t enough = std::min(fitting, ceil_div(8, filters));
+  return std::clamp(std::min(fitting, in_cache), enough, ir::kMostLifted);
 }
 
 // Whether outputs that leave the caches are what a call waits for: rows of whole lines, and little arithmetic
@@ -194,11 +173,12 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
-  form.chunk = tile.rows > 1 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
+  form.lift = lifted_vectors(p, target);
+  form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p);
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
-  form.ragged = p.taps > 1;
+  form.ragged = p.taps > 1 || form.lift > 0;
   form.panel = in_panels ? kPanel : 0;
   return form;
 }
@@ -249,7 +229,6 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.stage = !direct_steps(p);
-  form.lift = may_lift(p);
   form.channels_first = p.layout == Layout::kChannelsFirst;
   form.panel = in_panels ? 1 : 0;
   return form;
@@ -259,12 +238,10 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
 
 Schedule choose_schedule(const Problem& p, const Target& target, const Target* weights_of) {
   const bool shared = weights_of != nullptr;
-  const auto over_steps = [&] { return lanes_over_steps(step_form(p, target, shared), target.lanes); };
-  if (p.layout == Layout::kChannelsFirst) return over_steps();
-  const bool one_dense_channel = p.channels == 1 && p.filters == 1 && direct_steps(p) && p.out_pitch() == 1;
+  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(step_form(p, target, shared), target.lanes);
+  const bool one_dense_channel = p.channels == 1 && p.filters == 1 && p.has_weights();
   if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
     return lanes_over_channels(channel_form(p, target, shared), target.lanes);
-  if (prefers_lanes_over_steps(p, shared ? *weights_of : target)) return over_steps();
   return lanes_over_filters(filter_form(p, target, shared), target.lanes);
 }
 

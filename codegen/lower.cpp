@@ -205,13 +205,14 @@ void Lowerer::prologue() {
   memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
   memory_.by_phase = nest_.staged && p_.stride > 1;
+  if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
   const int64_t filters =
       ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
   const int64_t staged =
       slab_bytes_ + (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0);
-  b_.set_scratch_bytes(std::max(staged, lifted_scratch()));
+  b_.set_scratch_bytes(staged);
 }
 
 bool Lowerer::first_loop_of(size_t i) const {
@@ -392,6 +393,7 @@ void Lowerer::one_band(size_t i, const Cursor& at, const Cover& cover) {
   Cover inner = cover;
   inner.step_begin = b_.arg_int(Arg::kStepBegin);
   inner.step_end = b_.arg_int(Arg::kStepEnd);
+  if (nest_.lifted > 0) return lifted_band(i + 1, at, inner);
   loop(i + 1, moved(at, *inner.step_begin, steps_stride(1)), inner);
 }
 
@@ -413,10 +415,6 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
     const I position = b_.iadd(first, b_.imulc(band.tap_begin, p_.dilation));
     Cursor here{moved(at.in, position, {in_row_, {}}), moved(at.out, o, {out_row_, {}}), at.weights, {}};
     if (at.operand) here.operand = moved(*at.operand, o, {operand_row_, {}});
-    if (nest_.lifted) {
-      inner.step_begin = b_.icopy(o);
-      lift(i + 1, here, inner);
-    }
     loop(i + 1, here, inner);
     b_.icopy(o, band.end);
   });

@@ -1,8 +1,9 @@
-// Lanes over far-apart segments of the output steps: in the middle of an input, where all steps see all
-// taps, each lane makes a run of neighbouring steps of its own. The input of a block goes through scratch as
-// [position][channel][lane], the sums come back as [step][filter][lane]; a tap is then a whole vector
-// further, whatever stride and dilation are, and no vector lies across cache lines. In the arrays a lane's
-// positions and steps are one run of floats each, so both ways are plain transposes.
+// Lifting: lanes over far-apart segments of the output steps, for layers with few filters. In the middle of
+// an input, where all steps see all taps, each lane makes a run of neighbouring steps of its own. The input
+// of a block goes through scratch as [position][channel][lane], the sums come back as [step][filter][lane]; a
+// tap is then a whole vector further, whatever stride and dilation are, and no vector lies across cache
+// lines. In the arrays a lane's positions and steps are one run of floats each, so both ways are plain
+// transposes.
 #include "codegen/lowerer.hpp"
 #include "codegen/transpose.hpp"
 
@@ -10,12 +11,11 @@ namespace convsmith::lowering {
 
 // As many tiles as make the floats of a lane whole vectors, while the input stays in the first cache.
 Lowerer::LiftedBlock Lowerer::lifted_block() const {
-  constexpr int64_t kMostTiles = 8;
-  const int64_t tile = tile_steps_ / lanes();
+  constexpr int64_t kMostSteps = 24;
   const auto block_of = [&](int64_t tiles) {
     LiftedBlock block{};
     block.tiles = tiles;
-    block.steps = tiles * tile;
+    block.steps = tiles * nest_.lifted;
     block.positions = (block.steps - 1) * p_.stride + (p_.taps - 1) * p_.dilation + 1;
     block.kept = std::max<int64_t>(0, block.positions - block.steps * p_.stride);
     block.in_floats = (block.positions - block.kept) * p_.channels;
@@ -26,7 +26,7 @@ Lowerer::LiftedBlock Lowerer::lifted_block() const {
     return static_cast<double>((lanes() - floats % lanes()) % lanes()) / static_cast<double>(floats);
   };
   LiftedBlock best = block_of(1);
-  for (int64_t tiles = 2; tiles <= kMostTiles; ++tiles) {
+  for (int64_t tiles = 2; tiles * nest_.lifted <= kMostSteps; ++tiles) {
     const LiftedBlock block = block_of(tiles);
     if (block.positions * p_.channels * b_.vector_bytes() > target_.l1_bytes * 3 / 4) break;
     if (waste(block.in_floats) + waste(block.out_floats) < waste(best.in_floats) + waste(best.out_floats))
@@ -36,65 +36,81 @@ Lowerer::LiftedBlock Lowerer::lifted_block() const {
 }
 
 int64_t Lowerer::lifted_scratch() const {
-  if (!nest_.lifted) return 0;
   const LiftedBlock block = lifted_block();
   return b_.vector_bytes() * (block.positions * p_.channels + block.out_floats);
 }
 
-// The steps of a band that fill whole blocks in all lanes; `at` and the band's begin move past them. `i` is
-// the first loop inside the band.
-void Lowerer::lift(size_t i, const Cursor& at, Cover& cover) {
+// All steps of a call: those that lack taps on the left, the lifted ones, the others. `i` is the first loop
+// over steps.
+void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
   const LiftedBlock block = lifted_block();
-  const int64_t position = p_.channels * b_.vector_bytes();
-  const I steps = b_.isub(*cover.step_end, *cover.step_begin);
-  const I blocks = b_.idivc(steps, block.steps * lanes());
-  const I all_taps = b_.iconst(p_.taps);
-  b_.if_less(*cover.tap_count, all_taps, "edge", [&] { b_.iconst(blocks, 0); });
-  const I none = b_.iconst(0);
-  b_.if_less(none, blocks, "lift", [&] {
-    const I lane_steps = b_.imulc(blocks, block.steps);
-    const I in_pitch = b_.imulc(lane_steps, p_.stride * in_row_);
-    const I out_pitch = b_.imulc(lane_steps, out_row_);
-    const P from = b_.pcopy(at.in);
-    const P to = b_.pcopy(at.out);
-    const P slab = b_.arg_ptr(Arg::kScratch);
-    lift_in(from, in_pitch, slab, block.kept * p_.channels);
-    advance(from, {block.kept * in_row_, {}});
-    const P fresh = b_.paddc(slab, block.kept * position);
-    const P sums = b_.paddc(slab, block.positions * position);
-    const I left = b_.icopy(blocks);
-    b_.loop(left, "block", [&] {
-      lift_in(from, in_pitch, fresh, block.in_floats);
-      lift_tiles(i, block, slab, at.weights, cover);
-      if (!finishes_sums_) {
-        const Stride vector{b_.vector_bytes(), {}};
-        finish_stored({sums, {}, vector, {}, 1, {}, false, Stage::kAll}, b_.iconst(block.out_floats));
-      }
-      lift_out(sums, to, out_pitch, block.out_floats);
-      advance(from, {block.steps * p_.stride * in_row_, {}});
-      advance(to, {block.steps * out_row_, {}});
-      if (block.kept == 0) return;
-      // Upward, since the two runs may overlap.
-      const P source = b_.paddc(slab, block.steps * p_.stride * position);
-      const P target = b_.pcopy(slab);
-      b_.loop(b_.iconst(block.kept * p_.channels), "keep", [&] {
-        b_.store(target, 0, b_.load(source, 0));
-        advance(source, {b_.vector_bytes(), {}});
-        advance(target, {b_.vector_bytes(), {}});
-      });
+  const int64_t round = block.steps * lanes();  // steps of one block
+  const I pad = b_.arg_int(Arg::kPadLeft);
+  const I first = b_.imax(*cover.step_begin, b_.idivc(b_.iaddc(pad, p_.stride - 1), p_.stride));
+  const I last_tap = b_.iaddc(b_.iadd(b_.arg_int(Arg::kSteps), pad), -(p_.taps - 1) * p_.dilation - 1);
+  const I end = b_.imin(*cover.step_end, b_.iaddc(b_.idivc(last_tap, p_.stride), 1));
+  const I begin = b_.icopy(*cover.step_begin);
+  const I stop = b_.imin(first, *cover.step_end);
+  // Twice the same code: the steps before and behind the lifted ones.
+  b_.loop(b_.iconst(2), "side", [&] {
+    Cover plain = cover;
+    plain.step_begin = begin;
+    plain.step_end = stop;
+    loop(i, moved(at, begin, steps_stride(1)), plain);
+    b_.icopy(begin, stop);
+    // A block more than fill all lanes, where that costs less than those steps one by one.
+    const I steps = b_.isub(end, stop);
+    const int64_t idle = std::max<int64_t>(1, lanes() / p_.group_filters());
+    const I blocks = b_.idivc(b_.iaddc(steps, round - std::max<int64_t>(round / idle, block.steps)), round);
+    const I none = b_.iconst(0);
+    b_.if_less(none, blocks, "lift", [&] {
+      const I lane_steps = b_.imulc(blocks, block.steps);
+      // Lanes overlap where there are fewer steps than that.
+      const I covered = b_.imin(steps, b_.imulc(lane_steps, lanes()));
+      const I apart = b_.idivc(b_.isub(covered, lane_steps), lanes() - 1);
+      lift(i, block, moved(at, stop, steps_stride(1)), blocks, apart);
+      b_.iadd(begin, begin, b_.iadd(lane_steps, b_.imulc(apart, lanes() - 1)));
     });
+    b_.icopy(stop, *cover.step_end);
   });
-  const I done = b_.imulc(blocks, block.steps * lanes());
-  b_.iadd(*cover.step_begin, *cover.step_begin, done);
-  const CursorStride step = steps_stride(1);
-  b_.padd(at.in, at.in, b_.imulc(done, step.in.bytes));
-  b_.padd(at.out, at.out, b_.imulc(done, step.out.bytes));
 }
 
-// The tiles of a block, with the loops inside those over steps.
-void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, P slab, P weights, const Cover& cover) {
+// `blocks` blocks in lanes that begin `apart` steps from each other.
+void Lowerer::lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart) {
+  const int64_t position = p_.channels * b_.vector_bytes();
+  const I in_pitch = b_.imulc(apart, p_.stride * in_row_);
+  const I out_pitch = b_.imulc(apart, out_row_);
+  const P slab = b_.arg_ptr(Arg::kScratch);
+  lift_in(at.in, in_pitch, slab, block.kept * p_.channels);
+  const P from = b_.paddc(at.in, block.kept * in_row_);
+  const P to = b_.pcopy(at.out);
+  const P fresh = b_.paddc(slab, block.kept * position);
+  const P sums = b_.paddc(slab, block.positions * position);
+  b_.loop(b_.icopy(blocks), "block", [&] {
+    lift_in(from, in_pitch, fresh, block.in_floats);
+    lift_tiles(i, block, {slab, sums, at.weights, {}});
+    if (!finishes_sums_) {
+      const Stride vector{b_.vector_bytes(), {}};
+      finish_stored({sums, {}, vector, {}, 1, {}, false, Stage::kAll}, b_.iconst(block.out_floats));
+    }
+    lift_out(sums, to, out_pitch, block.out_floats);
+    advance(from, {block.steps * p_.stride * in_row_, {}});
+    advance(to, {block.steps * out_row_, {}});
+    if (block.kept == 0) return;
+    // Upward, since the two runs may overlap.
+    const P source = b_.paddc(slab, block.steps * p_.stride * position);
+    const P target = b_.pcopy(slab);
+    b_.loop(b_.iconst(block.kept * p_.channels), "keep", [&] {
+      b_.store(target, 0, b_.load(source, 0));
+      advance(source, {b_.vector_bytes(), {}});
+      advance(target, {b_.vector_bytes(), {}});
+    });
+  });
+}
+
+// The tiles of a block: the loops inside those over steps, with lanes over steps instead of filters.
+void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at) {
   while (nest_.loops[i].dim == Dim::kStep) ++i;
-  const int64_t tile = tile_steps_ / lanes();
   const int64_t position = p_.channels * b_.vector_bytes();
   const TileMemory arrays = memory_;
   memory_ = {.in_item = {b_.vector_bytes(), {}},
@@ -104,14 +120,20 @@ void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, P slab, P weights, 
              .out_vector = p_.filters * b_.vector_bytes(),
              .by_phase = false,
              .lifted = true};
-  Cover inner = cover;
-  inner.steps = tile_steps_;
-  const Cursor at{b_.pcopy(slab), b_.paddc(slab, block.positions * position), weights, {}};
+  lanes_ = Dim::kStep;
+  Cover cover;
+  cover.groups = p_.groups;
+  cover.filters = p_.group_filters();
+  cover.steps = nest_.lifted * lanes();
+  cover.tap_begin = b_.iconst(0);
+  cover.tap_count = b_.iconst(p_.taps);
+  const Cursor tile = copied(at);
   b_.loop(b_.iconst(block.tiles), "tile", [&] {
-    loop(i, at, inner);
-    advance(at.in, {tile * memory_.in_vector, {}});
-    advance(at.out, {tile * memory_.out_vector, {}});
+    loop(i, tile, cover);
+    advance(tile.in, {nest_.lifted * memory_.in_vector, {}});
+    advance(tile.out, {nest_.lifted * memory_.out_vector, {}});
   });
+  lanes_ = Dim::kFilter;
   memory_ = arrays;
 }
 

@@ -25,7 +25,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
   begin_sums(t);
-  if (nest_.ragged) {
+  if (nest_.ragged && !memory_.lifted) {
     ragged(t);
   } else {
     reduce(t);
@@ -70,8 +70,8 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   if (nest_.fused()) {
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
-      for (int64_t j = 0; j < unroll_; ++j) item(t, in, 4 * j, weights, row * j, {});
-      advance(in, {4 * unroll_, {}});
+      for (int64_t j = 0; j < unroll_; ++j) item(t, in, memory_.in_item.bytes * j, weights, row * j, {});
+      advance(in, times(memory_.in_item, unroll_));
       advance(weights, {row * unroll_, {}});
     });
     return;
@@ -159,7 +159,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
     for (int64_t v = 0; v < t.vectors; ++v)
       shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
   }
-  if (nest_.prefetch && !rows && t.rows == tile_steps_) {
+  if (nest_.prefetch && !rows && !memory_.lifted && t.rows == tile_steps_) {
     for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
       b_.prefetch(weights, weight_offset + 4 * layout_.tile_offset(layout_.width(t.units) + unit));
   }

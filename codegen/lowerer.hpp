@@ -175,8 +175,9 @@ class Lowerer {
   };
   LiftedBlock lifted_block() const;
   int64_t lifted_scratch() const;
-  void lift(size_t i, const Cursor& at, Cover& cover);
-  void lift_tiles(size_t i, const LiftedBlock& block, P slab, P weights, const Cover& cover);
+  void lifted_band(size_t i, const Cursor& at, const Cover& cover);
+  void lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart);
+  void lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at);
   void lift_in(P from, I pitch, P to, int64_t floats);
   void lift_out(P from, P to, I pitch, int64_t floats);
   // lower_slide.cpp

@@ -17,8 +17,8 @@ class Steps {
   void add(StepKind kind, std::vector<std::string> loops) {
     schedule_.push_back({kind, std::move(loops), 0});
   }
-  void panel(int64_t units) {
-    if (units > 0) schedule_.push_back({StepKind::kPanel, {}, units});
+  void sized(StepKind kind, int64_t size) {
+    if (size > 0) schedule_.push_back({kind, {}, size});
   }
   void split(const std::string& loop, int64_t factor) {
     schedule_.push_back({StepKind::kSplit, {loop}, factor});
@@ -69,22 +69,24 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   steps.add(StepKind::kCut, {"o"});
   if (form.fuse) steps.add(StepKind::kFuse, {"k", "c"});
   const Names vectors = steps.vectors("f", form.vectors, lanes);
-  Names outer = {"f", "o"};
+  Names outer = {"g", "b", "f", "o"};
+  if (form.lift > 0) outer = {"b", "o", "g", "f"};
   Names rows;
   if (form.chunk > 0) {
     steps.split("o", form.chunk);
-    outer = {"o", "f", "o1"};
+    outer = {"g", "b", "o", "f", "o1"};
     rows = steps.rows("o1", "o2", form.rows);
   } else {
     rows = steps.rows("o", "o1", form.rows);
   }
   const Names reduction = form.fuse ? Names{"r"} : Names{"k", "c"};
   const Names unrolled = steps.unroll(reduction.back(), form.unroll);
-  steps.add(StepKind::kReorder, joined({{"n", "g", "b"}, outer, rows, vectors, reduction, unrolled}));
+  steps.add(StepKind::kReorder, joined({{"n"}, outer, rows, vectors, reduction, unrolled}));
   if (form.ragged) steps.add(StepKind::kRagged, {});
+  steps.sized(StepKind::kLift, form.lift);
   if (form.stream) steps.add(StepKind::kStream, {});
   if (form.prefetch) steps.add(StepKind::kPrefetch, {});
-  steps.panel(form.panel);
+  steps.sized(StepKind::kPanel, form.panel);
   return steps.take();
 }
 
@@ -97,7 +99,7 @@ Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes) {
   if (form.ragged) steps.add(StepKind::kRagged, {});
   if (form.slide) steps.add(StepKind::kSlide, {});
   if (form.stream) steps.add(StepKind::kStream, {});
-  steps.panel(form.panel);
+  steps.sized(StepKind::kPanel, form.panel);
   return steps.take();
 }
 
@@ -110,8 +112,7 @@ Schedule lanes_over_steps(const StepForm& form, int64_t lanes) {
   const Names outer = form.channels_first ? Names{"n", "g", "b", "o", "f"} : Names{"n", "b", "o", "g", "f"};
   steps.add(StepKind::kReorder, joined({outer, rows, vectors, {"k", "c"}, unrolled}));
   if (form.stage) steps.add(StepKind::kStage, {});
-  if (form.lift) steps.add(StepKind::kLift, {});
-  steps.panel(form.panel);
+  steps.sized(StepKind::kPanel, form.panel);
   return steps.take();
 }
 

@@ -17,6 +17,7 @@ struct FilterForm {
   bool ragged = false;
   bool stream = false;
   bool prefetch = false;
+  int64_t lift = 0;   // vectors of steps of a lifted tile; 0: none
   bool fuse = false;  // taps and channels as one run of memory
   int64_t panel = 0;  // see StepKind::kPanel; 0: blocks of a tile
 };
@@ -38,7 +39,6 @@ struct StepForm {
   int64_t filters = 1;
   int64_t vectors = 1;
   int64_t unroll = 1;
-  bool lift = false;
   bool stage = false;           // steps are no neighbours in memory
   bool channels_first = false;  // one group at a time; else the input of all groups is staged together
   int64_t panel = 0;

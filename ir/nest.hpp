@@ -40,6 +40,10 @@ struct Loop {
   bool operator==(const Loop&) const = default;
 };
 
+// Bounds of the sizes that are not those of loops.
+constexpr int64_t kMostLifted = 16;
+constexpr int64_t kMostPanel = 64;
+
 struct LoopNest {
   Problem problem;
   std::vector<Loop> loops;
@@ -47,7 +51,8 @@ struct LoopNest {
   // neighbouring floats.
   bool staged = false;
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
-  bool lifted = false;
+  // 0: no; else vectors of steps of a tile there.
+  int64_t lifted = 0;
   // All output steps are one band. Each row of a tile sees its own taps: those that all rows see run as
   // everywhere, the others row by row.
   bool ragged = false;

@@ -13,9 +13,19 @@ namespace convsmith::ir {
 namespace {
 
 // Properties of a nest that are not loops, as the lines behind the loops.
-constexpr std::pair<std::string_view, bool LoopNest::*> kFlags[] = {
-    {"stage", &LoopNest::staged}, {"lift", &LoopNest::lifted},   {"ragged", &LoopNest::ragged},
-    {"slide", &LoopNest::slide},  {"stream", &LoopNest::stream}, {"prefetch", &LoopNest::prefetch}};
+constexpr std::pair<std::string_view, bool LoopNest::*> kFlags[] = {{"stage", &LoopNest::staged},
+                                                                    {"ragged", &LoopNest::ragged},
+                                                                    {"slide", &LoopNest::slide},
+                                                                    {"stream", &LoopNest::stream},
+                                                                    {"prefetch", &LoopNest::prefetch}};
+
+struct SizeLine {
+  std::string_view name;
+  int64_t LoopNest::*size;
+  int64_t most;
+};
+constexpr SizeLine kSizes[] = {{"lift", &LoopNest::lifted, kMostLifted},
+                               {"panel", &LoopNest::panel, kMostPanel}};
 
 std::string_view role_word(Role role) {
   switch (role) {
@@ -76,12 +86,13 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
     nest.*flag = true;
     return {};
   }
-  if (word == "panel") {
-    const std::string_view units = take_word(line);
-    const auto [end, code] = std::from_chars(units.data(), units.data() + units.size(), nest.panel);
-    if (code == std::errc() && end == units.data() + units.size() && nest.panel >= 1 && nest.panel <= 64)
-      return {};
-    return fail(number, fmt::format("'{}' is no panel of 1 to 64", units));
+  for (const auto& [name, size, most] : kSizes) {
+    if (word != name) continue;
+    const std::string_view text = take_word(line);
+    int64_t& n = nest.*size;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);
+    if (code == std::errc() && end == text.data() + text.size() && n >= 1 && n <= most) return {};
+    return fail(number, fmt::format("'{}' is no {} of 1 to {}", text, name, most));
   }
   Loop loop{};
   bool known = false;
@@ -137,7 +148,9 @@ std::string print(const LoopNest& nest) {
   for (const auto& [name, flag] : kFlags) {
     if (nest.*flag) out += fmt::format("  {}\n", name);
   }
-  if (nest.panel != 0) fmt::format_to(std::back_inserter(out), "  panel {}\n", nest.panel);
+  for (const auto& [name, size, most] : kSizes) {
+    if (nest.*size != 0) out += fmt::format("  {} {}\n", name, nest.*size);
+  }
   return out + "}\n";
 }
 

@@ -69,9 +69,9 @@ Result<void> verify_strict_order(const LoopNest& nest) {
 // A lane's positions and its steps are each one run of floats.
 bool can_lift(const LoopNest& nest) {
   const Problem& p = nest.problem;
-  return lanes_dim(nest) == Dim::kStep && p.has_weights() && p.layout == Layout::kChannelsLast &&
-         p.combine == Combine::kNone && p.in_pitch() == p.channels && p.out_pitch() == p.filters &&
-         !nest.ragged && extent_inside_steps(nest, Dim::kGroup) == p.groups &&
+  return lanes_dim(nest) == Dim::kFilter && nest.ragged && p.combine == Combine::kNone &&
+         p.in_pitch() == p.channels && p.out_pitch() == p.filters &&
+         extent_inside_steps(nest, Dim::kGroup) == p.groups &&
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
@@ -116,8 +116,8 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
   if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
-  if (nest.lifted && !can_lift(nest))
-    return fail("'lift' is for lanes over all groups' and filters' steps in dense, channels-last arrays");
+  if (nest.lifted > 0 && !can_lift(nest))
+    return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
   for (const Loop& loop : nest.loops) {
     const int next = is_reduction(loop.dim)                                  ? 2

@@ -135,9 +135,11 @@ Result<LoopNest> stage(LoopNest nest, const Step& step) {
 }
 
 Result<LoopNest> lift(LoopNest nest, const Step& step) {
-  if (!step.loops.empty()) return fail("'lift' takes no loop");
-  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
-  nest.lifted = true;
+  if (!step.loops.empty()) return fail("expected 'lift FACTOR'");
+  if (!nest.ragged) return fail("expected 'ragged' before 'lift'");
+  if (step.factor < 1 || step.factor > kMostLifted)
+    return fail(fmt::format("expected 1 to {} vectors of steps, found {}", kMostLifted, step.factor));
+  nest.lifted = step.factor;
   return nest;
 }
 
@@ -175,14 +177,14 @@ Result<LoopNest> prefetch(LoopNest nest, const Step& step) {
 
 Result<LoopNest> panel(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
-  if (step.factor < 1 || step.factor > 64)
-    return fail(fmt::format("expected a panel of 1 to 64, found {}", step.factor));
+  if (step.factor < 1 || step.factor > kMostPanel)
+    return fail(fmt::format("expected a panel of 1 to {}, found {}", kMostPanel, step.factor));
   nest.panel = step.factor;
   return nest;
 }
 
 bool takes_factor(StepKind kind) {
-  return kind == StepKind::kSplit || kind == StepKind::kPanel;
+  return kind == StepKind::kSplit || kind == StepKind::kLift || kind == StepKind::kPanel;
 }
 
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
@@ -251,7 +253,7 @@ Result<Step> parse_step(std::string_view text) {
       const auto [end, code] = std::from_chars(last.data(), last.data() + last.size(), step.factor);
       if (words.size() != (is_split ? 3 : 2) || code != std::errc() || end != last.data() + last.size()) {
         return fail(fmt::format("Schedule step '{}': expected '{} FACTOR'.", text,
-                                is_split ? "split LOOP" : "panel"));
+                                is_split ? "split LOOP" : std::string(info.name)));
       }
       words.pop_back();
     }

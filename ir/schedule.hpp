@@ -10,7 +10,7 @@
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
-//   lift              lanes are far-apart segments of the steps, wherever all taps are inside
+//   lift 8            lanes are far-apart segments of the steps, wherever all taps are inside
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
 //   stream            outputs too large for the caches bypass them
@@ -47,7 +47,7 @@ enum class StepKind {
 struct Step {
   StepKind kind;
   std::vector<std::string> loops;  // the loop or loops it names
-  int64_t factor = 0;              // split and panel only
+  int64_t factor = 0;              // split, lift and panel only
   bool operator==(const Step&) const = default;
 };
 
