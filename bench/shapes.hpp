@@ -1,22 +1,23 @@
 // The table of layer shapes from published networks (shapes.csv) that the benchmarks go through.
 #pragma once
 
-#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "convsmith/layer_spec.hpp"
+#include "cli/shapes.hpp"
 
 namespace convsmith::bench {
 
-struct Shape1d {
-  std::string name;
-  int64_t batch = 1;
-  int64_t steps = 0;
-  LayerSpec spec;  // with input_shape
-};
+using Shape1d = cli::ShapeRow;
 
-// The rows of the table: Conv1D and Conv1DTranspose layers. Prints what is wrong with a table and exits.
-std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES);
+// The rows of the table. Prints what is wrong with it and exits.
+inline std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES) {
+  auto rows = cli::read_shapes(path);
+  if (rows) return std::move(*rows);
+  std::fprintf(stderr, "%s\n", rows.error().message.c_str());
+  std::exit(2);
+}
 
 }  // namespace convsmith::bench
