@@ -200,7 +200,11 @@ void add_entries(TuningFile& file, const std::vector<Row>& rows, BackEnd back_en
   }
 }
 
-Result<void> write_tuning(const std::string& path, const TuningFile& file) {
+// Nothing where no file is wanted.
+Result<void> write_tuning(const std::string& path, TuningFile file, const std::vector<Row>& rows,
+                          BackEnd back_end) {
+  if (path.empty()) return {};
+  add_entries(file, rows, back_end);
   const std::string text = print_tuning(file);
   return write_file(
       path, [&](int descriptor) { return write_bytes(descriptor, std::as_bytes(std::span(text)), path); });
@@ -326,8 +330,9 @@ std::string table_head(BackEnd back_end) {
                      "best", "of peak", "ratio");
 }
 
-// Rows of a table are printed as they come.
-Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& options, BackEnd back_end) {
+// Rows of a table are printed, and added to what the file had, as they come: going through one takes minutes.
+Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& options, BackEnd back_end,
+                                   const TuningFile& file) {
   const bool prints = is_table(options) && !options.common.json;
   const Progress progress;
   std::vector<Row> rows;
@@ -339,6 +344,8 @@ Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& 
     if (!row) return tl::unexpected(row.error());
     rows.push_back(std::move(*row));
     progress.show("");
+    if (const auto written = write_tuning(options.output, file, rows, back_end); !written)
+      return tl::unexpected(written.error());
     if (prints) fmt::print("{}", as_line(rows.back()));
     std::fflush(stdout);
   }
@@ -372,18 +379,14 @@ int report_mismatches(const std::vector<Row>& rows) {
 int tune(const Options& options) {
   const auto back_end = find_back_end(options.common);
   if (!back_end) return report(back_end.error());
-  auto file = read_earlier(options.output);
+  const auto file = read_earlier(options.output);
   if (!file) return report(file.error());
   const auto jobs = find_jobs(options);
   if (!jobs) return report(jobs.error());
-  const auto rows = tune_jobs(*jobs, options, *back_end);
+  const auto rows = tune_jobs(*jobs, options, *back_end, *file);
   if (!rows) return report(rows.error());
   print_rows(*rows, options, *back_end);
-  const int exit_code = report_mismatches(*rows);
-  if (options.output.empty()) return exit_code;
-  add_entries(*file, *rows, *back_end);
-  const auto written = write_tuning(options.output, *file);
-  return written ? exit_code : report(written.error());
+  return report_mismatches(*rows);
 }
 
 }  // namespace
