@@ -357,10 +357,15 @@ void print_rows(const std::vector<Row>& rows, const Options& options, BackEnd ba
     fmt::print("{}\n", as_json(rows, back_end).dump(2, ' ', false, Json::error_handler_t::replace));
     return;
   }
-  if (!is_table(options)) {
-    for (const TunedKernel& kernel : rows[0].kernels) fmt::print("{}", as_text(kernel));
+  if (is_table(options)) {
+    fmt::print("{}", summary(rows));
+    return;
   }
-  if (is_table(options) || rows[0].kernels.size() > 1) fmt::print("{}", summary(rows));
+  for (const TunedKernel& kernel : rows[0].kernels) fmt::print("{}", as_text(kernel));
+  if (rows[0].kernels.size() > 1) {
+    fmt::print("all together: chosen {}, best {}, {:.3f} times as fast\n", time_text(rows[0].chosen_us()),
+               time_text(rows[0].best_us()), rows[0].ratio());
+  }
 }
 
 int report_mismatches(const std::vector<Row>& rows) {
