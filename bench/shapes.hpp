@@ -1,20 +1,16 @@
 // The table of layer shapes from published networks (shapes.csv) that the benchmarks go through.
 #pragma once
 
-#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "convsmith/layer_spec.hpp"
+#include "cli/shapes.hpp"
 
 namespace convsmith::bench {
 
-struct Shape1d {
-  std::string name;
-  int64_t batch = 1;
-  int64_t steps = 0;
-  LayerSpec spec;  // with input_shape
-};
+using Shape1d = cli::ShapeRow;
 
 // What makes a layer hard, and which layers it is fair to compare with. The first that fits, in this order.
 enum class LayerClass {
@@ -32,7 +28,12 @@ inline constexpr int kLayerClasses = static_cast<int>(LayerClass::kDense) + 1;
 LayerClass layer_class(const Shape1d& shape);
 std::string class_name(LayerClass layer_class);
 
-// The rows of the table: Conv1D and Conv1DTranspose layers. Prints what is wrong with a table and exits.
-std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES);
+// The rows of the table. Prints what is wrong with it and exits.
+inline std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES) {
+  auto rows = cli::read_shapes(path);
+  if (rows) return std::move(*rows);
+  std::fprintf(stderr, "%s\n", rows.error().message.c_str());
+  std::exit(2);
+}
 
 }  // namespace convsmith::bench

@@ -58,7 +58,8 @@ Result<std::shared_ptr<const CompiledGraph>> with_kernels(const CompiledGraph& g
 Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph, BackEnd back_end,
                                                           const ScheduleChoice& choice,
                                                           KernelCache& kernels) {
-  auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels);
+  const Tuning* const tuning = choice.small_chunks ? nullptr : choice.tuning;
+  auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels, tuning);
   if (!compiled || !choice.small_chunks || !choice.text.empty()) return compiled;
   return with_kernels(
       *with_short_chains(**compiled), [&](const Problem& p) -> Result<std::shared_ptr<const CompiledKernel>> {
@@ -68,6 +69,15 @@ Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph
       });
 }
 
+ir::Schedule schedule_of(const Problem& problem, const Target& target, const ScheduleChoice& choice) {
+  if (choice.tuning != nullptr && !choice.small_chunks) {
+    if (auto tuned = lower_tuned(problem, target, choice.tuning)) return std::move(tuned->schedule);
+  }
+  ir::Schedule schedule = choose_schedule(problem, target);
+  if (choice.small_chunks) shrink_chunks(schedule);
+  return schedule;
+}
+
 // The nests as they were compiled, for the coverage.
 Result<ScheduledGraph> schedule_graph(const CompiledGraph& graph, const ScheduleChoice& choice) {
   ScheduledGraph scheduled{graph.isa, {}, graph.chunks};
@@ -75,8 +85,7 @@ Result<ScheduledGraph> schedule_graph(const CompiledGraph& graph, const Schedule
     scheduled.nests.emplace_back();
     if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
     for (const CompiledPart& part : graph.ops[i].parts) {
-      ir::Schedule schedule = choose_schedule(part.kernel->problem, target_for(graph.isa));
-      if (choice.small_chunks) shrink_chunks(schedule);
+      ir::Schedule schedule = schedule_of(part.kernel->problem, target_for(graph.isa), choice);
       if (!choice.text.empty()) schedule = ir::parse_schedule(choice.text).value();
       auto nest = ir::apply(ir::build_nest(part.part.problem), schedule);
       if (!nest) return tl::unexpected(nest.error());

@@ -73,7 +73,7 @@ bool has_batch_norm(const ModelSpec& model) {
 }  // namespace
 
 Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
-                                        bool small_chunks) {
+                                        bool small_chunks, const Tuning* tuning) {
   CheckedModel checked;
   checked.spec = std::make_shared<const ModelSpec>(std::move(model));
   auto plain = ir::build_graph(*checked.spec, rules);
@@ -82,7 +82,7 @@ Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std:
   if (!graph) return tl::unexpected(graph.error());
   KernelCache kernels;
   auto variants = compile_variants(back_ends, [&](BackEnd back_end) {
-    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels);
+    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels, tuning);
   });
   if (!variants) return tl::unexpected(variants.error());
   checked.variants = std::move(*variants);

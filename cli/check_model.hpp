@@ -21,9 +21,9 @@ struct CheckedModel {
   const ir::Graph& graph() const { return variants.front().graph->graph; }
 };
 
-// `small_chunks`: chains of passes run a few steps at a time.
+// `small_chunks`: chains of passes run a few steps at a time. `tuning` may be null.
 Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
-                                        bool small_chunks = false);
+                                        bool small_chunks = false, const Tuning* tuning = nullptr);
 
 // Batch 0..3 and a length that no layer finds too short, of at most 2 million multiply-adds if the model
 // leaves its length open.

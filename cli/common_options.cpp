@@ -80,13 +80,6 @@ void add_backend(CLI::App& command, CommonOptions& options) {
                       "Who makes the code (default: auto, the best that CPU and host allow)");
 }
 
-void add_isa(CLI::App& command, CommonOptions& options) {
-  add_choice<Isa>(
-      command, "--isa", options.isa,
-      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
-      "Instruction set (default: auto, the best of this CPU)");
-}
-
 }  // namespace
 
 CLI::Validator seed_range() {
@@ -111,9 +104,16 @@ void add_spec(CLI::App& command, CommonOptions& options, bool required, const st
       ->type_name("");
 }
 
+void add_isa_option(CLI::App& command, CommonOptions& options) {
+  add_choice<Isa>(
+      command, "--isa", options.isa,
+      {{"auto", Isa::kAuto}, {"avx2", Isa::kAvx2}, {"avx512", Isa::kAvx512}, {"baseline", Isa::kBaseline}},
+      "Instruction set (default: auto, the best of this CPU)");
+}
+
 void add_back_end_options(CLI::App& command, CommonOptions& options) {
   add_backend(command, options);
-  add_isa(command, options);
+  add_isa_option(command, options);
 }
 
 void add_language_options(CLI::App& command, CommonOptions& options) {
@@ -132,9 +132,17 @@ void add_language_options(CLI::App& command, CommonOptions& options) {
   command.add_flag("--json", options.json, "Print JSON");
 }
 
+void add_tuning_option(CLI::App& command, CommonOptions& options) {
+  command
+      .add_option("--tuning", options.tuning,
+                  "A file that tune wrote: its schedules replace the chosen ones (default: CONVSMITH_TUNING)")
+      ->type_name("FILE");
+}
+
 void add_common_options(CLI::App& command, CommonOptions& options) {
   add_language_options(command, options);
-  add_isa(command, options);
+  add_isa_option(command, options);
+  add_tuning_option(command, options);
   command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
   command.add_option("--threads", options.threads, "Threads (default: CONVSMITH_NUM_THREADS, else 1)")
       ->check(CLI::Range(1, kMaxThreads))

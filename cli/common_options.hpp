@@ -18,6 +18,7 @@ struct CommonOptions {
   Backend backend = Backend::kAuto;
   Isa isa = Isa::kAuto;
   std::string schedule;  // empty: the chosen one
+  std::string tuning;    // a tuning file; empty: see load_tuning
   Shape input_shape;     // without the batch axis; empty: not given
   int threads = 0;       // 0: not given; see thread_count
   uint64_t seed = 0;
@@ -31,7 +32,11 @@ void add_spec(CLI::App& command, CommonOptions& options, bool required, const st
 void add_back_end_options(CLI::App& command, CommonOptions& options);
 // Adds --rules --backend --input-shape --json.
 void add_language_options(CLI::App& command, CommonOptions& options);
-// Adds these, and --isa --schedule --threads --seed.
+// Adds --isa.
+void add_isa_option(CLI::App& command, CommonOptions& options);
+// Adds --tuning.
+void add_tuning_option(CLI::App& command, CommonOptions& options);
+// Adds these, and --schedule --threads --seed.
 void add_common_options(CLI::App& command, CommonOptions& options);
 
 // Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.

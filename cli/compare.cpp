@@ -171,7 +171,7 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
       shape.size() < 2 ? std::nullopt : shape[last ? shape.size() - 2 : shape.size() - 1];
   int64_t batch = parsed.spec.batch_size.value_or(1);
   for (size_t i = 0; i + 2 < shape.size(); ++i) batch *= shape[i].value_or(1);
-  CompileOptions compile{.rules = common.rules, .schedule = common.schedule};
+  CompileOptions compile{.rules = common.rules, .schedule = common.schedule, .tuning = common.tuning};
   if (!common.input_shape.empty()) {
     compile.input_shape = {std::nullopt};
     compile.input_shape.insert(compile.input_shape.end(), common.input_shape.begin(),
@@ -182,7 +182,9 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
     compile.isa = back_end.isa;
     return time_text(text, compile);
   };
-  const ScheduleChoice schedule{common.schedule, false};
+  const auto tuning = load_tuning(common.tuning);
+  if (!tuning) return report(tuning.error());
+  const ScheduleChoice schedule{common.schedule, false, tuning->get()};
   return compare_checked(
       options,
       make_checked_layer(parsed.spec, *problem, available_back_ends(common.backend, common.isa), schedule),
@@ -205,13 +207,13 @@ int compare_nest(const Options& options, const ir::LoopNest& nest) {
 }
 
 // From the loaded model to something callable; then again with all kernels in the cache.
-Result<CompileCost> time_model(const ModelSpec& model, Rules rules, BackEnd back_end) {
+Result<CompileCost> time_model(const ModelSpec& model, Rules rules, BackEnd back_end, const Tuning* tuning) {
   std::optional<KernelCache> kernels;
   std::shared_ptr<const CompiledGraph> kept;
   const auto compile = [&]() -> Result<void> {
     auto graph = optimized_graph(model, rules);
     if (!graph) return tl::unexpected(graph.error());
-    auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, *kernels);
+    auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, *kernels, tuning);
     if (!compiled) return tl::unexpected(compiled.error());
     kept = std::move(*compiled);
     return {};
@@ -238,9 +240,11 @@ int compare_model(const Options& options, ModelSpec model) {
   }
   const auto graph = optimized_graph(model, common.rules);
   if (!graph) return report(graph.error());
+  const auto tuning = load_tuning(common.tuning);
+  if (!tuning) return report(tuning.error());
   KernelCache kernels;
   auto variants = compile_variants(available_back_ends(common.backend, common.isa), [&](BackEnd back_end) {
-    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels);
+    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels, tuning->get());
   });
   if (!variants) return report(variants.error());
   CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));
@@ -252,7 +256,8 @@ int compare_model(const Options& options, ModelSpec model) {
   }
   return compare_checked(
       options, std::move(*variants), {}, call,
-      [&](BackEnd back_end) { return time_model(model, common.rules, back_end); }, common.spec);
+      [&](BackEnd back_end) { return time_model(model, common.rules, back_end, tuning->get()); },
+      common.spec);
 }
 
 // A row of a vector program: how many operations it does is not known.

@@ -129,13 +129,6 @@ std::string how_far(const CompareRow& row) {
   return row.bit_equal ? "equal" : fmt::format("{} ULP", row.max_ulp);
 }
 
-std::string time_text(double us) {
-  if (us < 1) return fmt::format("{:.0f} ns", us * 1e3);
-  if (us < 100) return fmt::format("{:.2f} us", us);
-  if (us < 1e4) return fmt::format("{:.0f} us", us);
-  return fmt::format("{:.1f} ms", us * 1e-3);
-}
-
 }  // namespace
 
 int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>& found) {

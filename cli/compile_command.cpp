@@ -20,6 +20,7 @@
 #include "runtime/artifact.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/model.hpp"
+#include "runtime/tuning.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -225,7 +226,10 @@ int compile_to_files(CompileArguments& arguments) {
   if (!targets) return report(targets.error());
   const auto source = find_source(arguments);
   if (!source) return report(source.error());
-  const auto artifact = compile_artifact(*source, {arguments.name, *targets, arguments.common.backend});
+  const auto tuning = load_tuning(arguments.common.tuning);
+  if (!tuning) return report(tuning.error());
+  const auto artifact =
+      compile_artifact(*source, {arguments.name, *targets, arguments.common.backend, tuning->get()});
   if (!artifact) return report(artifact.error());
   if (const auto done = write_files(*files, *artifact, arguments.name); !done) return report(done.error());
   print_report(arguments, *files, *artifact);
@@ -268,6 +272,7 @@ void add_compile(CLI::App& app, int& exit_code) {
                    "gets a function that packs them, a model has its file's")
       ->type_name("FILE");
   add_language_options(*command, arguments->common);
+  add_tuning_option(*command, arguments->common);
   command->footer(
       "The C functions are declared and explained in the header.\n"
       "Examples:\n  convsmith compile model.keras --emit=obj,header -o ecg\n  convsmith compile "

@@ -26,9 +26,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<const char*, 8> kVariables = {
-    "CONVSMITH_VERBOSE",     "CONVSMITH_MAX_ISA",   "CONVSMITH_DUMP",        "CONVSMITH_NUM_THREADS",
-    "CONVSMITH_LLVM_MODULE", "CONVSMITH_CACHE_DIR", "CONVSMITH_CACHE_BYTES", "CONVSMITH_PROFILE"};
+constexpr std::array<const char*, 9> kVariables = {
+    "CONVSMITH_VERBOSE",     "CONVSMITH_MAX_ISA",     "CONVSMITH_DUMP",
+    "CONVSMITH_NUM_THREADS", "CONVSMITH_LLVM_MODULE", "CONVSMITH_CACHE_DIR",
+    "CONVSMITH_CACHE_BYTES", "CONVSMITH_PROFILE",     "CONVSMITH_TUNING"};
 
 std::string cpu_model() {
   std::ifstream file("/proc/cpuinfo");

@@ -26,12 +26,13 @@ constexpr const char* kExamples = R"help(Examples:
   convsmith compile model.keras --emit=obj,header -o ecg
   convsmith explain "Conv1D(32, 3, input_shape=(None, 128))" --stage schedule,asm
   convsmith compare "Conv1D(256, 11, dilation_rate=5, padding='same', input_shape=(640, 256))"
+  convsmith tune model.keras -o model.tuning.json
   convsmith verify --random 200
   convsmith info
 
 Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (graph,nest,schedule,vir,regalloc,asm,llvm), CONVSMITH_MAX_ISA,
 CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_CACHE_DIR (kernels that outlive the process),
-CONVSMITH_CACHE_BYTES, CONVSMITH_PROFILE (perf,jitdump,gdb). Options win over the environment.
+CONVSMITH_CACHE_BYTES, CONVSMITH_PROFILE (perf,jitdump,gdb), CONVSMITH_TUNING (a file of tune). Options win over the environment.
 Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";
 
 // A value such as "$WEIGHTS" of a variable that is not set must not count as if the option were not there.
@@ -66,6 +67,7 @@ int run_program(int argc, char** argv) {
   add_explain(app, exit_code);
   add_compile(app, exit_code);
   add_compare(app, exit_code);
+  add_tune(app, exit_code);
   add_verify(app, exit_code);
   add_info(app, exit_code);
   refuse_empty_values(app);

@@ -1,5 +1,7 @@
 #include "cli/measure.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -125,6 +127,13 @@ double microseconds(const std::function<void()>& work) {
   const auto begin = Clock::now();
   work();
   return seconds_since(begin) * 1e6;
+}
+
+std::string time_text(double us) {
+  if (us < 1) return fmt::format("{:.0f} ns", us * 1e3);
+  if (us < 100) return fmt::format("{:.2f} us", us);
+  if (us < 1e4) return fmt::format("{:.0f} us", us);
+  return fmt::format("{:.1f} ms", us * 1e-3);
 }
 
 double percentile(std::vector<double> values, double share) {

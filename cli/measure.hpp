@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "codegen/kernel.hpp"
@@ -40,6 +41,7 @@ Timing measure_call(const std::function<void()>& call, const PeakLoop* peak, con
 
 // Microseconds of one run of `work`.
 double microseconds(const std::function<void()>& work);
+std::string time_text(double us);  // "12.34 us"
 // The value below which `share` (0..1) of the values lie; values are not empty.
 double percentile(std::vector<double> values, double share);
 

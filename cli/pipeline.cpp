@@ -10,6 +10,7 @@
 #include "runtime/compile.hpp"
 #include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
+#include "runtime/tuning.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -18,9 +19,16 @@ tl::unexpected<Error> refuse(std::string message) {
   return make_error(ErrorCode::kInvalidSpec, std::move(message));
 }
 
-Result<void> lower_into(Unit& unit, const Problem& problem, const Target& target, std::string_view schedule) {
+// Whose schedules the kernels get.
+struct Schedules {
+  std::string_view text;  // empty: chosen or tuned
+  const Tuning* tuning;   // may be null
+};
+
+Result<void> lower_into(Unit& unit, const Problem& problem, const Target& target, Schedules schedules) {
   unit.problem = problem;
-  Result<LoweredLayer> lowered = lower_layer(problem, target, schedule);
+  Result<LoweredLayer> lowered = schedules.text.empty() ? lower_tuned(problem, target, schedules.tuning)
+                                                        : lower_layer(problem, target, schedules.text);
   if (!lowered) return tl::unexpected(lowered.error());
   unit.naive = std::move(lowered->naive);
   unit.schedule = std::move(lowered->schedule);
@@ -47,7 +55,7 @@ std::string part_title(const std::string& title, const ir::Part& part, size_t in
 
 // The units of one pass.
 Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
-                       std::string_view schedule) {
+                       Schedules schedules) {
   const std::string title = name.empty() ? name : fmt::format("{}: {}", name, op.name);
   if (op.kind != ir::OpKind::kNest) {
     Unit& unit = pipeline.units.emplace_back();
@@ -60,13 +68,15 @@ Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& 
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
     if (parts.size() > 1) unit.name = part_title(title, parts[i], i, parts.size());
-    if (Result<void> done = lower_into(unit, parts[i].problem, target, schedule); !done) return done;
+    if (Result<void> done = lower_into(unit, parts[i].problem, target, schedules); !done) return done;
   }
   return {};
 }
 
 Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const CommonOptions& options,
                         const Target& target, int pass) {
+  const auto tuning = load_tuning(options.tuning);
+  if (!tuning) return tl::unexpected(tuning.error());
   const auto count = static_cast<int>(graph.ops.size());
   if (pass > count)
     return refuse(fmt::format("--pass is {}; it must be at most {}, the number of passes.", pass, count));
@@ -74,7 +84,7 @@ Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const Common
     if (pass != 0 && i + 1 != pass) continue;
     const ir::Op& op = graph.ops[static_cast<size_t>(i)];
     const std::string name = count == 1 ? "" : fmt::format("pass {} of {}", i + 1, count);
-    Result<void> done = add_units(pipeline, op, name, target, options.schedule);
+    Result<void> done = add_units(pipeline, op, name, target, {options.schedule, tuning->get()});
     if (!done) return done;
   }
   if (!options.schedule.empty() && pipeline.units.size() > 1) {

@@ -146,7 +146,8 @@ Result<Runnable> make_layer(const LayerSpec& spec, std::vector<ReadInput> inputs
                                                      .isa = options.isa,
                                                      .rules = options.rules,
                                                      .input_shape = call->shape,
-                                                     .schedule = options.schedule});
+                                                     .schedule = options.schedule,
+                                                     .tuning = options.tuning});
   const double compile_us = microseconds_since(begin);
   if (!layer) return tl::unexpected(layer.error());
   const Result<PackedWeights> packed = pack(*layer, call->weights);
@@ -335,8 +336,9 @@ Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput
   const auto spec = with_weights(loaded, options);
   if (!spec) return tl::unexpected(spec.error());
   const Clock::time_point begin = Clock::now();
-  const Result<CompiledModel> model =
-      compile(Model(*spec), {.backend = options.backend, .isa = options.isa, .rules = options.rules});
+  const Result<CompiledModel> model = compile(
+      Model(*spec),
+      {.backend = options.backend, .isa = options.isa, .rules = options.rules, .tuning = options.tuning});
   const double compile_us = microseconds_since(begin);
   if (!model) return tl::unexpected(model.error());
   Result<std::vector<LayerInput>> arranged = arrange_all(*model, **spec, std::move(inputs));

@@ -92,11 +92,12 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
 
 int verify_random_layers(const Options& options) {
   const bool names_a_call = options.batch || options.steps || options.data || options.small_chunks;
-  if (names_a_call || !options.common.schedule.empty() || !options.common.input_shape.empty()) {
-    return report(
-        {ErrorCode::kInvalidSpec,
-         "--batch, --steps, --data, --schedule, --small-chunks and --input-shape need a SPEC; without one "
-         "everything is drawn from --seed."});
+  if (names_a_call || !options.common.schedule.empty() || !options.common.tuning.empty() ||
+      !options.common.input_shape.empty()) {
+    return report({ErrorCode::kInvalidSpec,
+                   "--batch, --steps, --data, --schedule, --tuning, --small-chunks and --input-shape need a "
+                   "SPEC; without one "
+                   "everything is drawn from --seed."});
   }
   const VerifyOptions verify = verify_options(options, options.random.value_or(kUsualCases));
   const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
@@ -138,6 +139,7 @@ std::string command_for(const Options& options, std::string command) {
   if (common.backend != Backend::kAuto) command += fmt::format(" --backend {}", backend_name(common.backend));
   if (common.isa != Isa::kAuto) command += fmt::format(" --isa {}", isa_name(common.isa));
   if (!common.schedule.empty()) command += fmt::format(" --schedule \"{}\"", common.schedule);
+  if (!common.tuning.empty()) command += fmt::format(" --tuning {}", common.tuning);
   if (options.small_chunks) command += " --small-chunks";
   if (common.threads > 0) command += fmt::format(" --threads {}", common.threads);
   return command;
@@ -152,7 +154,9 @@ int verify_spec(const Options& options, const ParsedLayer& parsed) {
   spec.input_shape = last ? Shape{std::nullopt, first.channels} : Shape{first.channels, std::nullopt};
   spec.batch_size.reset();
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
-  const ScheduleChoice schedule{options.common.schedule, options.small_chunks};
+  const auto tuning = load_tuning(options.common.tuning);
+  if (!tuning) return report(tuning.error());
+  const ScheduleChoice schedule{options.common.schedule, options.small_chunks, tuning->get()};
   return verify_layer(options, make_checked_layer(spec, *problem, back_ends, schedule),
                       command_for(options, reproducing_command(spec)));
 }
@@ -173,8 +177,11 @@ int verify_model(const Options& options, ModelSpec spec, const std::string& comm
     return report(
         {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and this is a model."});
   }
-  auto model = make_checked_model(std::move(spec), common.rules,
-                                  available_back_ends(common.backend, common.isa), options.small_chunks);
+  const auto tuning = load_tuning(common.tuning);
+  if (!tuning) return report(tuning.error());
+  auto model =
+      make_checked_model(std::move(spec), common.rules, available_back_ends(common.backend, common.isa),
+                         options.small_chunks, tuning->get());
   if (!model) return report(model.error());
   const int64_t taken = options.steps ? input_steps(model->graph(), *options.steps).front() : 0;
   if (options.steps && taken != *options.steps) {

@@ -236,13 +236,27 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
 
 }  // namespace
 
-Schedule choose_schedule(const Problem& p, const Target& target, const Target* weights_of) {
+ScheduleForm choose_form(const Problem& p, const Target& target, const Target* weights_of) {
   const bool shared = weights_of != nullptr;
-  if (p.layout == Layout::kChannelsFirst) return lanes_over_steps(step_form(p, target, shared), target.lanes);
+  if (p.layout == Layout::kChannelsFirst) return step_form(p, target, shared);
   const bool one_dense_channel = p.channels == 1 && p.filters == 1 && p.has_weights();
   if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
-    return lanes_over_channels(channel_form(p, target, shared), target.lanes);
-  return lanes_over_filters(filter_form(p, target, shared), target.lanes);
+    return channel_form(p, target, shared);
+  return filter_form(p, target, shared);
+}
+
+Schedule choose_schedule(const Problem& p, const Target& target, const Target* weights_of) {
+  return schedule_of(choose_form(p, target, weights_of), target.lanes);
+}
+
+std::vector<ScheduleForm> all_forms(const Problem& p, const Target& target) {
+  std::vector<ScheduleForm> forms = {choose_form(p, target)};
+  for (const ScheduleForm& form :
+       {ScheduleForm(filter_form(p, target, false)), ScheduleForm(step_form(p, target, false)),
+        ScheduleForm(channel_form(p, target, false))}) {
+    if (form.index() != forms.front().index()) forms.push_back(form);
+  }
+  return forms;
 }
 
 }  // namespace convsmith

@@ -2,6 +2,7 @@
 // depends on it, since every schedule computes the same bits.
 #pragma once
 
+#include "codegen/schedule_forms.hpp"
 #include "codegen/target.hpp"
 #include "frontend/problem.hpp"
 #include "ir/schedule.hpp"
@@ -12,5 +13,12 @@ namespace convsmith {
 // their order is chosen; the others follow it.
 ir::Schedule choose_schedule(const Problem& problem, const Target& target,
                              const Target* weights_of = nullptr);
+
+// The same as a form.
+ScheduleForm choose_form(const Problem& problem, const Target& target, const Target* weights_of = nullptr);
+
+// Each form with the sizes that the problem would get in it, the chosen one first: where a search begins. The
+// others need not suit the problem.
+std::vector<ScheduleForm> all_forms(const Problem& problem, const Target& target);
 
 }  // namespace convsmith

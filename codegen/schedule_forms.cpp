@@ -116,4 +116,10 @@ Schedule lanes_over_steps(const StepForm& form, int64_t lanes) {
   return steps.take();
 }
 
+Schedule schedule_of(const ScheduleForm& form, int64_t lanes) {
+  if (const auto* filters = std::get_if<FilterForm>(&form)) return lanes_over_filters(*filters, lanes);
+  if (const auto* channels = std::get_if<ChannelForm>(&form)) return lanes_over_channels(*channels, lanes);
+  return lanes_over_steps(std::get<StepForm>(form), lanes);
+}
+
 }  // namespace convsmith

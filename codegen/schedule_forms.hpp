@@ -3,6 +3,8 @@
 // try others. A size that does not suit the problem makes a schedule that `apply` or `lower` refuses.
 #pragma once
 
+#include <variant>
+
 #include "frontend/problem.hpp"
 #include "ir/schedule.hpp"
 
@@ -44,5 +46,8 @@ struct StepForm {
   int64_t panel = 0;
 };
 ir::Schedule lanes_over_steps(const StepForm& form, int64_t lanes);
+
+using ScheduleForm = std::variant<FilterForm, ChannelForm, StepForm>;
+ir::Schedule schedule_of(const ScheduleForm& form, int64_t lanes);
 
 }  // namespace convsmith

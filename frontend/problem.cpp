@@ -13,6 +13,14 @@ int64_t Problem::output_steps(int64_t steps) const {
   return room < 0 ? 0 : room / stride + 1;
 }
 
+Problem Problem::without_padding() const {
+  Problem p = *this;
+  p.pad_same = false;
+  p.pad_left = 0;
+  p.pad_right = 0;
+  return p;
+}
+
 int64_t Problem::left_padding(int64_t steps) const {
   if (!pad_same) return pad_left;
   // The last output step looks at span() steps from (outputs - 1) * stride on; the odd cell goes right.

@@ -92,6 +92,8 @@ struct Problem {
   int64_t span() const { return (taps - 1) * dilation + 1; }
   // Number of output steps for `steps` input steps, 0 where the formula says none (or less).
   int64_t output_steps(int64_t steps) const;
+  // What a kernel's code depends on: padding is a matter of the call.
+  Problem without_padding() const;
   // Number of padding steps on the left for `steps` input steps.
   int64_t left_padding(int64_t steps) const;
 };

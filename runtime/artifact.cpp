@@ -17,6 +17,7 @@
 #include "ir/problem_text.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/lower_graph.hpp"
+#include "runtime/tuning.hpp"
 
 namespace convsmith {
 
@@ -67,11 +68,12 @@ Result<void> check_options(const ArtifactOptions& options) {
 // Kernels as programs, each once, named after what they compute.
 class ProgramKernels final : public KernelMaker {
  public:
-  ProgramKernels(const Target& target, const Target* weights_of) : target_(target), weights_of_(weights_of) {}
+  ProgramKernels(const Target& target, const Target* weights_of, const Tuning* tuning)
+      : target_(target), weights_of_(weights_of), tuning_(tuning) {}
 
   KernelResult nest(const Problem& problem) override {
     return get(ir::problem_text(problem), [&]() -> Result<CompiledKernel> {
-      auto layer = lower_layer(problem, target_, {}, weights_of_);
+      auto layer = lower_tuned(problem, target_, tuning_, weights_of_);
       if (!layer) return tl::unexpected(layer.error());
       CompiledKernel kernel = kernel_without_code(layer->nest, layer->program, target_);
       kernel.program = named(std::move(layer->program));
@@ -103,6 +105,7 @@ class ProgramKernels final : public KernelMaker {
 
   const Target& target_;
   const Target* weights_of_;
+  const Tuning* tuning_;
   std::map<std::string, std::shared_ptr<const CompiledKernel>> made_;
 };
 
@@ -299,7 +302,7 @@ Result<Artifact> compile_artifact(const ArtifactSource& source, const ArtifactOp
   std::shared_ptr<const CompiledGraph> first;
   for (const Isa isa : isas) {
     ArtifactVariant variant{isa, backend_for(isa, options.backend), {}, {}};
-    ProgramKernels kernels(target_for(isa), weights_of);
+    ProgramKernels kernels(target_for(isa), weights_of, options.tuning);
     auto graph = compile_graph(source.graph, variant.backend, isa, kernels);
     if (!graph) return tl::unexpected(graph.error());
     if (first == nullptr) {

@@ -19,6 +19,7 @@ struct ArtifactOptions {
   std::string name;               // a C identifier
   std::vector<Isa> targets = {};  // x86-64's, each once, or kNeon alone
   Backend backend = Backend::kAuto;
+  const class Tuning* tuning = nullptr;
 };
 
 struct ArtifactSource {

@@ -154,6 +154,7 @@ convsmith_status read_layer_options(const convsmith_compile_options& given, Comp
     out.input_shape.push_back(size == -1 ? std::nullopt : std::optional(size));
   }
   if (given.schedule != nullptr) out.schedule = given.schedule;
+  if (given.tuning != nullptr) out.tuning = given.tuning;
   return CONVSMITH_OK;
 }
 
@@ -184,9 +185,10 @@ convsmith_status compile_file(const char* path, const char* weights_path,
   auto model =
       load_model({.path = path, .weights = weights_path != nullptr ? weights_path : "", .rules = rules});
   if (!model) return fail(model.error());
-  auto compiled = compile(
-      *model,
-      {.backend = static_cast<Backend>(given.backend), .isa = static_cast<Isa>(given.isa), .rules = rules});
+  auto compiled = compile(*model, {.backend = static_cast<Backend>(given.backend),
+                                   .isa = static_cast<Isa>(given.isa),
+                                   .rules = rules,
+                                   .tuning = given.tuning != nullptr ? given.tuning : ""});
   if (!compiled) return fail(compiled.error());
   *out = new FileModel(std::move(*compiled));
   return CONVSMITH_OK;

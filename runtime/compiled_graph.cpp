@@ -18,28 +18,22 @@ namespace {
 // Parts of a transposed problem: each is code and a copy of its share of the weights.
 constexpr int64_t kMaxTransposedStride = 1024;
 
-// What a kernel's code depends on: padding is a matter of the call.
-Problem without_padding(Problem p) {
-  p.pad_same = false;
-  p.pad_left = 0;
-  p.pad_right = 0;
-  return p;
-}
-
 // Kernels for this process, each compiled once.
 class CachedKernels final : public KernelMaker {
  public:
-  CachedKernels(Backend backend, Isa isa, std::string_view schedule, KernelCache& cache)
-      : backend_(backend), isa_(isa), schedule_(schedule), cache_(cache) {
+  CachedKernels(Backend backend, Isa isa, std::string_view schedule, KernelCache& cache, const Tuning* tuning)
+      : backend_(backend), isa_(isa), schedule_(schedule), cache_(cache), tuning_(tuning) {
     const auto& memory = process_code_memory();
     memory_ = memory ? *memory : nullptr;
   }
 
   KernelResult nest(const Problem& problem) override {
-    return get(
-        fmt::format("{} {}", ir::problem_text(problem), schedule_), problem,
-        [&] { return kernel_name(problem); },
-        [&] { return compile_problem(problem, backend_, isa_, schedule_, memory_); });
+    const bool is_open = schedule_.empty() && tuning_ != nullptr;
+    const std::string* const tuned = is_open ? tuning_->find(problem, isa_) : nullptr;
+    if (tuned == nullptr) return scheduled(problem, schedule_);
+    auto kernel = scheduled(problem, *tuned);
+    say_tuned(problem, *tuned, kernel ? nullptr : &kernel.error());
+    return kernel ? kernel : scheduled(problem, {});
   }
 
   KernelResult program(const vir::Program& program) override {
@@ -55,6 +49,12 @@ class CachedKernels final : public KernelMaker {
   }
 
  private:
+  KernelResult scheduled(const Problem& problem, std::string_view schedule) {
+    return get(
+        fmt::format("{} {}", ir::problem_text(problem), schedule), problem,
+        [&] { return kernel_name(problem); },
+        [&] { return compile_problem(problem, backend_, isa_, schedule, memory_); });
+  }
   template <class Name, class Make>
   KernelResult get(const std::string& what, const Problem& problem, Name&& name, Make&& make) {
     const std::string key = fmt::format("{} {} {}", backend_name(backend_), isa_name(isa_), what);
@@ -68,6 +68,7 @@ class CachedKernels final : public KernelMaker {
   Isa isa_;
   std::string_view schedule_;
   KernelCache& cache_;
+  const Tuning* tuning_;
   CodeMemory* memory_ = nullptr;
 };
 
@@ -99,7 +100,7 @@ Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
                                   kMaxTransposedStride, op.problem.stride));
   }
   for (ir::Part& part : ir::split_parts(op.problem)) {
-    auto kernel = kernels.nest(without_padding(part.problem));
+    auto kernel = kernels.nest(part.problem.without_padding());
     if (!kernel) return tl::unexpected(kernel.error());
     compiled.parts.push_back({std::move(part), std::move(*kernel)});
   }
@@ -216,8 +217,9 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 }
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
-                                                           std::string_view schedule, KernelCache& kernels) {
-  CachedKernels maker(backend, isa, schedule, kernels);
+                                                           std::string_view schedule, KernelCache& kernels,
+                                                           const Tuning* tuning) {
+  CachedKernels maker(backend, isa, schedule, kernels, tuning);
   auto compiled = compile_graph(std::move(graph), backend, isa, maker);
   if (!compiled || schedule.empty()) return compiled;
   size_t nests = 0;

@@ -14,6 +14,7 @@
 #include "runtime/compile.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/run_kernel.hpp"
+#include "runtime/tuning.hpp"
 
 namespace convsmith {
 
@@ -66,9 +67,10 @@ class KernelMaker {
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            KernelMaker& kernels);
-// With kernels that run in this process, from the cache.
+// With kernels that run in this process, from the cache. A schedule wins over `tuning`, which may be null.
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
-                                                           std::string_view schedule, KernelCache& kernels);
+                                                           std::string_view schedule, KernelCache& kernels,
+                                                           const Tuning* tuning = nullptr);
 
 // `arrays` are those of the graph, in its order, with the sizes that it says.
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,

@@ -35,7 +35,8 @@ struct RequestHash {
     size_t how = static_cast<size_t>(r.options.backend) * 64 + static_cast<size_t>(r.options.isa) * 8 +
                  static_cast<size_t>(r.options.rules);
     for (const auto& axis : r.options.input_shape) how = how * 31 + static_cast<size_t>(axis.value_or(-1));
-    return what ^ (how * 0x9e3779b97f4a7c15ULL) ^ std::hash<std::string>()(r.options.schedule);
+    return what ^ (how * 0x9e3779b97f4a7c15ULL) ^ std::hash<std::string>()(r.options.schedule) ^
+           (std::hash<std::string>()(r.options.tuning) * 31);
   }
 };
 
@@ -116,7 +117,10 @@ Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const
   if (!choice) return tl::unexpected(choice.error());
   auto graph = ir::build_graph(spec, problem->chain.front().channels, options.rules);
   if (!graph) return tl::unexpected(graph.error());
-  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, options.schedule, kernels);
+  const auto tuning = load_tuning(options.tuning);
+  if (!tuning) return tl::unexpected(tuning.error());
+  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, options.schedule, kernels,
+                                tuning->get());
   if (!compiled) return tl::unexpected(compiled.error());
   std::vector<WeightShape> weights = weight_shapes(spec, problem->chain.front().channels);
   return std::make_shared<const LayerData>(

@@ -64,7 +64,10 @@ Result<CompiledModel> compile(const Model& model, const ModelOptions& options) {
   if (!graph) return tl::unexpected(graph.error());
   auto choice = choose_backend(options.backend, options.isa);
   if (!choice) return tl::unexpected(choice.error());
-  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, {}, model_kernels());
+  const auto tuning = load_tuning(options.tuning);
+  if (!tuning) return tl::unexpected(tuning.error());
+  auto compiled =
+      compile_graph(std::move(*graph), choice->backend, choice->isa, {}, model_kernels(), tuning->get());
   if (!compiled) return tl::unexpected(compiled.error());
   std::vector<std::span<const float>> arrays;
   for (const ir::Array& array : (*compiled)->graph.arrays) arrays.emplace_back(array.data);

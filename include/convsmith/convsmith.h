@@ -108,6 +108,9 @@ typedef struct convsmith_compile_options {
   const int64_t* input_shape;
   // Layers only: replaces the schedule that would be chosen. Null: none.
   const char* schedule;
+  // Layers and models: a file that `convsmith tune` wrote, whose schedules are used. Null or "": the one that
+  // the environment variable CONVSMITH_TUNING names, if any.
+  const char* tuning;
 } convsmith_compile_options;
 
 // One layer from call text ("Conv1D(32, 3, input_shape=(None, 128))") or the JSON of its config. Kernels are

@@ -33,6 +33,9 @@ struct CompileOptions {
   Shape input_shape = {};
   // Replaces the chosen schedule (docs/nest.md).
   std::string schedule = {};
+  // A file that `convsmith tune` wrote: kernels that it knows get its schedules. Empty: the one that
+  // CONVSMITH_TUNING names, if any. Layers that are compiled already stay as they are when the file changes.
+  std::string tuning = {};
   bool operator==(const CompileOptions&) const = default;
 };
 

@@ -59,6 +59,7 @@ struct ModelOptions {
   Backend backend = Backend::kAuto;
   Isa isa = Isa::kAuto;
   Rules rules = Rules::kCommon;
+  std::string tuning = {};  // as that of CompileOptions
 };
 
 class CONVSMITH_API CompiledModel {

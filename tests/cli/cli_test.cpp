@@ -30,7 +30,7 @@ const std::string kDocumented = "Conv1D(32, 3, activation='relu', input_shape=(1
 TEST(Cli, AloneItPrintsHelpWithAnExampleOfEachCommand) {
   const Outcome outcome = call({});
   EXPECT_EQ(outcome.exit_code, 0);
-  for (const char* command : {"run", "inspect", "explain", "compare", "verify", "info"}) {
+  for (const char* command : {"run", "inspect", "explain", "compare", "tune", "verify", "info"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("convsmith ") + command));
     const Outcome help = call({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
@@ -126,7 +126,7 @@ TEST(Cli, AFullStandardOutputIsAFailure) {
 
 TEST(Cli, WrongOnEveryHost) {
   const std::string spec = "Conv1D(4, 2, input_shape=(9, 3))";
-  for (const char* command : {"explain", "compare", "verify"}) {
+  for (const char* command : {"explain", "compare", "tune", "verify"}) {
     const Outcome outcome = call({command, spec, "--backend", "xbyak", "--isa", "baseline"});
     EXPECT_EQ(outcome.exit_code, 2) << command;
     EXPECT_THAT(outcome.err, HasSubstr("xbyak makes AVX2")) << command;
