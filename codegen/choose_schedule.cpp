@@ -47,7 +47,8 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
 }
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
-// vector needs a load for each FMA, hence its price.
+// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each tile:
+// the fewer rows share them, the more of its bandwidth that takes.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
@@ -59,9 +60,11 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
     for (int64_t left = total; left > 0; left -= vectors) {
       const int64_t width = std::min(left, vectors);
       const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
+      const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
+      const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
       const double idle =
           std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
-      cost += static_cast<double>(width) * loads * idle;
+      cost += static_cast<double>(width) * (loads + stream) * idle;
     }
     if (in_panels && !fills_panels(vectors, total, target)) continue;
     if (vectors <= total && cost < best_cost - 1e-9) {
@@ -153,7 +156,9 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   if (passes == 1) return 0;
   const int64_t weights =
       4 * p.taps * p.group_channels() * ceil_div(p.group_filters(), passes) * (prefetch ? 2 : 1);
-  const int64_t bytes = std::max(target.l2_bytes / 3, target.l2_bytes * 3 / 4 - weights);
+  const int64_t bytes = target.l2_bytes * 3 / 4 - weights;
+  // Each chunk brings the weights again, each pass without chunks the input: the smaller one had better stay.
+  if (bytes < weights / (prefetch ? 2 : 1)) return 0;
   const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
