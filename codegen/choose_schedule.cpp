@@ -47,8 +47,8 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
 }
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
-// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each tile:
-// the fewer rows share them, the more of its bandwidth that takes.
+// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each
+// tile: the fewer rows share them, the more of its bandwidth that takes.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
@@ -171,14 +171,23 @@ bool prefers_prefetch(const Problem& p, const Target& target, int64_t block) {
   return row * p.filters > target.l2_bytes / 2 && 2 * row * block < target.l2_bytes * 2 / 3;
 }
 
+// Vectors of a tile of one step: enough accumulators beside each other.
+int64_t one_step_vectors(const Problem& p, const Target& target, int64_t units, bool in_panels) {
+  const int64_t total = ceil_div(units, target.lanes);
+  int64_t vectors = std::min(total, rows_that_fit(target, 2, p));
+  while (in_panels && vectors > 1 && !fills_panels(vectors, total, target)) --vectors;
+  return vectors;
+}
+
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
-  const TileShape tile = filter_tile(p, target, in_panels);
+  const TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
+                                    : filter_tile(p, target, in_panels);
   const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
-  form.lift = lifted_vectors(p, target);
+  form.lift = p.one_step ? 0 : lifted_vectors(p, target);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p);
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
@@ -204,6 +213,13 @@ int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
 ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.groups, target.lanes);
   ChannelForm form;
+  form.ragged = p.has_weights() && p.taps > 1;
+  form.panel = in_panels ? kPanel : 0;
+  if (p.one_step) {
+    form.vectors = one_step_vectors(p, target, p.groups, in_panels);
+    return form;
+  }
+  form.stream = may_stream(p);
   form.vectors = 1;
   if (in_panels && !fills_panels(form.vectors, total, target))
     form.vectors = std::min(kPanel / target.lanes, total);
@@ -221,9 +237,6 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
   while (form.rows > 1 && (form.rows * distance * p.stride + reach) * p.in_pitch() * 4 > (int64_t{1} << 29))
     form.rows /= 2;
   if (form.rows == 1) form.slide = false;
-  form.ragged = p.has_weights() && p.taps > 1;
-  form.stream = may_stream(p);
-  form.panel = in_panels ? kPanel : 0;
   return form;
 }
 

@@ -24,6 +24,9 @@ namespace {
 // Address offsets inside a tile are 32-bit displacements.
 constexpr int64_t kMaxOffset = int64_t{1} << 30;
 
+// Steps of a tile that is low: several blocks of filters beside each other fill the registers.
+constexpr int64_t kLowTile = 3;
+
 // That a sliding window writes out.
 constexpr int64_t kMostProducts = 1024;
 
@@ -61,7 +64,6 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
   epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
                     (transposes_output_ || !operand_in_lanes);
-  wide_blocks_ = wide_blocks();
   if (nest.staged) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
@@ -72,13 +74,18 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   }
 }
 
-// Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
-int64_t Lowerer::wide_blocks() const {
-  constexpr int64_t kEnough = 16;
+// Blocks that a tile of `rows` steps, few of them, takes at once: accumulators beside each other hide the
+// latency of its sums.
+int64_t Lowerer::wide_blocks(int64_t rows) const {
   if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
+  // Lanes over groups share nothing between the vectors of a row.
+  if (lanes_ == Dim::kGroup && rows > 1) return 1;
   const int64_t units = innermost_serial_step(nest_, lanes_);
-  const int64_t accumulators = std::min(kEnough, tile_steps_ * units / lanes());  // no more than other tiles
-  int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
+  // No more than other tiles, of whose epilogue is known that it fits; beside them the inputs and a weight.
+  const int64_t registers =
+      rows == 1 ? target_.vector_registers / 2 : target_.vector_registers * 7 / 8 - rows - 1;
+  const int64_t accumulators = std::min(registers, tile_steps_ * units / lanes());
+  int64_t wide = std::min(layout_.units, accumulators / rows * lanes()) / units;
   while (wide > 1 && 4 * layout_.tile_offset(wide * units) > kMaxOffset) --wide;
   return std::max<int64_t>(wide, 1);
 }
@@ -90,10 +97,10 @@ bool Lowerer::is_block_loop(size_t i) const {
          l.step == innermost_serial_step(nest_, lanes_);
 }
 
-// Single steps of the loop over steps `i` are made by the block loop outside of it.
-bool Lowerer::leaves_single_steps(size_t i) const {
+// Low tiles of the loop over steps `i` are made by the block loop outside of it.
+bool Lowerer::leaves_low_tiles(size_t i) const {
   for (size_t j = 0; j < i; ++j) {
-    if (is_block_loop(j)) return wide_blocks_ > 1;
+    if (is_block_loop(j)) return wide_blocks(1) > 1;
   }
   return false;
 }
@@ -313,33 +320,37 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (!parallel && blocks.whole == 1 && blocks.rest == 0) return block(i, at, cover, l.step);
   blocks.begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   blocks.end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(blocks.whole + (blocks.rest > 0 ? 1 : 0));
-  if (!is_block_loop(i) || wide_blocks_ == 1) return all_blocks(blocks, at, cover, 1);
-  if (!serial_inside(i, Dim::kStep))
-    return all_blocks(blocks, at, cover, cover.steps == 1 ? wide_blocks_ : 1);
-  // Single steps that are left come last, for all blocks, wide tiles in place of high ones.
+  if (!is_block_loop(i) || wide_blocks(1) == 1) return all_blocks(blocks, at, cover, 1);
+  if (!serial_inside(i, Dim::kStep)) return all_blocks(blocks, at, cover, wide_blocks(cover.steps));
+  // Steps that are too few for a high tile come last, for all blocks, wide tiles in place of high ones.
   const I left = b_.isub(*cover.step_end, *cover.step_begin);
-  for (int64_t height = tile_steps_; height > 1; height /= 2)
+  int64_t height = tile_steps_;
+  for (; height > kLowTile; height /= 2)
     b_.icopy(left, b_.isub(left, b_.imulc(b_.idivc(left, height), height)));
   Cover tiles = cover;
   tiles.step_end = b_.isub(*cover.step_end, left);
   all_blocks(blocks, at, tiles, 1);
   const I begun = b_.isub(*tiles.step_end, *cover.step_begin);
   const Cursor here = moved(at, begun, steps_stride(1));
-  Cover single = cover;
-  single.steps = 1;
-  single.step = b_.icopy(*tiles.step_end);
-  b_.loop(left, "o.1", [&] {
-    all_blocks(blocks, here, single, wide_blocks_);
-    b_.iaddc(*single.step, *single.step, 1);
-    advance(here, steps_stride(1));
-  });
+  Cover low = cover;
+  low.step = b_.icopy(*tiles.step_end);
+  for (; height >= 1; height /= 2) {
+    low.steps = height;
+    const I fewer = b_.iconst(height - 1);
+    b_.while_less(fewer, left, fmt::format("o.{}", height), [&] {
+      all_blocks(blocks, here, low, wide_blocks(height));
+      b_.iaddc(*low.step, *low.step, height);
+      b_.iaddc(left, left, -height);
+      advance(here, steps_stride(height));
+    });
+  }
 }
 
 // One block or several neighbouring ones, of `count` groups or filters.
 void Lowerer::block(size_t i, const Cursor& at, const Cover& cover, int64_t count) {
   Cover inner = cover;
   (nest_.loops[i].dim == Dim::kGroup ? inner.groups : inner.filters) = count;
-  if (cover.steps == 1 && serial_inside(i, Dim::kStep)) return tile(at, inner);
+  if (cover.steps > 0 && serial_inside(i, Dim::kStep)) return tile(at, inner);
   loop(i + 1, at, inner);
 }
 
@@ -458,7 +469,7 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     ragged_steps(i, o, here, cover);
     return;
   }
-  const int64_t least = leaves_single_steps(i) ? 2 : 1;
+  const int64_t least = leaves_low_tiles(i) ? kLowTile + 1 : 1;
   for (int64_t height = tile_steps_; height >= least; height /= 2)
     steps_of_height(i, o, here, cover, height, row_distance_);
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);

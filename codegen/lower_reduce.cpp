@@ -154,8 +154,11 @@ V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int6
 // by one into the same register.
 void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                    std::optional<Rows> rows) {
+  // A wide tile keeps its inputs in registers, the others what their rows share.
+  const bool wide = lanes_ == Dim::kFilter && t.rows < t.vectors;
+  if (wide && !rows) return wide_item(t, in, in_offset, weights, weight_offset);
   std::vector<V> shared;
-  if (t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
+  if (!wide && t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
     for (int64_t v = 0; v < t.vectors; ++v)
       shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
   }
@@ -174,6 +177,21 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
       b_.if_less(here, rows->end, "row",
                  [&] { item_row(t, a, in, in_offset, weights, weight_offset, shared); });
     });
+  }
+}
+
+void Lowerer::wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset) {
+  std::vector<V> inputs;
+  for (int64_t a = 0; a < t.rows; ++a) {
+    inputs.push_back(b_.vec());
+    b_.bcast(inputs.back(), in, in_offset + a * p_.stride * in_row_);
+  }
+  for (int64_t v = 0; v < t.vectors; ++v) {
+    const V weight = shared_vector(t, in, in_offset, weights, weight_offset, v);
+    for (int64_t a = 0; a < t.rows; ++a) {
+      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      b_.fma(acc, inputs[static_cast<size_t>(a)], weight, acc);
+    }
   }
 }
 

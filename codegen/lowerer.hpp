@@ -107,9 +107,9 @@ class Lowerer {
     I begin;
     I end;
   };
-  int64_t wide_blocks() const;
+  int64_t wide_blocks(int64_t rows) const;
   bool is_block_loop(size_t i) const;
-  bool leaves_single_steps(size_t i) const;
+  bool leaves_low_tiles(size_t i) const;
   void block_loop(size_t i, const Cursor& at, const Cover& cover);
   void all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide);
   void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
@@ -152,6 +152,7 @@ class Lowerer {
   V shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset, int64_t v);
   void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
             std::optional<Rows> rows);
+  void wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
   void item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
                 const std::vector<V>& shared);  // none: of a single row
   void load_channels(const Tile& t, V x, P in, int64_t offset, int64_t v);
@@ -246,7 +247,6 @@ class Lowerer {
   ir::ParallelBlocks parallel_;
   int64_t tile_steps_ = 1;     // steps of a whole tile
   int64_t row_distance_ = 1;   // steps from one row of a tile to the next
-  int64_t wide_blocks_ = 1;    // blocks that a tile of a single step takes at once
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds
   int64_t slab_pitch_ = 0;     // floats of one staged row

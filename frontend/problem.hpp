@@ -74,6 +74,9 @@ struct Problem {
   int64_t out_row = 0;
   int64_t operand_row = 0;
 
+  // Calls make at most one output step of a sample, so that high tiles are of no use.
+  bool one_step = false;
+
   bool operator==(const Problem&) const = default;
 
   bool has_weights() const { return reduce == Reduce::kMultiplyAdd; }

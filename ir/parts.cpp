@@ -79,6 +79,7 @@ std::vector<Part> split_parts(const Problem& p) {
     parts.push_back(make_part(p, first, end - first));
     for (int64_t phase = first; end - first > 1 && phase < end; ++phase) {
       Part edge = make_part(p, phase, 1);
+      edge.problem.one_step = true;
       edge.merged_first = first;
       edge.merged_phases = end - first;
       parts.push_back(std::move(edge));

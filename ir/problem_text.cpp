@@ -70,6 +70,7 @@ std::string pass_text(const Problem& p) {
   if (p.after.kind != ActivationKind::kLinear) put("after", activation_text(p.after, dialect_of(p.after)));
   if (p.in_row != 0 || p.out_row != 0 || p.operand_row != 0)
     put("rows", fmt::format("({}, {}, {})", p.in_row, p.out_row, p.operand_row));
+  if (p.one_step) put("one_step", "True");
   return text;
 }
 
@@ -99,6 +100,7 @@ std::optional<std::string> read_keyword(const Argument& argument, Problem& p) {
     return std::nullopt;
   };
   if (argument.name == "transposed") return flag(p.transposed);
+  if (argument.name == "one_step") return flag(p.one_step);
   if (argument.name == "starts_from_bias") return flag(p.starts_from_bias);
   if (argument.name == "operand_has_steps") return flag(p.operand_has_steps);
   if (argument.name == "operand_has_channels") return flag(p.operand_has_channels);

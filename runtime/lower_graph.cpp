@@ -89,6 +89,10 @@ class VirCall : public VirMachine {
     set(Arg::kBlockBegin, number(0));
     set(Arg::kBlockEnd, block_end_);
     if (kernel.scratch_bytes > 0) set(Arg::kScratch, slot(sizes_.bytes));
+    if (kernel.problem.one_step) {
+      b_.call(kernel.program->name);
+      return;
+    }
     const Int threads = argument(Arg::kThreads);
     if_less(threads, number(2), [&] { b_.call(kernel.program->name); });
     if_less(number(1), threads, [&] {
@@ -406,6 +410,7 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
       if (std::find(done.begin(), done.end(), part.kernel.get()) != done.end()) continue;
       done.push_back(part.kernel.get());
       functions.push_back(*part.kernel->program);
+      if (part.kernel->problem.one_step) continue;
       functions.push_back(lower_shared(*part.kernel, lanes));
       functions.push_back(lower_part(*part.kernel, lanes));
     }
