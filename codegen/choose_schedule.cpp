@@ -50,6 +50,9 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
 // vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each
 // tile: the fewer rows share them, the more of its bandwidth that takes.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
+  // A product takes a subroutine there: small code is all that a tile can gain.
+  if (!target.fused_multiply_add)
+    return {1, std::min(ceil_div(p.group_filters(), target.lanes), kPanel / target.lanes)};
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
   double best_cost = 1e30;
@@ -132,10 +135,11 @@ int64_t lifted_vectors(const Problem& p, const Target& target) {
                         each * static_cast<double>(p.stride * p.channels + p.filters);
   // Ties go to lanes over filters, which also suit short inputs.
   if (filters >= lanes || lifted > 0.85 * over_filters) return 0;
-  const int64_t registers = target.vector_registers - 2;
-  // A single filter needs no vectors of x. The input of a tile should stay in the first cache, where that
-  // leaves enough accumulators.
-  const int64_t fitting = std::max<int64_t>(1, filters == 1 ? registers : registers / (filters + 1));
+  // Beside the accumulators stand vectors of x, which a single filter does not need, and a weight; later the
+  // epilogue. The input of a tile should stay in the first cache, where that leaves enough accumulators.
+  const int64_t summing =
+      filters == 1 ? target.vector_registers - 2 : (target.vector_registers - 2) / (filters + 1);
+  const int64_t fitting = std::max<int64_t>(1, std::min(summing, rows_that_fit(target, filters, p)));
   const int64_t positions = target.l1_bytes * 7 / 8 / (4 * p.channels * lanes);
   const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
   const int64_t enough = std::min(fitting, ceil_div(8, filters));
@@ -188,6 +192,8 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
   form.lift = p.one_step ? 0 : lifted_vectors(p, target);
+  // Only edges and short inputs are left to this tile.
+  if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p);
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);

@@ -24,8 +24,8 @@ namespace {
 // Address offsets inside a tile are 32-bit displacements.
 constexpr int64_t kMaxOffset = int64_t{1} << 30;
 
-// Steps of a tile that is low: several blocks of filters beside each other fill the registers.
-constexpr int64_t kLowTile = 3;
+// The lowest tile of those that overlap: a lower one would save nothing, since its sums wait for each other.
+constexpr int64_t kLowestTile = 4;
 
 // That a sliding window writes out.
 constexpr int64_t kMostProducts = 1024;
@@ -74,18 +74,13 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   }
 }
 
-// Blocks that a tile of `rows` steps, few of them, takes at once: accumulators beside each other hide the
-// latency of its sums.
-int64_t Lowerer::wide_blocks(int64_t rows) const {
+// Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
+int64_t Lowerer::wide_blocks() const {
   if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
-  // Lanes over groups share nothing between the vectors of a row.
-  if (lanes_ == Dim::kGroup && rows > 1) return 1;
   const int64_t units = innermost_serial_step(nest_, lanes_);
-  // No more than other tiles, of whose epilogue is known that it fits; beside them the inputs and a weight.
-  const int64_t registers =
-      rows == 1 ? target_.vector_registers / 2 : target_.vector_registers * 7 / 8 - rows - 1;
-  const int64_t accumulators = std::min(registers, tile_steps_ * units / lanes());
-  int64_t wide = std::min(layout_.units, accumulators / rows * lanes()) / units;
+  // No more than other tiles, of whose epilogue is known that it fits.
+  const int64_t accumulators = std::min<int64_t>(target_.vector_registers / 2, tile_steps_ * units / lanes());
+  int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
   while (wide > 1 && 4 * layout_.tile_offset(wide * units) > kMaxOffset) --wide;
   return std::max<int64_t>(wide, 1);
 }
@@ -97,10 +92,10 @@ bool Lowerer::is_block_loop(size_t i) const {
          l.step == innermost_serial_step(nest_, lanes_);
 }
 
-// Low tiles of the loop over steps `i` are made by the block loop outside of it.
-bool Lowerer::leaves_low_tiles(size_t i) const {
+// Single steps of the loop over steps `i` are made by the block loop outside of it.
+bool Lowerer::leaves_single_steps(size_t i) const {
   for (size_t j = 0; j < i; ++j) {
-    if (is_block_loop(j)) return wide_blocks(1) > 1;
+    if (is_block_loop(j)) return wide_blocks() > 1;
   }
   return false;
 }
@@ -320,37 +315,39 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (!parallel && blocks.whole == 1 && blocks.rest == 0) return block(i, at, cover, l.step);
   blocks.begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   blocks.end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(blocks.whole + (blocks.rest > 0 ? 1 : 0));
-  if (!is_block_loop(i) || wide_blocks(1) == 1) return all_blocks(blocks, at, cover, 1);
-  if (!serial_inside(i, Dim::kStep)) return all_blocks(blocks, at, cover, wide_blocks(cover.steps));
-  // Steps that are too few for a high tile come last, for all blocks, wide tiles in place of high ones.
+  if (!is_block_loop(i) || wide_blocks() == 1) return all_blocks(blocks, at, cover, 1);
+  if (!serial_inside(i, Dim::kStep))
+    return all_blocks(blocks, at, cover, cover.steps == 1 ? wide_blocks() : 1);
+  // Steps that are too few for a tile come last, one by one for all blocks, wide tiles in place of high ones.
   const I left = b_.isub(*cover.step_end, *cover.step_begin);
-  int64_t height = tile_steps_;
-  for (; height > kLowTile; height /= 2)
-    b_.icopy(left, b_.isub(left, b_.imulc(b_.idivc(left, height), height)));
+  const std::vector<int64_t> heights = tile_heights(true);
+  if (tiles_overlap()) {
+    const I few = b_.iconst(heights.back() - 1);
+    b_.if_less(few, left, "high", [&] { b_.iconst(left, 0); });
+  } else {
+    for (const int64_t height : heights)
+      b_.icopy(left, b_.isub(left, b_.imulc(b_.idivc(left, height), height)));
+  }
   Cover tiles = cover;
   tiles.step_end = b_.isub(*cover.step_end, left);
   all_blocks(blocks, at, tiles, 1);
   const I begun = b_.isub(*tiles.step_end, *cover.step_begin);
   const Cursor here = moved(at, begun, steps_stride(1));
-  Cover low = cover;
-  low.step = b_.icopy(*tiles.step_end);
-  for (; height >= 1; height /= 2) {
-    low.steps = height;
-    const I fewer = b_.iconst(height - 1);
-    b_.while_less(fewer, left, fmt::format("o.{}", height), [&] {
-      all_blocks(blocks, here, low, wide_blocks(height));
-      b_.iaddc(*low.step, *low.step, height);
-      b_.iaddc(left, left, -height);
-      advance(here, steps_stride(height));
-    });
-  }
+  Cover single = cover;
+  single.steps = 1;
+  single.step = b_.icopy(*tiles.step_end);
+  b_.loop(left, "o.1", [&] {
+    all_blocks(blocks, here, single, wide_blocks());
+    b_.iaddc(*single.step, *single.step, 1);
+    advance(here, steps_stride(1));
+  });
 }
 
 // One block or several neighbouring ones, of `count` groups or filters.
 void Lowerer::block(size_t i, const Cursor& at, const Cover& cover, int64_t count) {
   Cover inner = cover;
   (nest_.loops[i].dim == Dim::kGroup ? inner.groups : inner.filters) = count;
-  if (cover.steps > 0 && serial_inside(i, Dim::kStep)) return tile(at, inner);
+  if (cover.steps == 1 && serial_inside(i, Dim::kStep)) return tile(at, inner);
   loop(i + 1, at, inner);
 }
 
@@ -469,10 +466,62 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     ragged_steps(i, o, here, cover);
     return;
   }
-  const int64_t least = leaves_low_tiles(i) ? kLowTile + 1 : 1;
-  for (int64_t height = tile_steps_; height >= least; height /= 2)
-    steps_of_height(i, o, here, cover, height, row_distance_);
+  const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
+  for (size_t j = 0; j < heights.size(); ++j) {
+    if (tiles_overlap()) {
+      overlapping_steps(i, o, here, cover, heights[j], j + 1 < heights.size() ? heights[j + 1] : 0);
+    } else {
+      steps_of_height(i, o, here, cover, heights[j], row_distance_);
+    }
+  }
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
+}
+
+// Whether the last tile may begin on rows that are done already, and make the same sums again. An operand may
+// lie where the output does.
+bool Lowerer::tiles_overlap() const {
+  return p_.has_weights() && p_.combine == Combine::kNone && row_distance_ == 1;
+}
+
+// Of the tiles of a step loop, descending; without that of a single step where those are made elsewhere.
+std::vector<int64_t> Lowerer::tile_heights(bool single_elsewhere) const {
+  std::vector<int64_t> heights;
+  if (!tiles_overlap()) {
+    for (int64_t height = tile_steps_; height > (single_elsewhere ? 1 : 0); height /= 2)
+      heights.push_back(height);
+    return heights;
+  }
+  // One of them covers what is left, however little, if there are so many steps at all.
+  heights.push_back(tile_steps_);
+  while (heights.back() > kLowestTile) heights.push_back((heights.back() + 1) / 2);
+  if (!single_elsewhere && heights.back() > 1) heights.push_back(1);
+  return heights;
+}
+
+// Tiles of `height` steps, the last one moved back to end with the steps, as long as the next lower one would
+// not cover what is left.
+void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
+                                int64_t lower) {
+  const I all = b_.isub(*cover.step_end, *cover.step_begin);
+  const I last = b_.iaddc(*cover.step_end, -height);
+  const I stop = b_.iaddc(*cover.step_end, -lower);
+  const I enough = b_.iconst(height);
+  b_.if_less(all, enough, "short", [&] { b_.icopy(stop, o); });
+  b_.while_less(o, stop, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
+    b_.if_less(last, o, "back", [&] {
+      const I back = b_.isub(last, o);
+      const CursorStride step = steps_stride(1);
+      b_.padd(at.in, at.in, b_.imulc(back, step.in.bytes));
+      b_.padd(at.out, at.out, b_.imulc(back, step.out.bytes));
+      b_.icopy(o, last);
+    });
+    Cover inner = cover;
+    inner.steps = height;
+    inner.step = o;
+    tile_entry(i, at, inner);
+    b_.iaddc(o, o, height);
+    advance(at, steps_stride(height));
+  });
 }
 
 // Tiles of `height` rows, `distance` steps apart: so many of them, each a step further, make a whole block.

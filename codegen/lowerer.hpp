@@ -107,9 +107,9 @@ class Lowerer {
     I begin;
     I end;
   };
-  int64_t wide_blocks(int64_t rows) const;
+  int64_t wide_blocks() const;
   bool is_block_loop(size_t i) const;
-  bool leaves_low_tiles(size_t i) const;
+  bool leaves_single_steps(size_t i) const;
   void block_loop(size_t i, const Cursor& at, const Cover& cover);
   void all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide);
   void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
@@ -118,6 +118,9 @@ class Lowerer {
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
   void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
+  bool tiles_overlap() const;
+  std::vector<int64_t> tile_heights(bool single_elsewhere) const;
+  void overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t lower);
   void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t distance);
   void ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover);
   void tile_entry(size_t i, const Cursor& at, const Cover& cover);
