@@ -19,6 +19,7 @@
 #include "bench/shapes.hpp"
 #include "cli/back_ends.hpp"
 #include "cli/measure.hpp"
+#include "cli/placed_array.hpp"
 #include "cli/random_layer.hpp"
 #include "frontend/make_problem.hpp"
 #include "ir/build_graph.hpp"
@@ -31,14 +32,14 @@ namespace {
 struct Layer {
   std::shared_ptr<const CompiledGraph> graph;
   std::shared_ptr<const PackedGraph> weights;
-  cli::Arrays inputs;
-  std::vector<float> output;
+  std::unique_ptr<cli::PlacedArray> input;  // at multiples of 64 bytes
+  std::unique_ptr<cli::PlacedArray> output;
   int64_t batch;
   int64_t steps;
 
   void run() {
-    const float* const in = inputs[0].data();
-    float* const out = output.data();
+    const float* const in = input->data();
+    float* const out = output->data();
     run_graph(*graph, *weights, {&in, 1}, {&out, 1}, batch, {&steps, 1}, {});
   }
 };
@@ -51,16 +52,17 @@ Result<Layer> make_layer(const Shape1d& shape, cli::BackEnd back_end) {
   KernelCache kernels;
   auto compiled = compile_graph(std::move(*graph), back_end.backend, back_end.isa, {}, kernels);
   if (!compiled) return tl::unexpected(compiled.error());
-  Layer layer{std::move(*compiled), nullptr, {}, {}, shape.batch, shape.steps};
+  Layer layer{std::move(*compiled), nullptr, nullptr, nullptr, shape.batch, shape.steps};
   const ir::Graph& made = layer.graph->graph;
   const cli::Call call{shape.batch, shape.steps, cli::DataKind::kFloats, 1};
   const cli::Arrays arrays = cli::make_weights(made, call);
   const std::vector<std::span<const float>> spans(arrays.begin(), arrays.end());
   layer.weights = pack_graph(layer.graph, spans);
-  layer.inputs = cli::make_inputs(made, call);
+  layer.input = std::make_unique<cli::PlacedArray>(cli::make_inputs(made, call)[0], cli::Place{});
   const ir::GraphTensor& out = made.tensors[static_cast<size_t>(made.outputs[0])];
   const int64_t steps = ir::evaluate_extents(made, {&shape.steps, 1})[static_cast<size_t>(out.steps)];
-  layer.output.resize(static_cast<size_t>(shape.batch * steps * out.channels));
+  const auto floats = static_cast<size_t>(shape.batch * steps * out.channels);
+  layer.output = std::make_unique<cli::PlacedArray>(floats, cli::Place{});
   return layer;
 }
 

@@ -56,7 +56,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
   double best_cost = 1e30;
-  for (const int64_t vectors : {2, 3, 1, 4}) {
+  for (const int64_t vectors : {2, 3, 1, 4, 5}) {
     const int64_t rows =
         std::min(rows_that_fit(target, vectors, p), (target.vector_registers - 1 - vectors) / vectors);
     double cost = 0;
@@ -70,6 +70,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
       cost += static_cast<double>(width) * (loads + stream) * idle;
     }
     if (in_panels && !fills_panels(vectors, total, target)) continue;
+    if (vectors > 4 && vectors != total) continue;
     if (vectors <= total && cost < best_cost - 1e-9) {
       best_cost = cost;
       best = {rows, vectors};

@@ -467,11 +467,13 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     return;
   }
   const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
-  for (size_t j = 0; j < heights.size(); ++j) {
+  int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
+  for (const int64_t height : heights) {
+    lower -= height;
     if (tiles_overlap()) {
-      overlapping_steps(i, o, here, cover, heights[j], j + 1 < heights.size() ? heights[j + 1] : 0);
+      overlapping_steps(i, o, here, cover, height, lower);
     } else {
-      steps_of_height(i, o, here, cover, heights[j], row_distance_);
+      steps_of_height(i, o, here, cover, height, row_distance_);
     }
   }
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
@@ -498,8 +500,8 @@ std::vector<int64_t> Lowerer::tile_heights(bool single_elsewhere) const {
   return heights;
 }
 
-// Tiles of `height` steps, the last one moved back to end with the steps, as long as the next lower one would
-// not cover what is left.
+// Tiles of `height` steps, the last one moved back to end with the steps, as long as one each of the lower
+// ones, `lower` steps together, would not cover what is left.
 void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
                                 int64_t lower) {
   const I all = b_.isub(*cover.step_end, *cover.step_begin);
