@@ -215,7 +215,7 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
   }
 }
 
-TEST(Schedule, StepsThatDoNotFitTheLanesAreNotLowerable) {
+TEST(Schedule, WhatCannotBeCompiledIsRefused) {
   const auto order = [](const char* lanes, const char* rest) { return std::string(lanes) + rest; };
   Problem direct = dense_problem();  // one channel, stride 1: lanes over steps without 'stage'
   direct.channels = direct.stride = 1;
@@ -244,6 +244,8 @@ TEST(Schedule, StepsThatDoNotFitTheLanesAreNotLowerable) {
       {dense_problem(), order(kOverFilters, outside) + "lift 2", "all groups and filters inside the steps"},
       {wide_rows, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
       {wide_output, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
+      {dense_problem(), order(kOverFilters, "reorder g n b o f o1 f1 k c"), "one loop over n, outside all"},
+      {dense_problem(), order(kOverFilters, "split n 2; reorder n n1 g b o f o1 f1 k c"), "one loop over n"},
       {combined, order(kOverFilters, inside) + "lift 2", "'lift' is for"},
   };
   for (const auto& [problem, text, message] : cases) {
