@@ -310,6 +310,26 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   for (const int count : {ragged, slid, lifted, prefetching, streaming}) EXPECT_GT(count, 40);
 }
 
+// A loop over groups inside the blocks of filters, several of which a tile of a single step could take.
+TEST(LowerForms, SingleStepsOfAllGroupsAreMade) {
+  Random r(14);
+  for (const char* order : {"n b f g o", "n f b g o", "n f g b o", "n b g f o", "n b o f g", "n b o g f"}) {
+    for (const int64_t steps : {1, 4, 5, 7}) {
+      Problem p;
+      p.groups = 3;
+      p.channels = 6;
+      p.filters = 81;
+      p.taps = 2;
+      p.pad_same = true;
+      const std::string schedule = "cut o; split f 8; lanes f1; split o 4; tile o1; reorder " +
+                                   std::string(order) + " o1 f1 k c; ragged";
+      const Case c{p, nest_of(p, schedule), Isa::kAvx2, Tensors(p, 2, steps, r)};
+      SCOPED_TRACE(ir::print(c.nest) + " steps " + std::to_string(steps));
+      check_case(c, r, false);
+    }
+  }
+}
+
 // Outputs above 24 MiB go around the caches where they begin at a line; others, and those that are written
 // in two passes, do not. None of it shows in the result.
 TEST(LowerForms, StreamedOutputsAreTheSame) {
