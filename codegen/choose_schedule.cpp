@@ -47,8 +47,8 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
 }
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
-// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each tile:
-// the fewer rows share them, the more of its bandwidth that takes.
+// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each
+// tile: the fewer rows share them, the more of its bandwidth that takes.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
@@ -133,9 +133,9 @@ int64_t lifted_vectors(const Problem& p, const Target& target) {
   // Ties go to lanes over filters, which also suit short inputs.
   if (filters >= lanes || lifted > 0.85 * over_filters) return 0;
   const int64_t registers = target.vector_registers - 2;
-  // A single filter needs no vectors of x. The input of a tile should stay in the first cache, where that
-  // leaves enough accumulators.
-  const int64_t fitting = std::max<int64_t>(1, filters == 1 ? registers : registers / (filters + 1));
+  // A single filter needs no vectors of x, but its activation a register more than its products. The input of
+  // a tile should stay in the first cache, where that leaves enough accumulators.
+  const int64_t fitting = std::max<int64_t>(1, filters == 1 ? registers - 1 : registers / (filters + 1));
   const int64_t positions = target.l1_bytes * 7 / 8 / (4 * p.channels * lanes);
   const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
   const int64_t enough = std::min(fitting, ceil_div(8, filters));
