@@ -17,9 +17,10 @@ namespace convsmith::cli {
 
 namespace {
 
-// Turn this:  split o 1234; split o1 14
-// Into this:  split o 28; split o1 14
-// False if there is nothing to do.
+// Turn this:  split o 1234; split o1 14; ..
+// Into this:  split o 28; split o1 14; ..; prefetch
+// so that small layers have what large ones get: several chunks, and weights to ask for. False if there is
+// nothing to do.
 bool shrink_chunks(ir::Schedule& schedule) {
   const auto splits = [](const ir::Step& step, const char* loop) {
     return step.kind == ir::StepKind::kSplit && step.loops == std::vector<std::string>{loop};
@@ -27,6 +28,11 @@ bool shrink_chunks(ir::Schedule& schedule) {
   for (size_t i = 0; i + 1 < schedule.size(); ++i) {
     if (!splits(schedule[i], "o") || !splits(schedule[i + 1], "o1")) continue;
     schedule[i].factor = 2 * schedule[i + 1].factor;
+    const auto is = [](ir::StepKind kind) { return [=](const ir::Step& step) { return step.kind == kind; }; };
+    const auto lanes = std::find_if(schedule.begin(), schedule.end(), is(ir::StepKind::kLanes));
+    const bool over_filters = lanes != schedule.end() && lanes->loops[0].starts_with('f');
+    if (over_filters && std::none_of(schedule.begin(), schedule.end(), is(ir::StepKind::kPrefetch)))
+      schedule.push_back({ir::StepKind::kPrefetch, {}, 0});
     return true;
   }
   return false;

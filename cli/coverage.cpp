@@ -92,6 +92,12 @@ constexpr Name kNames[] = {
     {"steps", "single vectors"},
     {"steps", "masked vector"},
     {"steps", "several chunks"},
+    {"form", "ragged tiles"},
+    {"form", "sliding windows"},
+    {"form", "lifted"},
+    {"form", "single steps in wide tiles"},
+    {"form", "prefetching"},
+    {"form", "streamed where large"},
     {"units", "whole blocks"},
     {"units", "rest block"},
     {"units", "masked vector"},
@@ -99,7 +105,6 @@ constexpr Name kNames[] = {
     {"input", "staged"},
     {"store", "rows of filters"},
     {"store", "rows of steps"},
-    {"store", "transposed"},
     {"activation runs on", "accumulators"},
     {"activation runs on", "stored tile"},
 };
@@ -373,14 +378,13 @@ void Coverage::hit_parts(const ir::Graph& graph, const ScheduledGraph& scheduled
 }
 
 void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target) {
-  const Problem& p = nest.problem;
   const Dim lanes = ir::lanes_dim(nest).value_or(Dim::kFilter);
   const bool over_steps = lanes == Dim::kStep;
   hit("lanes over", over_steps ? "steps" : lanes == Dim::kGroup ? "groups" : "filters");
   hit("reduction", nest.fused() ? "fused" : "tap loop");
   hit("input", nest.staged ? "staged" : "direct");
-  const bool transposed = over_steps && p.layout == Layout::kChannelsLast && p.filters > 1;
-  hit("store", transposed ? "transposed" : over_steps ? "rows of steps" : "rows of filters");
+  hit("store", over_steps ? "rows of steps" : "rows of filters");
+  if (nest.stream) hit("form", "streamed where large");
   const ir::PackLayout layout = ir::pack_layout(nest);
   if (layout.units >= layout.block) hit("units", "whole blocks");
   if (layout.units % layout.block != 0) hit("units", "rest block");
@@ -389,8 +393,9 @@ void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target) {
 
 void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::RowRange rows, int64_t steps) {
   const Problem& p = nest.problem;
-  const auto [loops, chunk, tile] = step_loops(nest);
-  const bool over_steps = ir::lanes_dim(nest) == Dim::kStep;
+  const int64_t block = step_loops(nest).tile * nest.row_distance();
+  const int64_t in_tiles = (rows.end - rows.begin) / block * block;
+  const int64_t most_lifted = target.lanes * std::max(nest.lifted, ir::kMostLiftedSteps);
   ir::HostInts z;
   for (int64_t o = rows.begin; o < rows.end;) {
     const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
@@ -402,15 +407,42 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
                 : left          ? "left edge"
                 : right         ? "right edge"
                                 : "interior");
-    const int64_t width = band.end - o;
-    const int64_t rest = width % tile;
-    if (width >= tile) hit("steps", "whole tiles");
-    if (loops > 1 && width > chunk) hit("steps", "several chunks");
-    if (!over_steps && rest > 0) hit("steps", "smaller tiles");
-    if (over_steps && rest >= target.lanes) hit("steps", "single vectors");
-    if (over_steps && rest % target.lanes != 0) hit("steps", "masked vector");
+    const int64_t begin = o - rows.begin;
+    const int64_t first_tile = (begin + block - 1) / block * block;
+    const bool interior = !left && !right && !empty;
+    if (!nest.ragged) {
+      hit_steps(nest, target, band.end - o);
+    } else if (nest.lifted > 0) {
+      if (interior && band.end - o >= most_lifted) hit("form", "lifted");
+    } else {
+      if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
+      const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;
+      if (nest.slide && interior && has_tile) hit("form", "sliding windows");
+    }
     o = band.end;
   }
+  if (nest.ragged && nest.lifted == 0) hit_steps(nest, target, rows.end - rows.begin);
+}
+
+// A run of `width` steps that tiles share.
+void Coverage::hit_steps(const ir::LoopNest& nest, const Target& target, int64_t width) {
+  const auto [loops, chunk, tile] = step_loops(nest);
+  const bool over_steps = ir::lanes_dim(nest) == Dim::kStep;
+  const int64_t block = tile * nest.row_distance();
+  const int64_t rest = width % block;
+  if (width >= block) hit("steps", "whole tiles");
+  if (loops > 1 && width > chunk) hit("steps", "several chunks");
+  if (over_steps) {
+    if (rest >= target.lanes) hit("steps", "single vectors");
+    if (rest % target.lanes != 0) hit("steps", "masked vector");
+    return;
+  }
+  if (rest > 0) hit("steps", "smaller tiles");
+  if (nest.prefetch && width >= block) hit("form", "prefetching");
+  int64_t single = block == tile && nest.problem.has_weights() ? rest : 0;
+  for (int64_t height = tile / 2; height > 1; height /= 2) single %= height;
+  const ir::PackLayout layout = ir::pack_layout(nest);
+  if (tile > 1 && single > 0 && layout.units >= 2 * layout.block) hit("form", "single steps in wide tiles");
 }
 
 }  // namespace convsmith::cli

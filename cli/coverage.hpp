@@ -59,6 +59,7 @@ class Coverage {
   // One nest and the rows [begin, end) of its output.
   void hit_nest(const ir::LoopNest& nest, const Target& target);
   void hit_bands(const ir::LoopNest& nest, const Target& target, ir::RowRange rows, int64_t steps);
+  void hit_steps(const ir::LoopNest& nest, const Target& target, int64_t width);
   void hit_parts(const ir::Graph& graph, const ScheduledGraph& scheduled, const Call& call);
   void count();
 

@@ -85,10 +85,12 @@ int64_t Lowerer::wide_blocks() const {
   return std::max<int64_t>(wide, 1);
 }
 
-// The loop whose blocks may be taken several at once: inside a band, whose steps it knows.
+// The loop whose blocks may be taken several at once: inside a band, whose steps it knows, and outside no
+// loop over groups, which those tiles would skip.
 bool Lowerer::is_block_loop(size_t i) const {
   const Loop& l = nest_.loops[i];
-  return !band_inside(i) && l.dim == lanes_ && l.role == Role::kSerial &&
+  const bool skips_groups = l.dim == Dim::kFilter && p_.groups > 1 && serial_inside(i, Dim::kGroup);
+  return !band_inside(i) && !skips_groups && l.dim == lanes_ && l.role == Role::kSerial &&
          l.step == innermost_serial_step(nest_, lanes_);
 }
 

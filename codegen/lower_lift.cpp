@@ -11,7 +11,6 @@ namespace convsmith::lowering {
 
 // As many tiles as make the floats of a lane whole vectors, while the input stays in the first cache.
 Lowerer::LiftedBlock Lowerer::lifted_block() const {
-  constexpr int64_t kMostSteps = 24;
   const auto block_of = [&](int64_t tiles) {
     LiftedBlock block{};
     block.tiles = tiles;
@@ -26,7 +25,7 @@ Lowerer::LiftedBlock Lowerer::lifted_block() const {
     return static_cast<double>((lanes() - floats % lanes()) % lanes()) / static_cast<double>(floats);
   };
   LiftedBlock best = block_of(1);
-  for (int64_t tiles = 2; tiles * nest_.lifted <= kMostSteps; ++tiles) {
+  for (int64_t tiles = 2; tiles * nest_.lifted <= ir::kMostLiftedSteps; ++tiles) {
     const LiftedBlock block = block_of(tiles);
     if (block.positions * p_.channels * b_.vector_bytes() > target_.l1_bytes * 3 / 4) break;
     if (waste(block.in_floats) + waste(block.out_floats) < waste(best.in_floats) + waste(best.out_floats))

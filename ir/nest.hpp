@@ -42,6 +42,7 @@ struct Loop {
 
 // Bounds of the sizes that are not those of loops.
 constexpr int64_t kMostLifted = 16;
+constexpr int64_t kMostLiftedSteps = 24;  // of a lane, in several tiles
 constexpr int64_t kMostPanel = 64;
 
 struct LoopNest {

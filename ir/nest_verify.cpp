@@ -118,6 +118,8 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
   if (nest.lifted > 0 && !can_lift(nest))
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  if (nest.loops[0].dim != Dim::kSample || nest.loops[0].step != 1)
+    return fail("compiling needs one loop over n, outside all others");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
   for (const Loop& loop : nest.loops) {
     const int next = is_reduction(loop.dim)                                  ? 2

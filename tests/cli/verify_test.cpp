@@ -112,6 +112,16 @@ TEST(Verify, FindsNothingWrongBesideForbiddenPages) {
   EXPECT_THAT(verify_random(options).failures, IsEmpty());
 }
 
+TEST(Verify, ReachesEveryFormOfTiles) {
+  VerifyOptions options;
+  options.count = 1000;
+  options.back_ends = available_back_ends(Backend::kInterp, Isa::kAvx2);
+  for (const std::string& row : verify_random(options).coverage.missing()) {
+    for (const char* group : {"form: ", "steps: ", "store: ", "units: ", "band: "})
+      EXPECT_FALSE(row.starts_with(group)) << row;
+  }
+}
+
 TEST(Verify, DoesNotDependOnTheNumberOfJobs) {
   VerifyOptions options;
   options.count = 60;

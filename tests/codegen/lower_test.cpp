@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
 
 #include "codegen/choose_schedule.hpp"
@@ -207,65 +209,158 @@ TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
 struct Form {
   const char* name;
   int channels, filters, taps, dilation, groups;
-  Layout layout;
+  Layout layout = Layout::kChannelsLast;
+  int stride = 1;
 };
+
+Problem problem_of(const Form& form) {
+  Problem p;
+  p.channels = form.channels;
+  p.filters = form.filters;
+  p.taps = form.taps;
+  p.dilation = form.dilation;
+  p.groups = form.groups;
+  p.layout = form.layout;
+  p.stride = form.stride;
+  p.pad_same = true;
+  return p;
+}
+
+// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves.
+void expect_lean(const x86_test::HotLoop& code, const std::string& where) {
+  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
+  EXPECT_EQ(code.scalar_fmas, 0) << where;
+  EXPECT_EQ(code.stack_accesses, 0) << where;
+  EXPECT_EQ(code.vector_moves, 0) << where;
+}
+
+// Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones.
+int64_t largest_tile(const ir::LoopNest& nest) {
+  const Problem& p = nest.problem;
+  int64_t tile = 1;
+  int64_t unroll = 1;
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const ir::Loop& loop = nest.loops[i];
+    if (loop.role != ir::Role::kTile && loop.role != ir::Role::kUnroll) continue;
+    const int64_t extent =
+        std::min(ir::loop_extent(nest, i).value(), loop.dim == ir::Dim::kFilter  ? p.group_filters()
+                                                   : loop.dim == ir::Dim::kGroup ? p.groups
+                                                                                 : INT64_MAX);
+    (loop.role == ir::Role::kTile ? tile : unroll) *= (extent + loop.step - 1) / loop.step;
+  }
+  const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
+  return std::max(tile, lifted) * unroll;
+}
 
 // For each form: in the largest hot loop as many packed FMAs as the tile has accumulators (times the
 // unroll), none scalar, nothing on the stack, no register moves.
 TEST(Lower, HotLoopsHoldOnlyTheTile) {
   const Form forms[] = {
-      {"overlapping rows", 64, 64, 5, 1, 1, Layout::kChannelsLast},
-      {"tap loop", 64, 64, 5, 3, 1, Layout::kChannelsLast},
-      {"masked filters", 15, 15, 51, 8, 1, Layout::kChannelsLast},
+      {"overlapping rows", 64, 64, 5, 1, 1},
+      {"tap loop", 64, 64, 5, 3, 1},
+      {"masked filters", 15, 15, 51, 8, 1},
       {"channels first", 64, 64, 5, 1, 1, Layout::kChannelsFirst},
-      {"groups", 64, 64, 5, 1, 4, Layout::kChannelsLast},
-      {"small groups", 64, 64, 5, 1, 16, Layout::kChannelsLast},
-      {"depthwise", 64, 64, 9, 1, 64, Layout::kChannelsLast},
-      {"depthwise ragged", 61, 61, 9, 1, 61, Layout::kChannelsLast},
-      {"one filter", 32, 1, 7, 1, 1, Layout::kChannelsLast},
-      {"few filters", 32, 4, 7, 1, 1, Layout::kChannelsLast},
-      {"stem", 1, 16, 15, 1, 1, Layout::kChannelsLast},
+      {"groups", 64, 64, 5, 1, 4},
+      {"groups of 16 filters", 128, 128, 3, 1, 8},
+      {"small groups", 64, 64, 5, 1, 16},
+      {"groups of 2", 32, 32, 5, 1, 16},
+      {"groups of 2, strided", 32, 32, 5, 3, 16, Layout::kChannelsLast, 2},
+      {"depthwise", 64, 64, 9, 1, 64},
+      {"depthwise ragged", 61, 61, 9, 1, 61},
+      {"depthwise strided", 64, 64, 31, 1, 64, Layout::kChannelsLast, 2},
+      {"one filter", 32, 1, 7, 1, 1},
+      {"one filter of one channel", 1, 1, 64, 1, 1},
+      {"few filters", 32, 4, 7, 1, 1},
+      {"few filters of few channels", 3, 8, 7, 1, 1},
+      {"stem", 1, 16, 15, 1, 1},
+      {"one tap", 512, 512, 1, 1, 1},
+      {"long dilated", 32, 32, 64, 512, 1},
   };
   for (const Form& form : forms) {
     for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
-      Problem p;
-      p.channels = form.channels;
-      p.filters = form.filters;
-      p.taps = form.taps;
-      p.dilation = form.dilation;
-      p.groups = form.groups;
-      p.layout = form.layout;
-      p.pad_same = true;
       const Target& target = target_for(isa);
-      const auto layer = lower_layer(p, target, "");
+      const auto layer = lower_layer(problem_of(form), target, "");
       ASSERT_TRUE(layer) << layer.error().message;
       const auto code = x86::assemble(layer->program, target);
       ASSERT_TRUE(code) << form.name << ": " << code.error().message;
       const auto loops = x86_test::hot_loops(*code, layer->program);
       ASSERT_FALSE(loops.empty()) << form.name;
       int most = 0;
+      const std::string where =
+          std::string(form.name) + " on " + std::string(target.name) + "\n" + ir::print(layer->nest);
       for (const auto& loop : loops) {
-        EXPECT_EQ(loop.packed_fmas, loop.vir_fmas) << form.name;
-        EXPECT_EQ(loop.scalar_fmas, 0) << form.name;
-        EXPECT_EQ(loop.stack_accesses, 0) << form.name;
-        EXPECT_EQ(loop.vector_moves, 0) << form.name;
+        expect_lean(loop, where);
         most = std::max(most, loop.packed_fmas);
       }
-      // The tile: product of the tile and unroll loops' trip counts.
-      int64_t tile = 1;
-      for (size_t i = 0; i < layer->nest.loops.size(); ++i) {
-        const ir::Loop& loop = layer->nest.loops[i];
-        if (loop.role != ir::Role::kTile && loop.role != ir::Role::kUnroll) continue;
-        const int64_t extent =
-            std::min(ir::loop_extent(layer->nest, i).value(), loop.dim == ir::Dim::kFilter ? p.group_filters()
-                                                              : loop.dim == ir::Dim::kGroup ? p.groups
-                                                                                            : INT64_MAX);
-        tile *= (extent + loop.step - 1) / loop.step;
-      }
-      EXPECT_EQ(most, tile) << form.name << " on " << target.name << "\n" << ir::print(layer->nest);
+      EXPECT_EQ(most, largest_tile(layer->nest)) << where;
       EXPECT_GE(most, 5) << form.name;
     }
   }
+}
+
+// Single steps that are left take several blocks of filters at once.
+TEST(Lower, SingleStepsAreWideTiles) {
+  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+    const Target& target = target_for(isa);
+    const auto layer = lower_layer(problem_of({"", 512, 512, 3, 1, 1}), target, "");
+    ASSERT_TRUE(layer) << layer.error().message;
+    const auto code = x86::assemble(layer->program, target);
+    ASSERT_TRUE(code) << code.error().message;
+    const auto wide = x86_test::blocks_called(*code, layer->program, "f.wide");
+    ASSERT_FALSE(wide.empty()) << target.name;
+    const auto loops = x86_test::hot_loops(*code, layer->program);
+    int most = 0;
+    for (const auto& loop : loops) {
+      if (loop.begin >= wide[0].begin && loop.end <= wide[0].end) most = std::max(most, loop.packed_fmas);
+    }
+    EXPECT_GE(most, 10) << target.name << "\n" << ir::print(layer->nest);
+    EXPECT_EQ(wide[0].vector_spills, 0) << target.name;
+  }
+}
+
+// A sliding window has no loop of its own: each height of the tile is written out, with one load for each
+// input and, where registers hold them, one for each weight.
+TEST(Lower, SlidingWindowsLoadEachInputOnce) {
+  int keeping = 0;
+  for (const auto& [taps, stride, dilation] : {std::array{7, 1, 1},
+                                               {31, 1, 1},
+                                               {33, 1, 1},
+                                               {7, 2, 1},
+                                               {31, 2, 1},
+                                               {33, 2, 1},
+                                               {7, 1, 4},
+                                               {5, 2, 3}}) {
+    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+      const Target& target = target_for(isa);
+      const Problem p = problem_of({"", 64, 64, taps, dilation, 64, Layout::kChannelsLast, stride});
+      const auto layer = lower_layer(p, target, "");
+      ASSERT_TRUE(layer) << layer.error().message;
+      ASSERT_TRUE(layer->nest.slide) << ir::print(layer->nest);
+      const auto code = x86::assemble(layer->program, target);
+      ASSERT_TRUE(code) << code.error().message;
+      const int64_t vectors = ir::pack_layout(layer->nest).block / target.lanes;
+      const int64_t apart = stride / std::gcd(stride, dilation);
+      int64_t rows = largest_tile(layer->nest) / vectors;
+      const auto windows = x86_test::blocks_called(*code, layer->program, "inside");
+      for (const auto& window : windows) {
+        SCOPED_TRACE(std::to_string(rows) + " rows on " + std::string(target.name) + "\n" +
+                     ir::print(layer->nest));
+        EXPECT_EQ(window.packed_fmas, rows * taps * vectors);
+        EXPECT_EQ(window.vir_fmas, window.packed_fmas);
+        EXPECT_EQ(window.vector_spills, 0);
+        EXPECT_EQ(window.vector_moves, 0);
+        EXPECT_LE(window.stack_accesses, 2) << "pointers that wait for the tile";
+        const int64_t alive = std::min<int64_t>(taps, (rows - 1) * apart + 1);
+        const bool keeps_weights = vectors * (rows + alive) + 2 <= target.vector_registers;
+        keeping += keeps_weights ? 1 : 0;
+        const int64_t weights = keeps_weights ? taps : rows * taps;
+        EXPECT_LE(window.vector_loads, vectors * (taps + (rows - 1) * apart + weights));
+        rows /= 2;
+      }
+      EXPECT_EQ(rows, 1) << "a window for each height of more than one row";
+    }
+  }
+  EXPECT_GT(keeping, 8);
 }
 
 }  // namespace

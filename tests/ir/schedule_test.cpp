@@ -1,9 +1,11 @@
 // Schedule steps: each one preserves what the nest computes, prints, parses, and refuses what it must.
 #include "ir/schedule.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <tuple>
 
 #include "codegen/choose_schedule.hpp"
 #include "ir/build_nest.hpp"
@@ -14,6 +16,8 @@
 
 namespace convsmith::ir {
 namespace {
+
+using testing::HasSubstr;
 
 std::vector<float> run(const LoopNest& nest, test::Tensors t) {
   interpret(nest, {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps},
@@ -94,6 +98,19 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"panel f 16", "expected 'panel FACTOR'"},
       {"panel 0", "a panel of 1 to 64, found 0"},
       {"split f 4; split f 2", "loop 'f' to have step 1"},
+      {"ragged", "expected 'cut o' before 'ragged'"},
+      {"cut o; ragged o", "'ragged' takes no loop"},
+      {"slide", "expected 'ragged' before 'slide'"},
+      {"cut o; slide; ragged", "expected 'ragged' before 'slide'"},
+      {"cut o; ragged; slide k", "'slide' takes no loop"},
+      {"lift", "expected 'lift FACTOR'"},
+      {"lift many", "expected 'lift FACTOR'"},
+      {"lift o 4", "expected 'lift FACTOR'"},
+      {"cut o; lift 4; ragged", "expected 'ragged' before 'lift'"},
+      {"cut o; ragged; lift 0", "1 to 16 vectors of steps, found 0"},
+      {"cut o; ragged; lift 17", "1 to 16 vectors of steps, found 17"},
+      {"stream o", "'stream' takes no loop"},
+      {"prefetch f", "'prefetch' takes no loop"},
   };
   for (const Refusal& refusal : refusals) {
     const auto schedule = parse_schedule(refusal.schedule);
@@ -119,6 +136,141 @@ TEST(Schedule, FuseNeedsContiguousTaps) {
     const auto nest = ir::apply(build_nest(p), *parse_schedule("cut o; fuse k c"));
     ASSERT_FALSE(nest);
     EXPECT_NE(nest.error().message.find("one run of memory"), std::string::npos);
+  }
+}
+
+TEST(Schedule, StreamNeedsRowsOfWholeLines) {
+  Problem p;
+  p.channels = 8;
+  for (const auto& [filters, out_row, is_legal] :
+       {std::tuple{16, 0, true}, {24, 0, false}, {1, 0, false}, {24, 32, true}, {32, 40, false}}) {
+    p.filters = filters;
+    p.out_row = out_row;
+    const auto nest = ir::apply(build_nest(p), *parse_schedule("stream"));
+    EXPECT_EQ(nest.has_value(), is_legal) << filters << " in rows of " << out_row;
+    const std::string message = nest ? "a multiple of 16 floats" : nest.error().message;
+    EXPECT_THAT(message, HasSubstr("a multiple of 16 floats"));
+  }
+}
+
+Problem dense_problem() {
+  Problem p;
+  p.channels = 3;
+  p.filters = 32;
+  p.taps = 4;
+  p.stride = 2;
+  p.dilation = 3;
+  p.pad_same = true;
+  return p;
+}
+
+Problem depthwise_problem() {
+  Problem p = dense_problem();
+  p.channels = p.groups = p.filters;
+  return p;
+}
+
+constexpr const char* kOverFilters = "cut o; split f 16; lanes f1; split o 3; tile o1; ";
+constexpr const char* kOverGroups =
+    "cut o; split g 16; lanes g1; split o 3; tile o1; reorder n b o g f o1 g1 k c; ";
+constexpr const char* kOverSteps =
+    "cut o; split o 16; lanes o1; split f 2; tile f1; reorder n b o g f f1 o1 k c; ";
+
+// Each step by itself: its text, its line in the text of a nest, and that it changes no result.
+TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
+  const std::string plain = std::string(kOverFilters) + "reorder n b o g f o1 f1 k c";
+  const struct {
+    Problem problem;
+    std::string before;
+    const char* step;
+  } cases[] = {
+      {dense_problem(), plain, "ragged"},
+      {dense_problem(), plain + "; ragged", "lift 1"},
+      {dense_problem(), plain + "; ragged", "lift 16"},
+      {dense_problem(), plain, "stream"},
+      {dense_problem(), plain, "prefetch"},
+      {depthwise_problem(), kOverGroups, "ragged"},
+      {depthwise_problem(), std::string(kOverGroups) + "ragged", "slide"},
+      {depthwise_problem(), kOverGroups, "stream"},
+  };
+  test::Random r(7);
+  for (const auto& [problem, before, step] : cases) {
+    SCOPED_TRACE(before + " / " + step);
+    const LoopNest nest = ir::apply(build_nest(problem), *parse_schedule(before)).value();
+    const auto schedule = parse_schedule(step);
+    ASSERT_TRUE(schedule) << schedule.error().message;
+    EXPECT_EQ(print(*schedule), step);
+    const auto next = ir::apply(nest, *schedule);
+    ASSERT_TRUE(next) << next.error().message;
+    EXPECT_TRUE(verify_lowerable(*next)) << verify_lowerable(*next).error().message;
+    EXPECT_FALSE(*next == nest);
+    EXPECT_THAT(print(*next), HasSubstr(std::string("\n  ") + step + "\n"));
+    const auto read = parse_nest(print(*next));
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_TRUE(*read == *next) << print(*read);
+    for (const int64_t steps : {1, 7, 40}) {
+      const test::Tensors t(problem, 2, steps, r);
+      EXPECT_TRUE(same_bits(run(build_nest(problem), t), run(*next, t)));
+    }
+  }
+}
+
+TEST(Schedule, WhatCannotBeCompiledIsRefused) {
+  const auto order = [](const char* lanes, const char* rest) { return std::string(lanes) + rest; };
+  Problem direct = dense_problem();  // one channel, stride 1: lanes over steps without 'stage'
+  direct.channels = direct.stride = 1;
+  Problem wide_rows = dense_problem();
+  wide_rows.in_row = 20;
+  Problem wide_output = dense_problem();
+  wide_output.out_row = 48;
+  Problem combined = dense_problem();
+  combined.combine = Combine::kAdd;
+  Problem pooling = depthwise_problem();
+  pooling.reduce = Reduce::kMax;
+  const char* inside = "reorder n b o g f o1 f1 k c; ragged; ";
+  const char* outside = "reorder n b g f o o1 f1 k c; ragged; ";
+  const struct {
+    Problem problem;
+    std::string schedule;
+    const char* message;
+  } cases[] = {
+      {direct, order(kOverSteps, "ragged"), "'ragged' is for sums of products with lanes over f or g"},
+      {pooling, order(kOverGroups, "ragged"), "'ragged' is for sums of products"},
+      {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
+      {direct, order(kOverSteps, "stream"), "'stream' is for lanes over f or g"},
+      {depthwise_problem(), order(kOverGroups, "prefetch"), "'prefetch' is for lanes over f"},
+      {direct, order(kOverSteps, "prefetch"), "'prefetch' is for lanes over f"},
+      {depthwise_problem(), order(kOverGroups, "ragged; lift 2"), "'lift' is for lanes over f"},
+      {dense_problem(), order(kOverFilters, outside) + "lift 2", "all groups and filters inside the steps"},
+      {wide_rows, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
+      {wide_output, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
+      {dense_problem(), order(kOverFilters, "reorder g n b o f o1 f1 k c"), "one loop over n, outside all"},
+      {dense_problem(), order(kOverFilters, "split n 2; reorder n n1 g b o f o1 f1 k c"), "one loop over n"},
+      {combined, order(kOverFilters, inside) + "lift 2", "'lift' is for"},
+  };
+  for (const auto& [problem, text, message] : cases) {
+    const auto nest = ir::apply(build_nest(problem), *parse_schedule(text));
+    ASSERT_TRUE(nest) << text << ": " << nest.error().message;
+    const auto ok = verify_lowerable(*nest);
+    ASSERT_FALSE(ok) << text;
+    EXPECT_THAT(ok.error().message, HasSubstr(message)) << text;
+  }
+}
+
+TEST(NestText, RefusesStepsThatDoNotFitItsLoops) {
+  const std::string head = "nest Conv1D(4, 3, input_shape=(None, 4)) {\n for n\n for g\n";
+  const std::string loops = " for o\n for f\n for k\n for c\n";
+  const std::pair<std::string, const char*> texts[] = {
+      {head + loops + " ragged\n}", "'ragged' needs a band loop"},
+      {head + " band\n" + loops + " slide\n}", "'slide' needs 'ragged'"},
+      {head + " band\n" + loops + " ragged\n lift 0\n}", "line 10: '0' is no lift of 1 to 16"},
+      {head + " band\n" + loops + " ragged\n lift 17\n}", "'17' is no lift of 1 to 16"},
+      {head + " band\n" + loops + " ragged\n lift\n}", "'' is no lift of 1 to 16"},
+  };
+  for (const auto& [text, message] : texts) {
+    const auto nest = parse_nest(text);
+    ASSERT_FALSE(nest) << text;
+    EXPECT_THAT(nest.error().message, HasSubstr(message));
   }
 }
 
