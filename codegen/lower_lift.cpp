@@ -44,10 +44,8 @@ int64_t Lowerer::lifted_scratch() const {
 void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
   const LiftedBlock block = lifted_block();
   const int64_t round = block.steps * lanes();  // steps of one block
-  const I pad = b_.arg_int(Arg::kPadLeft);
-  const I first = b_.imax(*cover.step_begin, b_.idivc(b_.iaddc(pad, p_.stride - 1), p_.stride));
-  const I last_tap = b_.iaddc(b_.iadd(b_.arg_int(Arg::kSteps), pad), -(p_.taps - 1) * p_.dilation - 1);
-  const I end = b_.imin(*cover.step_end, b_.iaddc(b_.idivc(last_tap, p_.stride), 1));
+  const I first = b_.imax(*cover.step_begin, *cover.inside_begin);
+  const I end = b_.imin(*cover.step_end, *cover.inside_end);
   const I begin = b_.icopy(*cover.step_begin);
   const I stop = b_.imin(first, *cover.step_end);
   // Twice the same code: the steps before and behind the lifted ones.

@@ -11,9 +11,23 @@ void Lowerer::ragged(Tile& t) {
   VirInts z{b_};
   const I steps = b_.arg_int(Arg::kSteps);
   const I first = b_.isub(b_.imulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
-  const ir::TapRange<I> top = ir::taps_at(z, p_, first, steps);
-  const int64_t span = (t.rows - 1) * row_distance_ * p_.stride;
-  const ir::TapRange<I> bottom = t.rows == 1 ? top : ir::taps_at(z, p_, b_.iaddc(first, span), steps);
+  // Most tiles stand where all rows see all taps, and are spared the arithmetic.
+  const int64_t reach = (t.rows - 1) * row_distance_;
+  const ir::TapRange<I> top{b_.iconst(0), b_.iconst(p_.taps)};
+  const ir::TapRange<I> bottom = t.rows == 1 ? top : ir::TapRange<I>{b_.iconst(0), b_.iconst(p_.taps)};
+  const I from_begin = b_.isub(*t.cover.step, *t.cover.inside_begin);
+  const I to_end = b_.iaddc(b_.isub(*t.cover.inside_end, *t.cover.step), -reach - 1);
+  const I inside = b_.imin(from_begin, to_end);
+  const I zero = b_.iconst(0);
+  b_.if_less(inside, zero, "outside", [&] {
+    const auto find = [&](I position, const ir::TapRange<I>& into) {
+      const ir::TapRange<I> taps = ir::taps_at(z, p_, position, steps);
+      b_.icopy(into.begin, taps.begin);
+      b_.icopy(into.end, taps.end);
+    };
+    find(first, top);
+    if (t.rows > 1) find(b_.iaddc(first, reach * p_.stride), bottom);
+  });
   const I all_end = b_.imax(top.begin, bottom.end);
   const I all = b_.isub(all_end, top.begin);
   const auto walk = [&] {

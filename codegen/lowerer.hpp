@@ -62,9 +62,11 @@ struct TileMemory {
 struct Cover {
   int64_t groups = 0;
   int64_t filters = 0;
-  int64_t steps = 0;            // of one tile; 0 outside the step loop
-  std::optional<I> step;        // the first one of the tile
-  std::optional<I> valid;       // where fewer steps of the tile exist: how many, at most one vector
+  int64_t steps = 0;              // of one tile; 0 outside the step loop
+  std::optional<I> step;          // the first one of the tile
+  std::optional<I> valid;         // where fewer steps of the tile exist: how many, at most one vector
+  std::optional<I> inside_begin;  // steps [inside_begin, inside_end) see all taps; ragged nests only
+  std::optional<I> inside_end;
   std::optional<I> step_begin;  // of the current band or chunk
   std::optional<I> step_end;
   std::optional<I> tap_begin;  // of the current band; none where each row has its own taps
