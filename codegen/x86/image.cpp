@@ -16,7 +16,10 @@ Result<CodeImage> assemble_image(std::span<const vir::Program> functions, const 
   for (const vir::Program& function : functions) {
     auto code = assemble(function, target);
     if (!code) return tl::unexpected(code.error());
-    const size_t begin = (image.bytes.size() + image.alignment - 1) / image.alignment * image.alignment;
+    // Functions without vectors have no loops that a place could slow down.
+    const bool has_vectors = function.registers[static_cast<size_t>(vir::Kind::kVec)] > 0;
+    const size_t alignment = has_vectors ? image.alignment : 16;
+    const size_t begin = (image.bytes.size() + alignment - 1) / alignment * alignment;
     constexpr uint8_t kTrap = 0xcc;
     image.bytes.resize(begin, kTrap);
     image.bytes.insert(image.bytes.end(), code->bytes.begin(), code->bytes.end());
