@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "codegen/lowerer.hpp"
 #include "codegen/vir_verify.hpp"
@@ -23,9 +22,6 @@ namespace {
 
 // Address offsets inside a tile are 32-bit displacements.
 constexpr int64_t kMaxOffset = int64_t{1} << 30;
-
-// The lowest tile of those that overlap: a lower one would save nothing, since its sums wait for each other.
-constexpr int64_t kLowestTile = 4;
 
 // That a sliding window writes out.
 constexpr int64_t kMostProducts = 1024;
@@ -433,152 +429,6 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
     loop(i + 1, here, inner);
     b_.icopy(o, band.end);
   });
-}
-
-// An outer loop over steps: a chunk small enough for a cache, which the loops inside pass several
-// times.
-void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
-  // As many chunks as needed, of equal size in whole tiles: a short last one would pass all weights for
-  // little.
-  const int64_t step = nest_.loops[i].step;
-  const I one = b_.iconst(1);
-  const I all = b_.imax(one, b_.isub(*cover.step_end, *cover.step_begin));
-  const I chunks = b_.idivc(b_.iaddc(all, step - 1), step);
-  const I share = b_.idiv(b_.iaddc(all, -1), chunks);
-  const I size = b_.imulc(b_.iaddc(b_.idivc(share, tile_steps_), 1), tile_steps_);
-  CursorStride chunk = steps_stride(1);
-  for (Stride* stride : {&chunk.in, &chunk.out, &chunk.operand}) stride->reg = b_.imulc(size, stride->bytes);
-  const I o = b_.icopy(*cover.step_begin);
-  const Cursor here = copied(at);
-  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
-    Cover inner = cover;
-    const I next = b_.iadd(o, size);
-    inner.step_begin = o;
-    inner.step_end = b_.imin(next, *cover.step_end);
-    loop(i + 1, here, inner);
-    b_.icopy(o, next);
-    advance(here, chunk);
-  });
-}
-
-// Whole tiles, then smaller ones for what is left: half as high each time, or, where lanes run over
-// steps, a third as wide, then single vectors.
-void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
-  const I o = b_.icopy(*cover.step_begin);
-  const Cursor here = copied(at);
-  if (lanes_over_steps()) {
-    const int64_t vectors = tile_steps_ / lanes();
-    steps_of_height(i, o, here, cover, tile_steps_, 1);
-    if (vectors > 3) steps_of_height(i, o, here, cover, vectors / 3 * lanes(), 1);
-    ragged_steps(i, o, here, cover);
-    return;
-  }
-  const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
-  int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
-  for (const int64_t height : heights) {
-    lower -= height;
-    if (tiles_overlap()) {
-      overlapping_steps(i, o, here, cover, height, lower);
-    } else {
-      steps_of_height(i, o, here, cover, height, row_distance_);
-    }
-  }
-  if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
-}
-
-// Whether the last tile may begin on rows that are done already, and make the same sums again. An operand may
-// lie where the output does.
-bool Lowerer::tiles_overlap() const {
-  return p_.has_weights() && p_.combine == Combine::kNone && row_distance_ == 1;
-}
-
-// Of the tiles of a step loop, descending; without that of a single step where those are made elsewhere.
-std::vector<int64_t> Lowerer::tile_heights(bool single_elsewhere) const {
-  std::vector<int64_t> heights;
-  if (!tiles_overlap()) {
-    for (int64_t height = tile_steps_; height > (single_elsewhere ? 1 : 0); height /= 2)
-      heights.push_back(height);
-    return heights;
-  }
-  // One of them covers what is left, however little, if there are so many steps at all.
-  heights.push_back(tile_steps_);
-  while (heights.back() > kLowestTile) heights.push_back((heights.back() + 1) / 2);
-  if (!single_elsewhere && heights.back() > 1) heights.push_back(1);
-  return heights;
-}
-
-// Tiles of `height` steps, the last one moved back to end with the steps, as long as one each of the lower
-// ones, `lower` steps together, would not cover what is left.
-void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
-                                int64_t lower) {
-  const I all = b_.isub(*cover.step_end, *cover.step_begin);
-  const I last = b_.iaddc(*cover.step_end, -height);
-  const I stop = b_.iaddc(*cover.step_end, -lower);
-  const I enough = b_.iconst(height);
-  b_.if_less(all, enough, "short", [&] { b_.icopy(stop, o); });
-  b_.while_less(o, stop, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
-    b_.if_less(last, o, "back", [&] {
-      const I back = b_.isub(last, o);
-      const CursorStride step = steps_stride(1);
-      b_.padd(at.in, at.in, b_.imulc(back, step.in.bytes));
-      b_.padd(at.out, at.out, b_.imulc(back, step.out.bytes));
-      b_.icopy(o, last);
-    });
-    Cover inner = cover;
-    inner.steps = height;
-    inner.step = o;
-    tile_entry(i, at, inner);
-    b_.iaddc(o, o, height);
-    advance(at, steps_stride(height));
-  });
-}
-
-// Tiles of `height` rows, `distance` steps apart: so many of them, each a step further, make a whole block.
-void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
-                              int64_t distance) {
-  const int64_t block = height * distance;
-  const I last = block == 1 ? *cover.step_end : b_.iaddc(*cover.step_end, 1 - block);
-  b_.while_less(o, last, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
-    Cover inner = cover;
-    inner.steps = height;
-    if (distance == 1) {
-      inner.step = o;
-      tile_entry(i, at, inner);
-    } else {
-      inner.step = b_.icopy(o);
-      const Cursor here = copied(at);
-      b_.loop(b_.iconst(distance), "phase", [&] {
-        tile_entry(i, here, inner);
-        b_.iaddc(*inner.step, *inner.step, 1);
-        advance(here, steps_stride(1));
-      });
-    }
-    b_.iaddc(o, o, block);
-    advance(at, steps_stride(block));
-  });
-}
-
-void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) {
-  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i) + ".rest", [&] {
-    Cover inner = cover;
-    inner.steps = lanes();
-    const I left = b_.isub(*cover.step_end, o);
-    inner.valid = b_.imin(left, b_.iconst(lanes()));
-    tile_entry(i, at, inner);
-    b_.iaddc(o, o, lanes());
-    advance(at, steps_stride(lanes()));
-  });
-}
-
-void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
-  Cursor inner = nest_.staged ? stage(at, cover) : at;
-  if (epilogue_waits_) inner.operand.reset();
-  if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
-  loop(i + 1, inner, cover);
-  if (transposes_output_) transpose_sums(at.out, cover);
-  if (!epilogue_waits_) return;
-  finish_steps(at, cover.valid ? *cover.valid : b_.iconst(cover.steps), 1, cover.groups * cover.filters,
-               Stage::kCombine);
 }
 
 }  // namespace lowering

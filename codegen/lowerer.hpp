@@ -1,6 +1,7 @@
 // The state of one lowering; internal to lower*.cpp. The loops of the nest become vir blocks from
-// the outside in (lower.cpp) down to the register tile: its reduction (lower_reduce.cpp) and its
-// epilogue (lower_store.cpp), with the staging copy for lanes over steps (lower_stage.cpp).
+// the outside in (lower.cpp, lower_steps.cpp) down to the register tile: its reduction (lower_reduce.cpp;
+// where rows see different taps lower_ragged.cpp, by input position lower_slide.cpp) and its epilogue
+// (lower_store.cpp), with the staging copies for lanes over steps (lower_stage.cpp, lower_lift.cpp).
 //
 // No call has two arguments that emit: C++ leaves their order open, and the program must not depend
 // on the compiler that built us.
@@ -118,8 +119,10 @@ class Lowerer {
   CursorStride block_stride(size_t i, const Cover& cover);
   void one_band(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
-  void step_loop(size_t i, const Cursor& at, const Cover& cover);
+
+  // lower_steps.cpp: chunks and tiles of steps
   void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
+  void step_loop(size_t i, const Cursor& at, const Cover& cover);
   bool tiles_overlap() const;
   std::vector<int64_t> tile_heights(bool single_elsewhere) const;
   void overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t lower);
@@ -167,28 +170,6 @@ class Lowerer {
   void store_rows(Tile& t);
   void store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask);
   void store_filters(Tile& t);
-  // lower_ragged.cpp: tiles whose rows see different taps
-  void ragged(Tile& t);
-  void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
-  // lower_lift.cpp: lanes over far-apart segments of the steps
-  struct LiftedBlock {
-    int64_t tiles;      // of a block
-    int64_t steps;      // of each lane
-    int64_t kept;       // positions that the next block reads again
-    int64_t positions;  // that a block reads
-    int64_t in_floats;  // of each lane
-    int64_t out_floats;
-  };
-  LiftedBlock lifted_block() const;
-  int64_t lifted_scratch() const;
-  void lifted_band(size_t i, const Cursor& at, const Cover& cover);
-  void lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart);
-  void lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at);
-  void lift_in(P from, I pitch, P to, int64_t floats);
-  void lift_out(P from, P to, I pitch, int64_t floats);
-  // lower_slide.cpp
-  void slide(const Tile& t);
-  int64_t slid_registers(int64_t rows, int64_t vectors) const;
   void transpose_sums(P out, const Cover& cover);
   void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
   void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
@@ -213,6 +194,31 @@ class Lowerer {
              Stage stage);
   V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
+
+  // lower_ragged.cpp: tiles whose rows see different taps
+  void ragged(Tile& t);
+  void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
+
+  // lower_lift.cpp: lanes over far-apart segments of the steps
+  struct LiftedBlock {
+    int64_t tiles;      // of a block
+    int64_t steps;      // of each lane
+    int64_t kept;       // positions that the next block reads again
+    int64_t positions;  // that a block reads
+    int64_t in_floats;  // of each lane
+    int64_t out_floats;
+  };
+  LiftedBlock lifted_block() const;
+  int64_t lifted_scratch() const;
+  void lifted_band(size_t i, const Cursor& at, const Cover& cover);
+  void lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart);
+  void lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at);
+  void lift_in(P from, I pitch, P to, int64_t floats);
+  void lift_out(P from, P to, I pitch, int64_t floats);
+
+  // lower_slide.cpp: tiles of depthwise layers, by input position
+  void slide(const Tile& t);
+  int64_t slid_registers(int64_t rows, int64_t vectors) const;
 
   // lower_stage.cpp
   Cursor stage(const Cursor& at, const Cover& cover);
