@@ -35,6 +35,10 @@ struct TileShape {
 // Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
 constexpr int64_t kEnoughAccumulators = 10;
 
+// Rows that share a vector of weights: more would save few loads, lengthen the code, and make more tiles
+// straddle an edge.
+constexpr int64_t kMostRows = 14;
+
 // Registers that an epilogue takes beside the bias: the operand, and what combining it or dividing a mean
 // needs.
 int64_t epilogue_registers(const Problem& p) {
@@ -57,8 +61,8 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
   TileShape best{1, 1};
   double best_cost = 1e30;
   for (const int64_t vectors : {2, 3, 1, 4, 5}) {
-    const int64_t rows =
-        std::min(rows_that_fit(target, vectors, p), (target.vector_registers - 1 - vectors) / vectors);
+    const int64_t rows = std::min(
+        {rows_that_fit(target, vectors, p), (target.vector_registers - 1 - vectors) / vectors, kMostRows});
     double cost = 0;
     for (int64_t left = total; left > 0; left -= vectors) {
       const int64_t width = std::min(left, vectors);
