@@ -318,8 +318,8 @@ TEST(Lower, SingleStepsAreWideTiles) {
   }
 }
 
-// A sliding window has no loop of its own: each height of the tile is written out, with one load for each
-// input and, where registers hold them, one for each weight.
+// A sliding window has no loop of its own: a whole tile is written out, with one load for each input and,
+// where registers hold them, one for each weight.
 TEST(Lower, SlidingWindowsLoadEachInputOnce) {
   int keeping = 0;
   for (const auto& [taps, stride, dilation] : {std::array{7, 1, 1},
@@ -340,8 +340,9 @@ TEST(Lower, SlidingWindowsLoadEachInputOnce) {
       ASSERT_TRUE(code) << code.error().message;
       const int64_t vectors = ir::pack_layout(layer->nest).block / target.lanes;
       const int64_t apart = stride / std::gcd(stride, dilation);
-      int64_t rows = largest_tile(layer->nest) / vectors;
+      const int64_t rows = largest_tile(layer->nest) / vectors;
       const auto windows = x86_test::blocks_called(*code, layer->program, "inside");
+      ASSERT_FALSE(windows.empty()) << ir::print(layer->nest);
       for (const auto& window : windows) {
         SCOPED_TRACE(std::to_string(rows) + " rows on " + std::string(target.name) + "\n" +
                      ir::print(layer->nest));
@@ -355,9 +356,7 @@ TEST(Lower, SlidingWindowsLoadEachInputOnce) {
         keeping += keeps_weights ? 1 : 0;
         const int64_t weights = keeps_weights ? taps : rows * taps;
         EXPECT_LE(window.vector_loads, vectors * (taps + (rows - 1) * apart + weights));
-        rows /= 2;
       }
-      EXPECT_EQ(rows, 1) << "a window for each height of more than one row";
     }
   }
   EXPECT_GT(keeping, 8);
