@@ -359,7 +359,7 @@ TEST(Lower, SlidingWindowsLoadEachInputOnce) {
       }
     }
   }
-  EXPECT_GT(keeping, 8);
+  EXPECT_GE(keeping, 8) << "those with 32 registers";
 }
 
 }  // namespace
