@@ -153,7 +153,7 @@ test_readme() {
   mkdir bin
   ln -s "$convsmith" bin/convsmith
   ln -s "$SOURCE/examples" examples
-  sed -n '/^## Ship it/,/^## What/p' "$SOURCE/README.md" | sed -n '/^```sh$/,/^```$/{/^```/d;p}' >lines.sh
+  awk '/^## /{on = /^## Ship it/} on' "$SOURCE/README.md" | sed -n '/^```sh$/,/^```$/{/^```/d;p}' >lines.sh
   grep -q 'convsmith compile' lines.sh || fail "README.md has no lines to ship"
   PATH=$PWD/bin:$PATH bash -euo pipefail lines.sh >out.txt || fail "$(cat out.txt)"
   grep -q '^status 0, ' out.txt && grep -q '^variant: ' out.txt || fail "$(cat out.txt)"
