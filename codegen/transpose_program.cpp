@@ -13,6 +13,11 @@ using vir::I;
 using vir::M;
 using vir::P;
 
+// Floats of one run.
+constexpr int64_t kRun = int64_t{1} << 17;
+// Blocks between the one in work and the one that is asked for.
+constexpr int64_t kAhead = 4;
+
 class Transposer {
  public:
   explicit Transposer(const Target& target) : b_("transpose", target.lanes) {
@@ -23,8 +28,8 @@ class Transposer {
     scratch_ = b_.arg_ptr(Arg::kScratch);
     in_row_ = b_.imulc(b_.arg_int(Arg::kInChannel), 4);
     out_row_ = b_.imulc(b_.arg_int(Arg::kOutChannel), 4);
-    rows_ = extent(Arg::kStepBegin, Arg::kStepEnd);
-    columns_ = extent(Arg::kBlockBegin, Arg::kBlockEnd);
+    lanes_ = b_.iconst(b_.lanes());
+    choose_axes();
     const I in_sample = b_.imulc(b_.arg_int(Arg::kInSample), 4);
     const I out_sample = b_.imulc(b_.arg_int(Arg::kOutSample), 4);
     const P in = first(Arg::kIn, in_sample, Arg::kStepBegin, in_row_, Arg::kBlockBegin);
@@ -38,9 +43,37 @@ class Transposer {
   }
 
  private:
+  // One way through the matrix: how far, and how many bytes the next element lies behind in each array.
+  struct Axis {
+    I count;
+    I from;
+    I to;
+  };
+
   I extent(Arg begin, Arg end) {
     const I last = b_.arg_int(end);
     return b_.isub(last, b_.arg_int(begin));
+  }
+
+  void choose_axes() {
+    const I four = b_.iconst(4);
+    const I rows = extent(Arg::kStepBegin, Arg::kStepEnd);
+    const I columns = extent(Arg::kBlockBegin, Arg::kBlockEnd);
+    longer_ = {b_.icopy(columns), b_.icopy(four), b_.icopy(out_row_)};
+    shorter_ = {b_.icopy(rows), b_.icopy(in_row_), b_.icopy(four)};
+    b_.if_less(in_row_, out_row_, "along rows", [&] {
+      set(longer_, rows, in_row_, four);
+      set(shorter_, columns, four, out_row_);
+    });
+    const I across = b_.imax(shorter_.count, b_.iconst(1));
+    const I vectors = b_.idivc(b_.idiv(b_.iconst(kRun), across), b_.lanes());
+    run_ = b_.imulc(b_.imax(vectors, b_.iconst(1)), b_.lanes());
+  }
+
+  void set(const Axis& axis, I count, I from, I to) {
+    b_.icopy(axis.count, count);
+    b_.icopy(axis.from, from);
+    b_.icopy(axis.to, to);
   }
 
   // Where the ranges of this call begin in an array.
@@ -52,34 +85,55 @@ class Transposer {
     return b_.padd(b_.arg_ptr(array), offset);
   }
 
-  // Blocks of lanes x lanes, smaller ones at the ends.
+  // Along the longer rows, of the input or of the output, until what the other array got on the way fills a
+  // good part of the second cache: there it waits for the rest of its lines.
   void sample(P in, P out) {
-    const P in_rows = b_.pcopy(in);
-    const P out_columns = b_.pcopy(out);
-    blocks(rows_, "rows", [&](I rows) {
-      const P from = b_.pcopy(in_rows);
-      const P to = b_.pcopy(out_columns);
-      blocks(columns_, "columns", [&](I columns) {
-        const I smaller = b_.imin(rows, columns);
-        b_.if_less(b_.iconst(b_.lanes() - 1), smaller, "whole", [&] {
-          store_rows(b_, to, out_row_, transpose(b_, load_rows(b_, from, in_row_), b_.lanes()));
-        });
-        b_.if_less(smaller, b_.iconst(b_.lanes()), "ragged", [&] { ragged(from, to, rows, columns); });
-        b_.paddc(from, from, b_.vector_bytes());
-        b_.padd(to, to, b_.imulc(out_row_, b_.lanes()));
+    blocks(longer_, run_, "run", in, out, [&](P run_in, P run_out, I run) {
+      blocks(shorter_, lanes_, "across", run_in, run_out, [&](P block_in, P block_out, I across) {
+        blocks({run, longer_.from, longer_.to}, lanes_, "along", block_in, block_out,
+               [&](P from, P to, I along) { block(from, to, along, across); });
       });
-      b_.padd(in_rows, in_rows, b_.imulc(in_row_, b_.lanes()));
-      b_.paddc(out_columns, out_columns, b_.vector_bytes());
     });
   }
 
-  // Calls body(size) for each vector of `count`.
+  void block(P from, P to, I along, I across) {
+    const I smaller = b_.imin(along, across);
+    b_.if_less(b_.iconst(b_.lanes() - 1), smaller, "whole", [&] {
+      prefetch(from, longer_.from, in_row_);
+      prefetch(to, longer_.to, out_row_);
+      store_rows(b_, to, out_row_, transpose(b_, load_rows(b_, from, in_row_), b_.lanes()));
+    });
+    b_.if_less(smaller, lanes_, "ragged", [&] {
+      const I rows = b_.icopy(across);
+      const I columns = b_.icopy(along);
+      b_.if_less(in_row_, out_row_, "along rows", [&] {
+        b_.icopy(rows, along);
+        b_.icopy(columns, across);
+      });
+      ragged(from, to, rows, columns);
+    });
+  }
+
+  // The rows of a block further along. So many rows far apart are more than the hardware follows.
+  void prefetch(P block, I along, I row) {
+    const P at = b_.padd(block, b_.imul(b_.imulc(lanes_, kAhead), along));
+    for (int64_t j = 0; j < b_.lanes(); ++j) {
+      b_.prefetch(at, 0);
+      b_.padd(at, at, row);
+    }
+  }
+
+  // Calls body(in, out, extent) for each `size` of the axis.
   template <class Body>
-  void blocks(I count, std::string_view label, Body&& body) {
-    const I left = b_.icopy(count);
+  void blocks(const Axis& axis, I size, std::string_view label, P in, P out, Body&& body) {
+    const I left = b_.icopy(axis.count);
+    const P from = b_.pcopy(in);
+    const P to = b_.pcopy(out);
     b_.while_less(b_.iconst(0), left, label, [&] {
-      body(b_.imin(left, b_.iconst(b_.lanes())));
-      b_.iaddc(left, left, -b_.lanes());
+      body(from, to, b_.imin(left, size));
+      b_.padd(from, from, b_.imul(size, axis.from));
+      b_.padd(to, to, b_.imul(size, axis.to));
+      b_.icopy(left, b_.isub(left, size));
     });
   }
 
@@ -109,8 +163,10 @@ class Transposer {
   P scratch_{};
   I in_row_{};  // bytes
   I out_row_{};
-  I rows_{};
-  I columns_{};
+  I lanes_{};
+  Axis longer_{};
+  Axis shorter_{};
+  I run_{};  // elements of the longer axis that are taken at once
 };
 
 }  // namespace

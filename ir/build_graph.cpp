@@ -3,6 +3,7 @@
 #include "frontend/check.hpp"
 #include "frontend/layer_class.hpp"
 #include "ir/build_graph_layers.hpp"
+#include "ir/turn.hpp"
 
 namespace convsmith::ir {
 namespace {
@@ -106,7 +107,8 @@ Result<Graph> build_graph(const ModelSpec& model, Rules rules) {
   }
   std::vector<Value> outputs;
   for (const int output : model.outputs) outputs.push_back(values[static_cast<size_t>(output)]);
-  return builder.finish(std::move(outputs));
+  Result<Graph> graph = builder.finish(std::move(outputs));
+  return graph ? turn(std::move(*graph)) : graph;
 }
 
 Result<Graph> build_graph(const LayerSpec& layer, int64_t channels, Rules rules) {

@@ -193,15 +193,7 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
   }
   Value value{*in, call.in().shape};
   size_t weight = 0;
-  for (Problem p : made->chain) {
-    // The phases of a transposed problem want channels last.
-    const bool turns = p.transposed && p.layout == Layout::kChannelsFirst;
-    if (turns) {
-      Result<Value> turned = builder.transpose(value);
-      if (!turned) return turned;
-      value = *turned;
-      p.layout = Layout::kChannelsLast;
-    }
+  for (const Problem& p : made->chain) {
     std::vector<int64_t> shape{p.taps, p.group_channels(), p.filters};
     if (p.transposed) std::swap(shape[1], shape[2]);
     Extras extras{.kernel = add_weight(call, weight, weights[weight].name, shape)};
@@ -213,10 +205,6 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
     Result<int> out = builder.add_problem(p, value.tensor, extras);
     if (!out) return tl::unexpected(out.error());
     value = result_of(builder, value, *out);
-    if (!turns) continue;
-    Result<Value> turned = builder.transpose(value);
-    if (!turned) return turned;
-    value = *turned;
   }
   if (made->row) return add_last_axis(call, *made->row, value);
   return value;

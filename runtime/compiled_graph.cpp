@@ -144,9 +144,10 @@ int64_t chunk_of(const CompiledGraph& out, size_t i) {
   if (i + 1 >= ops.size()) return 0;
   const ir::Op& op = ops[i];
   const ir::Op& next = ops[i + 1];
-  const bool are_nests = op.kind == ir::OpKind::kNest && next.kind == ir::OpKind::kNest;
-  if (!are_nests || op.problem.transposed || op.problem.layout != Layout::kChannelsLast ||
-      !is_stepwise(next.problem) || next.in != op.out || next.operand == op.out)
+  const bool goes_on = next.kind == ir::OpKind::kTranspose ||
+                       (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
+  if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.transposed ||
+      op.problem.layout != Layout::kChannelsLast || next.in != op.out || next.operand == op.out)
     return 0;
   const auto reads = [&](const ir::Op& other) { return other.in == op.out || other.operand == op.out; };
   const auto shows = [&](const ir::GraphTensor& tensor) { return tensor.base == op.out; };

@@ -212,30 +212,50 @@ class GraphCall {
   void run_op(size_t i) {
     const ir::Op& op = g_.ops[i];
     if (op.kind == ir::OpKind::kNest) return run_nest(i, op);
-    const ir::GraphTensor& in = g_.tensors[static_cast<size_t>(op.in)];
-    const bool last = in.layout == Layout::kChannelsLast;
-    const Int steps = steps_of(op.in);
-    const Int channels = z_.number(in.channels);
+    const Matrix matrix = matrix_of(op.in);
     const CompiledKernel& kernel = *graph_.ops[i].parts[0].kernel;
+    if (op.kind == ir::OpKind::kTranspose) {
+      begin_transpose(i);
+      return call(kernel, batch_, z_.number(0), matrix.rows);
+    }
     z_.begin(kernel);
     z_.set(Arg::kIn, address(op.in));
     z_.set(Arg::kOut, address(op.out));
-    const Int& rows = last ? steps : channels;
-    const Int& columns = last ? channels : steps;
-    if (op.kind == ir::OpKind::kTranspose) {
-      const Int floats = z_.mulc(steps, in.channels);
-      z_.set(Arg::kInSample, floats);
-      z_.set(Arg::kOutSample, floats);
-      z_.set(Arg::kInChannel, columns);
-      z_.set(Arg::kOutChannel, rows);
-      z_.set(Arg::kBlockEnd, columns);
-      return call(kernel, batch_, z_.number(0), rows);
-    }
     // Softmax and the like: rows along the last axis in memory.
-    z_.set(Arg::kSteps, columns);
-    z_.set(Arg::kInSample, columns);
-    z_.set(Arg::kOutSample, columns);
-    call(kernel, z_.mul(batch_, rows), z_.number(0), z_.number(1));
+    z_.set(Arg::kSteps, matrix.columns);
+    z_.set(Arg::kInSample, matrix.columns);
+    z_.set(Arg::kOutSample, matrix.columns);
+    call(kernel, z_.mul(batch_, matrix.rows), z_.number(0), z_.number(1));
+  }
+
+  // A tensor as it lies in memory.
+  struct Matrix {
+    Int rows;
+    Int columns;
+  };
+  Matrix matrix_of(int tensor) {
+    const ir::GraphTensor& t = g_.tensors[static_cast<size_t>(tensor)];
+    const Int channels = z_.number(t.channels);
+    if (t.layout == Layout::kChannelsLast) return {steps_of(tensor), channels};
+    return {channels, steps_of(tensor)};
+  }
+
+  // Sets the arguments of a transpose, but for samples and rows.
+  PartCall begin_transpose(size_t i) {
+    const ir::Op& op = g_.ops[i];
+    const CompiledPart& compiled = graph_.ops[i].parts[0];
+    const Matrix matrix = matrix_of(op.in);
+    z_.begin(*compiled.kernel);
+    const Int floats = product(z_, matrix.rows, matrix.columns);
+    const PartCall part{&compiled, address(op.in), address(op.out), {}, floats, floats, {}};
+    z_.set(Arg::kIn, part.in);
+    z_.set(Arg::kOut, part.out);
+    z_.set(Arg::kInSample, floats);
+    z_.set(Arg::kOutSample, floats);
+    z_.set(Arg::kInChannel, matrix.columns);
+    z_.set(Arg::kOutChannel, matrix.rows);
+    z_.set(Arg::kBlockEnd, matrix.columns);
+    return part;
   }
 
   void call(const CompiledKernel& kernel, const Int& samples, const Int& begin, const Int& end) {
@@ -389,7 +409,9 @@ class GraphCall {
         const PartCall first = begin_part(i, 0, z_.number(0), steps_of(op.in), steps);
         z_.set(Arg::kOut, middle);
         run_link(op, first, n, begin, end, /*to_middle=*/true);
-        const PartCall second = begin_part(i + 1, 0, z_.number(0), steps, steps_of(next.out));
+        const PartCall second = next.kind == ir::OpKind::kTranspose
+                                    ? begin_transpose(i + 1)
+                                    : begin_part(i + 1, 0, z_.number(0), steps, steps_of(next.out));
         z_.set(Arg::kIn, middle);
         run_link(next, second, n, begin, end, /*to_middle=*/false);
         z_.assign(begin, end);

@@ -115,7 +115,7 @@ class CONVSMITH_API CompiledLayer {
   // The output shape for an input shape with batch axes, in the layer's layout.
   Result<Shape> output_shape(const Shape& input_shape) const;
   // Bytes of memory that a run uses beside its arrays. Depends on batch and steps only for layers of several
-  // passes (SeparableConv1D, activations such as softmax, transposed channels_first).
+  // passes (SeparableConv1D, activations such as softmax, channels_first where it is transposed inside).
   size_t workspace_bytes(int64_t batch, int64_t steps, int threads = 1) const;
 
   const LayerSpec& spec() const;
