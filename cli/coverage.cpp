@@ -95,6 +95,7 @@ constexpr Name kNames[] = {
     {"form", "ragged tiles"},
     {"form", "sliding windows"},
     {"form", "lifted"},
+    {"form", "lifted, sliding"},
     {"form", "single steps in wide tiles"},
     {"form", "prefetching"},
     {"form", "streamed where large"},
@@ -413,7 +414,7 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
     if (!nest.ragged) {
       hit_steps(nest, target, band.end - o);
     } else if (nest.lifted > 0) {
-      if (interior && band.end - o >= most_lifted) hit("form", "lifted");
+      if (interior && band.end - o >= most_lifted) hit("form", nest.slide ? "lifted, sliding" : "lifted");
     } else {
       if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
       const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;

@@ -125,6 +125,7 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
     if (form.chunk > 0 && (form.rows == 1 || form.vectors >= total || form.lift > 0)) return 0.0;
     if (form.prefetch && form.vectors >= total) return 0.0;
     form.ragged = chosen.ragged || form.lift > 0;
+    form.slide = chosen.slide && form.lift > 0;
     const int changes = (form.unroll != chosen.unroll) + (form.fuse != chosen.fuse) +
                         (form.chunk != chosen.chunk) + (form.lift != chosen.lift) +
                         (form.prefetch != chosen.prefetch);

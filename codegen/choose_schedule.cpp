@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "codegen/lower.hpp"
 #include "codegen/schedule_forms.hpp"
 
 namespace convsmith {
@@ -188,6 +189,12 @@ int64_t one_step_vectors(const Problem& p, const Target& target, int64_t units, 
   return vectors;
 }
 
+// Whether the sums of all taps fit beside the inputs: these then need not pass through scratch.
+bool slides_lifted(const Problem& p, const Target& target) {
+  return p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias && p.taps > 1 &&
+         p.channels % target.lanes == 0 && p.taps * p.filters <= most_lifted_sums(target);
+}
+
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   const TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
                                     : filter_tile(p, target, in_panels);
@@ -197,6 +204,11 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
   form.lift = p.one_step ? 0 : lifted_vectors(p, target);
+  if (form.lift > 0 && slides_lifted(p, target)) {
+    form.slide = true;
+    form.lift =
+        std::clamp<int64_t>(target.lanes / p.filters, 1, ir::kMostLifted);  // whole vectors of outputs
+  }
   // Only edges and short inputs are left to this tile.
   if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;

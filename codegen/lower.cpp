@@ -127,7 +127,15 @@ Result<void> Lowerer::check() const {
     return refuse(fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.panel));
   if (!lanes_over_steps() && nest_.panel % lanes() != 0)
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
-  if (nest_.slide) {
+  if (nest_.slide && nest_.lifted > 0) {
+    const int64_t sums = p_.taps * p_.filters;
+    if (p_.channels % lanes() != 0 || layout_.block < p_.filters || sums > most_lifted_sums(target_)) {
+      return refuse(
+          fmt::format("'slide' with 'lift' needs channels that are whole vectors, one block of "
+                      "filters, and at most {} sums, taps x filters, in registers",
+                      most_lifted_sums(target_)));
+    }
+  } else if (nest_.slide) {
     const int64_t products = tile_steps_ * p_.taps * (tile_units / lanes());
     if (products > kMostProducts)
       return refuse(

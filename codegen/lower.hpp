@@ -12,6 +12,11 @@
 
 namespace convsmith {
 
+// Sums under way at once in a lifted tile that slides, beside a vector of inputs for each lane.
+inline int64_t most_lifted_sums(const Target& target) {
+  return target.vector_registers - target.lanes - 2;
+}
+
 Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name);
 
 }  // namespace convsmith

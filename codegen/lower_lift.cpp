@@ -11,6 +11,11 @@ namespace convsmith::lowering {
 
 // As many tiles as make the floats of a lane whole vectors, while the input stays in the first cache.
 Lowerer::LiftedBlock Lowerer::lifted_block() const {
+  if (nest_.slide) {
+    LiftedBlock block{};
+    block.steps = nest_.lifted;
+    return block;
+  }
   const auto block_of = [&](int64_t tiles) {
     LiftedBlock block{};
     block.tiles = tiles;
@@ -35,6 +40,7 @@ Lowerer::LiftedBlock Lowerer::lifted_block() const {
 }
 
 int64_t Lowerer::lifted_scratch() const {
+  if (nest_.slide) return b_.vector_bytes() * p_.filters * (nest_.lifted + p_.taps - 1);
   const LiftedBlock block = lifted_block();
   return b_.vector_bytes() * (block.positions * p_.channels + block.out_floats);
 }
@@ -74,6 +80,7 @@ void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
 
 // `blocks` blocks in lanes that begin `apart` steps from each other.
 void Lowerer::lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart) {
+  if (nest_.slide) return lift_sliding(at, blocks, apart);
   const int64_t position = p_.channels * b_.vector_bytes();
   const I in_pitch = b_.imulc(apart, p_.stride * in_row_);
   const I out_pitch = b_.imulc(apart, out_row_);
@@ -102,6 +109,77 @@ void Lowerer::lift(size_t i, const LiftedBlock& block, const Cursor& at, I block
       advance(source, {b_.vector_bytes(), {}});
       advance(target, {b_.vector_bytes(), {}});
     });
+  });
+}
+
+// By input position: each vector of inputs meets all taps as it comes out of the transpose, and the sums of
+// so many steps are under way at once, each at its own tap. Inputs never pass through scratch. The first
+// positions of all complete steps before the first one; these go to scratch in front of the sums and are left
+// there.
+void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
+  const int64_t step = p_.filters * b_.vector_bytes();
+  const I in_pitch = b_.imulc(apart, in_row_);
+  const I out_pitch = b_.imulc(apart, out_row_);
+  const TileMemory arrays = memory_;
+  memory_ = {.in_item = {}, .out_item = {b_.vector_bytes(), {}}, .lifted = true};
+  lanes_ = Dim::kStep;
+  Tile t;
+  t.cover.steps = lanes();
+  t.units = t.rows = p_.filters;
+  t.vectors = 1;
+  std::vector<V> sums;  // [tap][filter]: of the step whose sum is at that tap
+  for (int64_t j = 0; j < p_.taps * p_.filters; ++j) sums.push_back(b_.constant(0.0F));
+  const P from = b_.pcopy(at.in);
+  const P to = b_.pcopy(at.out);
+  const P first = b_.paddc(b_.arg_ptr(Arg::kScratch), (p_.taps - 1) * step);
+  const P sum = b_.arg_ptr(Arg::kScratch);
+  const I positions = b_.iconst(nest_.lifted + p_.taps - 1);
+  b_.loop(b_.icopy(blocks), "block", [&] {
+    b_.loop(b_.icopy(positions), "position", [&] {
+      t.at = {from, sum, at.weights, {}};
+      slide_position(t, in_pitch, sums);
+      t.acc.assign(sums.end() - p_.filters, sums.end());
+      finish(t);
+      for (size_t j = sums.size(); j-- > 0;) {
+        if (j >= static_cast<size_t>(p_.filters)) {
+          b_.copy(sums[j], sums[j - static_cast<size_t>(p_.filters)]);
+        } else {
+          b_.constant(sums[j], 0.0F);
+        }
+      }
+      b_.paddc(from, from, in_row_);
+      b_.paddc(sum, sum, step);
+    });
+    if (!finishes_sums_)
+      finish_stored({first, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false, Stage::kAll},
+                    b_.iconst(nest_.lifted * p_.filters));
+    lift_out(first, to, out_pitch, nest_.lifted * p_.filters);
+    b_.paddc(to, to, nest_.lifted * out_row_);
+    b_.pcopy(sum, first);
+    b_.iconst(positions, nest_.lifted);
+  });
+  lanes_ = Dim::kFilter;
+  memory_ = arrays;
+}
+
+// All channels of one position, for all taps.
+void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums) {
+  const int64_t row = 4 * layout_.tile_width(t.units);
+  const P x = b_.pcopy(t.at.in);
+  const P weights = tap_weights(t, b_.iconst(0));
+  b_.loop(b_.iconst(p_.channels / lanes()), "c", [&] {
+    const std::vector<V> inputs = load_columns(b_, x, pitch);
+    for (int64_t c = 0; c < lanes(); ++c) {
+      for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
+        const int64_t tap = j / p_.filters;
+        const V weight = b_.vec();
+        b_.bcast(weight, weights, row * (tap * p_.channels + c) + 4 * layout_.tile_offset(j % p_.filters));
+        const V sum = sums[static_cast<size_t>(j)];
+        b_.fma(sum, inputs[static_cast<size_t>(c)], weight, sum);
+      }
+    }
+    advance(x, {b_.vector_bytes(), {}});
+    advance(weights, {row * lanes(), {}});
   });
 }
 
@@ -140,7 +218,7 @@ void Lowerer::lift_in(P from, I pitch, P to, int64_t floats) {
   const P target = b_.pcopy(to);
   if (floats >= lanes()) {
     b_.loop(b_.iconst(floats / lanes()), "in", [&] {
-      store_tile(b_, target, transpose(b_, load_rows(b_, source, pitch), lanes()));
+      store_tile(b_, target, load_columns(b_, source, pitch));
       advance(source, {b_.vector_bytes(), {}});
       advance(target, {lanes() * b_.vector_bytes(), {}});
     });
@@ -154,7 +232,7 @@ void Lowerer::lift_out(P from, P to, I pitch, int64_t floats) {
   const P target = b_.pcopy(to);
   if (floats >= lanes()) {
     b_.loop(b_.iconst(floats / lanes()), "out", [&] {
-      convsmith::store_rows(b_, target, pitch, transpose(b_, load_tile(b_, source), lanes()));
+      convsmith::store_rows(b_, target, pitch, load_columns(b_, source));
       advance(source, {lanes() * b_.vector_bytes(), {}});
       advance(target, {b_.vector_bytes(), {}});
     });

@@ -45,7 +45,7 @@ void Lowerer::ragged(Tile& t) {
       b_.iconst(all, 0);
     });
   };
-  if (!nest_.slide || t.rows < tile_steps_) return walk();
+  if (!nest_.slide || t.rows < tile_steps_ || lanes_ == Dim::kFilter) return walk();
   const I missing = b_.isub(b_.iconst(p_.taps), all);
   const I none = b_.iconst(0);
   b_.if_less(none, missing, "edge", walk);

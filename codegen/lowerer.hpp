@@ -212,6 +212,8 @@ class Lowerer {
   int64_t lifted_scratch() const;
   void lifted_band(size_t i, const Cursor& at, const Cover& cover);
   void lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart);
+  void lift_sliding(const Cursor& at, I blocks, I apart);
+  void slide_position(const Tile& t, I pitch, const std::vector<V>& sums);
   void lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at);
   void lift_in(P from, I pitch, P to, int64_t floats);
   void lift_out(P from, P to, I pitch, int64_t floats);

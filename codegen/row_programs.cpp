@@ -125,8 +125,7 @@ class RowLanes {
         if (to != nullptr) b_.store(cell, 0, result);
         b_.paddc(cell, cell, b_.vector_bytes());
       });
-      if (to != nullptr)
-        store_rows(b_, y, to->pitch, transpose(b_, load_tile(b_, rows_.scratch), b_.lanes()), mask);
+      if (to != nullptr) store_rows(b_, y, to->pitch, load_columns(b_, rows_.scratch), mask);
       b_.paddc(x, x, b_.vector_bytes());
       b_.paddc(y, y, b_.vector_bytes());
       b_.iaddc(left, left, -b_.lanes());

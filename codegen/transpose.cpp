@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace convsmith {
 
@@ -54,6 +55,56 @@ std::vector<V> transpose(vir::Builder& b, const std::vector<V>& rows, int64_t co
     }
   }
   return result;
+}
+
+namespace {
+
+// The columns of rows 0 to lanes - 1; place(j) is called in this order and gives where row j begins.
+template <class Place>
+std::vector<V> columns_of(vir::Builder& b, Place&& place) {
+  const int groups = b.lanes() / 4;
+  // Row 4g + i, columns 4q to 4q + 3, in block g of quads[q][i].
+  std::array<std::array<V, 4>, 4> quads{};
+  for (int j = 0; j < b.lanes(); ++j) {
+    const auto [row, offset] = place(j);
+    for (int q = 0; q < groups; ++q) {
+      V& quad = quads[static_cast<size_t>(q)][static_cast<size_t>(j % 4)];
+      quad = j < 4 ? b.load_block(row, offset + 16 * q) : b.insert(quad, j / 4, row, offset + 16 * q);
+    }
+  }
+  std::vector<V> columns;
+  for (size_t q = 0; q < static_cast<size_t>(groups); ++q) {
+    const auto& [a, c, d, e] = quads[q];
+    const std::array<V, 2> upper{b.zip(Opcode::kZip32Lo, a, c), b.zip(Opcode::kZip32Hi, a, c)};
+    const std::array<V, 2> lower{b.zip(Opcode::kZip32Lo, d, e), b.zip(Opcode::kZip32Hi, d, e)};
+    for (size_t half = 0; half < 2; ++half) {
+      columns.push_back(b.zip(Opcode::kZip64Lo, upper[half], lower[half]));
+      columns.push_back(b.zip(Opcode::kZip64Hi, upper[half], lower[half]));
+    }
+  }
+  return columns;
+}
+
+}  // namespace
+
+std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch) {
+  const P row = b.pcopy(from);
+  return columns_of(b, [&](int j) {
+    if (j > 0) b.padd(row, row, pitch);
+    return std::pair(row, int64_t{0});
+  });
+}
+
+std::vector<V> load_columns(vir::Builder& b, P from) {
+  return columns_of(b, [&](int j) { return std::pair(from, j * b.vector_bytes()); });
+}
+
+void prefetch_rows(vir::Builder& b, P from, vir::I pitch) {
+  const P row = b.pcopy(from);
+  for (int j = 0; j < b.lanes(); ++j) {
+    if (j > 0) b.padd(row, row, pitch);
+    b.prefetch(row, 0);
+  }
 }
 
 std::vector<V> load_rows(vir::Builder& b, P from, vir::I pitch, std::optional<vir::M> mask) {

@@ -13,6 +13,15 @@ namespace convsmith {
 // their lanes of the results mean nothing. Hardly more than `lanes` registers are live at a time.
 std::vector<vir::V> transpose(vir::Builder& b, const std::vector<vir::V>& rows, int64_t columns);
 
+// Columns of lanes x lanes floats in memory, rows `pitch` bytes (a register) apart, or back to back. Where
+// memory is what is turned, this takes half the shuffles: blocks of four go to their place as they are
+// loaded.
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch);
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from);
+
+// A hint that `lanes` rows, `pitch` bytes apart, are read or written soon.
+void prefetch_rows(vir::Builder& b, vir::P from, vir::I pitch);
+
 // `lanes` vectors that lie `pitch` bytes (a register) apart; only the lanes of `mask`.
 std::vector<vir::V> load_rows(vir::Builder& b, vir::P from, vir::I pitch, std::optional<vir::M> mask = {});
 void store_rows(vir::Builder& b, vir::P to, vir::I pitch, const std::vector<vir::V>& rows,

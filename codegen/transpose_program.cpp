@@ -101,7 +101,7 @@ class Transposer {
     b_.if_less(b_.iconst(b_.lanes() - 1), smaller, "whole", [&] {
       prefetch(from, longer_.from, in_row_);
       prefetch(to, longer_.to, out_row_);
-      store_rows(b_, to, out_row_, transpose(b_, load_rows(b_, from, in_row_), b_.lanes()));
+      store_rows(b_, to, out_row_, load_columns(b_, from, in_row_));
     });
     b_.if_less(smaller, lanes_, "ragged", [&] {
       const I rows = b_.icopy(across);
@@ -114,13 +114,9 @@ class Transposer {
     });
   }
 
-  // The rows of a block further along. So many rows far apart are more than the hardware follows.
+  // So many rows far apart are more than the hardware follows.
   void prefetch(P block, I along, I row) {
-    const P at = b_.padd(block, b_.imul(b_.imulc(lanes_, kAhead), along));
-    for (int64_t j = 0; j < b_.lanes(); ++j) {
-      b_.prefetch(at, 0);
-      b_.padd(at, at, row);
-    }
+    prefetch_rows(b_, b_.padd(block, b_.imul(b_.imulc(lanes_, kAhead), along)), row);
   }
 
   // Calls body(in, out, extent) for each `size` of the axis.
@@ -142,7 +138,7 @@ class Transposer {
     const I pitch = b_.iconst(b_.vector_bytes());
     const M columns_mask = b_.first(columns);
     copy_rows(from, in_row_, scratch_, pitch, rows, columns_mask);
-    store_tile(b_, scratch_, transpose(b_, load_tile(b_, scratch_), b_.lanes()));
+    store_tile(b_, scratch_, load_columns(b_, scratch_));
     const M rows_mask = b_.first(rows);
     copy_rows(scratch_, pitch, to, out_row_, columns, rows_mask);
   }

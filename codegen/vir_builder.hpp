@@ -84,6 +84,13 @@ class Builder {
   void load(V d, P p, int64_t offset) { emit(Opcode::kLoad, {d.id, p.id}, offset); }
   V load(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad, p, offset); }
   void load(V d, P p, int64_t offset, M m) { emit(Opcode::kLoadMask, {d.id, p.id, m.id}, offset); }
+  V load_block(P p, int64_t offset) { return def_c(vec(), Opcode::kLoadBlock, p, offset); }
+  // `block` 1 to 3.
+  V insert(V a, int block, P p, int64_t offset) {
+    const V d = vec();
+    emit(static_cast<Opcode>(static_cast<int>(Opcode::kInsert1) + block - 1), {d.id, a.id, p.id}, offset);
+    return d;
+  }
   void bcast(V d, P p, int64_t offset) { emit(Opcode::kBcast, {d.id, p.id}, offset); }
   void store(P p, int64_t offset, V a) { emit(Opcode::kStore, {p.id, a.id}, offset); }
   void store(P p, int64_t offset, V a, M m) { emit(Opcode::kStoreMask, {p.id, a.id, m.id}, offset); }

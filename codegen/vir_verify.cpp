@@ -114,6 +114,13 @@ class Verifier {
         break;
       case Opcode::kBlocks:
         return check_blocks(n);
+      case Opcode::kInsert1:
+      case Opcode::kInsert2:
+      case Opcode::kInsert3:
+        if (const int block = 1 + static_cast<int>(inst.op) - static_cast<int>(Opcode::kInsert1);
+            program_.lanes <= 4 * block)
+          return fail(fmt::format("{} lanes have no block {}", program_.lanes, block));
+        return check_offset(n);
       case Opcode::kConst:
         if (n < 0 || n > 0xffffffffLL) return fail("a vector constant has 32 bits");
         break;
@@ -121,11 +128,14 @@ class Verifier {
         if (info(inst.op).signature.ends_with('s') &&
             (n < 0 || n >= static_cast<int64_t>(program_.labels.size())))
           return fail("a name is missing");
-        if (info(inst.op).signature.find('@') != std::string_view::npos &&
-            (n > INT32_MAX - 64 || n < INT32_MIN)) {
-          return fail(fmt::format("address offset {} does not fit 32 bits", n));
-        }
+        if (info(inst.op).signature.find('@') != std::string_view::npos) return check_offset(n);
     }
+    return {};
+  }
+
+  Result<void> check_offset(int64_t n) const {
+    if (n > INT32_MAX - 64 || n < INT32_MIN)
+      return fail(fmt::format("address offset {} does not fit 32 bits", n));
     return {};
   }
 

@@ -75,6 +75,11 @@ bool can_lift(const LoopNest& nest) {
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
+bool can_slide_lifted(const LoopNest& nest) {
+  const Problem& p = nest.problem;
+  return nest.lifted > 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias;
+}
+
 }  // namespace
 
 Result<void> verify(const LoopNest& nest) {
@@ -112,7 +117,9 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   }
   if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
-  if (nest.slide && *lanes != Dim::kGroup) return fail("'slide' is for lanes over g");
+  if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest)) {
+    return fail("'slide' is for lanes over g, or with 'lift' for one group, stride 1 and dilation 1");
+  }
   if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
   if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");

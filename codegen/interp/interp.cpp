@@ -342,6 +342,18 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t j) { return m[j] != 0 ? word(s.p[r[1]], inst.imm, j) : 0U; });
         return true;
       }
+      case Opcode::kLoadBlock:
+        each(s.v[r[0]], [&](size_t j) { return j < 4 ? word(s.p[r[1]], inst.imm, j) : 0U; });
+        return true;
+      case Opcode::kInsert1:
+      case Opcode::kInsert2:
+      case Opcode::kInsert3: {
+        const size_t first = 4 * (1 + static_cast<size_t>(inst.op) - static_cast<size_t>(Opcode::kInsert1));
+        const Lanes& a = s.v[r[1]];
+        each(s.v[r[0]],
+             [&](size_t j) { return j - first < 4 ? word(s.p[r[2]], inst.imm, j - first) : a[j]; });
+        return true;
+      }
       case Opcode::kBcast: {
         const uint32_t x = word(s.p[r[1]], inst.imm, 0);
         each(s.v[r[0]], [&](size_t) { return x; });

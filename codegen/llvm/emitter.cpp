@@ -357,6 +357,14 @@ class Emitter {
         return lanes_.load(address());
       case Opcode::kLoadMask:
         return lanes_.load(address(), in[1]);
+      case Opcode::kLoadBlock:
+        return lanes_.load_block(address());
+      case Opcode::kInsert1:
+      case Opcode::kInsert2:
+      case Opcode::kInsert3:
+        return lanes_.insert(in[0],
+                             1 + static_cast<uint32_t>(inst.op) - static_cast<uint32_t>(Opcode::kInsert1),
+                             offset(in[1], integer(inst.imm)));
       case Opcode::kBcast:
         return lanes_.broadcast(address());
       case Opcode::kStore:

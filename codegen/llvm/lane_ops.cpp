@@ -18,6 +18,7 @@ using vir::Opcode;
 
 // Arrays of float: nothing more is known of their addresses.
 const llvm::Align kFloatAlign = llvm::Align::Constant<4>();
+constexpr uint32_t kBlockLanes = 4;
 
 }  // namespace
 
@@ -35,6 +36,23 @@ Value* LaneOps::to_mask(Value* conditions) {
 
 Value* LaneOps::to_conditions(Value* mask) {
   return target_.mask_registers ? mask : builder_.CreateICmpSLT(mask, llvm::Constant::getNullValue(ints_));
+}
+
+Value* LaneOps::load_block(Value* address) {
+  return insert(llvm::Constant::getNullValue(floats_), 0, address);
+}
+
+Value* LaneOps::insert(Value* vector, uint32_t block, Value* address) {
+  Value* const lanes = builder_.CreateAlignedLoad(
+      llvm::FixedVectorType::get(builder_.getFloatTy(), kBlockLanes), address, kFloatAlign);
+  std::vector<int> widen;  // lanes beyond those that were loaded are not looked at
+  std::vector<int> pick;
+  for (uint32_t j = 0; j < lanes_; ++j) {
+    widen.push_back(j < kBlockLanes ? static_cast<int>(j) : llvm::PoisonMaskElem);
+    const bool is_new = j / kBlockLanes == block;
+    pick.push_back(static_cast<int>(is_new ? lanes_ + j % kBlockLanes : j));
+  }
+  return builder_.CreateShuffleVector(vector, builder_.CreateShuffleVector(lanes, widen), pick);
 }
 
 Value* LaneOps::load(Value* address) {

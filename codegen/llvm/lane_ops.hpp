@@ -24,6 +24,8 @@ class LaneOps {
   using Operands = std::array<llvm::Value*, 4>;
   llvm::Value* emit(const vir::Inst& inst, const Operands& in);
 
+  llvm::Value* load_block(llvm::Value* address);
+  llvm::Value* insert(llvm::Value* vector, uint32_t block, llvm::Value* address);
   llvm::Value* load(llvm::Value* address);
   llvm::Value* load(llvm::Value* address, llvm::Value* mask);
   llvm::Value* broadcast(llvm::Value* address);

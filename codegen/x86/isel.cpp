@@ -99,6 +99,12 @@ void Selector::select_memory(const Inst& inst) {
   switch (inst.op) {
     case Opcode::kLoad:
       return e_.vmovups(vec(0), address(1, inst.imm));
+    case Opcode::kLoadBlock:
+      return e_.vmovups(Xmm(vec(0).getIdx()), address(1, inst.imm));  // clears the rest
+    case Opcode::kInsert1:
+    case Opcode::kInsert2:
+    case Opcode::kInsert3:
+      return insert_block(inst);
     case Opcode::kBcast:
       return e_.vbroadcastss(vec(0), address(1, inst.imm));
     case Opcode::kStore:
@@ -281,6 +287,18 @@ void Selector::copy_blocks(const Inst& inst) {
   }
   const auto ymm = [&](size_t k) { return Xbyak::Ymm(location(k).reg()); };
   e_.vperm2f128(ymm(0), ymm(1), ymm(2), static_cast<uint8_t>(source(0) | source(1) << 4));
+}
+
+void Selector::insert_block(const Inst& inst) {
+  const int block = 1 + static_cast<int>(inst.op) - static_cast<int>(Opcode::kInsert1);
+  const Xbyak::Address from = address(2, inst.imm);
+  if (wide()) {
+    e_.vinsertf32x4(Xbyak::Zmm(location(0).reg()), Xbyak::Zmm(location(1).reg()), from,
+                    static_cast<uint8_t>(block));
+  } else {
+    e_.vinsertf128(Xbyak::Ymm(location(0).reg()), Xbyak::Ymm(location(1).reg()), from,
+                   static_cast<uint8_t>(block));
+  }
 }
 
 void Selector::copy_vector(const Xmm& d, const Xmm& a) {

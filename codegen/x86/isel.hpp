@@ -60,6 +60,7 @@ class Selector {
   void make_constant(const vir::Inst& inst);
   void make_first(const vir::Inst& inst);
   void copy_blocks(const vir::Inst& inst);
+  void insert_block(const vir::Inst& inst);
   void copy_vector(const Xbyak::Xmm& d, const Xbyak::Xmm& a);
 
   Location location(size_t k) const { return allocation_.of[liveness_.operands[at_][k]]; }

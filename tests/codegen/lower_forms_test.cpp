@@ -1,5 +1,6 @@
 // Random schedules of every form, most of which nobody chooses today, over awkward layers: each gives the
 // bits of the plainest schedule, in whole calls and in parts of calls, and writes nothing else.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <span>
 
 #include "codegen/choose_schedule.hpp"
+#include "codegen/lower.hpp"
 #include "codegen/schedule_forms.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_text.hpp"
@@ -308,6 +310,48 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     streaming += c.nest.stream ? 1 : 0;
   }
   for (const int count : {ragged, slid, lifted, prefetching, streaming}) EXPECT_GT(count, 40);
+}
+
+// Lifted tiles by input position: every number of sums that fits, with edges and parts of calls.
+TEST(LowerForms, LiftedWindowsGiveThePlainBits) {
+  Random r(15);
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
+    const Target& target = target_for(isa);
+    const int64_t most = most_lifted_sums(target);
+    for (int round = 0; round < 25 && !testing::Test::HasFailure(); ++round) {
+      Problem p;
+      p.channels = target.lanes * r.between(1, 3);
+      p.filters = r.between(1, 3);
+      p.taps = r.between(1, most / p.filters);
+      p.has_bias = r.once_in(2);
+      p.activation = random_activation(r);
+      p.pad_left = r.between(0, p.taps);
+      p.pad_right = r.between(0, 3);
+      const FilterForm form{.rows = 4, .ragged = true, .lift = r.between(1, 16), .slide = true};
+      const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, target.lanes));
+      ASSERT_TRUE(nest) << nest.error().message;
+      const Case c{p, *nest, isa, Tensors(p, r.between(1, 2), r.between(1, 700), r)};
+      SCOPED_TRACE(ir::print(c.nest) + "steps " + std::to_string(c.tensors.steps));
+      check_case(c, r, round % 5 == 0);
+    }
+  }
+}
+
+TEST(LowerForms, LiftedWindowsMustFitTheRegisters) {
+  Problem p;
+  p.channels = 32;
+  p.taps = most_lifted_sums(target_for(Isa::kAvx512)) + 1;
+  for (const auto& [channels, taps] : {std::pair{p.channels, p.taps}, std::pair{int64_t{24}, int64_t{3}}}) {
+    p.channels = channels;
+    p.taps = taps;
+    const FilterForm form{.rows = 4, .ragged = true, .lift = 16, .slide = true};
+    const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16));
+    ASSERT_TRUE(nest) << nest.error().message;
+    const auto program = lower(*nest, target_for(Isa::kAvx512), "");
+    ASSERT_FALSE(program);
+    EXPECT_THAT(program.error().message,
+                testing::HasSubstr("whole vectors, one block of filters, and at most"));
+  }
 }
 
 // A loop over groups inside the blocks of filters, several of which a tile of a single step could take.

@@ -300,6 +300,17 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.bcast(e, p, 100);
     return std::vector<V>{d, b.fma(x, e, y)};
   }));
+  programs.push_back(turning("load.block.insert", lanes, [lanes](Builder& b, V x, V y, V) {
+    const P p = b.arg_ptr(Arg::kWeights);
+    std::vector<V> results{b.load_block(p, 4)};
+    for (int block = 1; block < lanes / 4; ++block) {
+      results.push_back(b.insert(x, block, p, 20 * block));
+      results.push_back(b.insert(results.back(), block, p, 12));
+      x = b.insert(y, block, p, 0);
+    }
+    results.push_back(x);
+    return results;
+  }));
   Builder streams("op.stream.fence.prefetch", lanes);
   const P from = streams.arg_ptr(Arg::kIn);
   const P to = streams.arg_ptr(Arg::kOut);

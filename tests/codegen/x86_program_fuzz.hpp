@@ -180,6 +180,7 @@ class ProgramFuzzer {
     b_.store(out_, offset(), bits(), first);
     b_.load(bits(), in_, 4 * pick(0, 100), less);
     b_.copy(bits(), b_.select(first, bits(), bits()));
+    b_.copy(bits(), b_.insert(b_.load_block(in_, 4 * pick(0, 100)), pick(1, b_.lanes() / 4 - 1), in_, 8));
   }
 
   void block(int depth) {

@@ -237,6 +237,7 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {direct, order(kOverSteps, "ragged"), "'ragged' is for sums of products with lanes over f or g"},
       {pooling, order(kOverGroups, "ragged"), "'ragged' is for sums of products"},
       {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
+      {dense_problem(), order(kOverFilters, inside) + "slide; lift 2", "with 'lift' for one group"},
       {direct, order(kOverSteps, "stream"), "'stream' is for lanes over f or g"},
       {depthwise_problem(), order(kOverGroups, "prefetch"), "'prefetch' is for lanes over f"},
       {direct, order(kOverSteps, "prefetch"), "'prefetch' is for lanes over f"},
