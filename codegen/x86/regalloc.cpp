@@ -6,7 +6,7 @@
 #include <array>
 #include <bit>
 
-#include "codegen/x86/operands.hpp"
+#include "codegen/vir_operands.hpp"
 
 namespace convsmith::x86 {
 
@@ -33,6 +33,8 @@ class LinearScan {
   LinearScan(const vir::Program& program, const Liveness& liveness, const std::vector<Fold>& folds,
              const Target& target)
       : program_(program), liveness_(liveness), folds_(folds), target_(target) {
+    classes_[static_cast<size_t>(Kind::kVec)] = kVectorClass;
+    classes_[static_cast<size_t>(Kind::kMask)] = target.mask_registers ? kMaskClass : kVectorClass;
     files_[kGeneralClass].free = (uint32_t{1} << kGeneral.size()) - 1;
     const bool calls = std::any_of(program.body.begin(), program.body.end(),
                                    [](const vir::Inst& inst) { return vir::calls(inst.op); });
@@ -64,10 +66,7 @@ class LinearScan {
   }
 
  private:
-  Class class_of(Kind kind) const {
-    if (kind == Kind::kVec || (kind == Kind::kMask && !target_.mask_registers)) return kVectorClass;
-    return kind == Kind::kMask ? kMaskClass : kGeneralClass;
-  }
+  Class class_of(Kind kind) const { return classes_[static_cast<size_t>(kind)]; }
 
   // Frees the registers of the ranges that ended before `start`.
   void release_before(uint32_t start) {
@@ -83,7 +82,7 @@ class LinearScan {
   // fma first); otherwise the lowest one, which has the shortest encoding.
   int choose(const RegisterFile& file, uint32_t range) const {
     const size_t definition = liveness_.ranges[range].start / 2;
-    const Operands& operands = operands_of(program_.body[definition].op);
+    const vir::Operands& operands = vir::operands_of(program_.body[definition].op);
     const Fold& fold = folds_[definition];
     const Class c = class_of(liveness_.ranges[range].kind);
     for (size_t k = operands.count; k-- > 1;) {
@@ -154,6 +153,8 @@ class LinearScan {
   }
 
   static constexpr int8_t kSpilled = -1;
+
+  std::array<Class, vir::kKinds> classes_{};  // kGeneralClass if not said otherwise
 
   size_t first_general_ = 0;
   const vir::Program& program_;
