@@ -91,12 +91,20 @@ class Verifier {
 
   // What depends on where an operation stands.
   bool check_place(Opcode op) {
-    if (gives_result(op) && at_ + 1 != program_.body.size())
-      return fail(fmt::format("'{}' is not the last instruction", info(op).text));
-    if (calls(op) && program_.registers[2] + program_.registers[3] > 0)
-      return fail("a function that calls others may not use vectors or masks");
-    if (op == Opcode::kPart && !program_.params.empty()) return fail("a C function is no part of a fork");
-    return true;
+    switch (op) {
+      case Opcode::kCall:
+      case Opcode::kFork:
+        return program_.registers[2] + program_.registers[3] == 0 ||
+               fail("a function that calls others may not use vectors or masks");
+      case Opcode::kPart:
+        return program_.params.empty() || fail("a C function is no part of a fork");
+      case Opcode::kResultInt:
+      case Opcode::kResultPtr:
+        return at_ + 1 == program_.body.size() ||
+               fail(fmt::format("'{}' is not the last instruction", info(op).text));
+      default:
+        return true;
+    }
   }
 
   bool write(size_t number) {

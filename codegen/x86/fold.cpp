@@ -82,7 +82,7 @@ class Folding {
     for (const Candidate& candidate : candidates_) {
       if (candidate.reads == 1) fold_value(candidate.writer, candidate.reader);
     }
-    fold_bounds();
+    for (const size_t at : bounded_) fold_bound(at);
     return std::move(folds_);
   }
 
@@ -92,6 +92,7 @@ class Folding {
     for (size_t i = 0; i < body_.size(); ++i) {
       const Inst& inst = body_[i];
       if (vir::opens_block(inst.op) || inst.op == Opcode::kEnd) ++block;
+      if (inst.op == Opcode::kIf && i > 0 && body_[i - 1].op == Opcode::kIntConst) bounded_.push_back(i);
       const vir::Operands& operands = vir::operands_of(inst.op);
       for (size_t k = 0; k < operands.count; ++k) {
         if (operands.kind[k] == Kind::kInt) ++integer_uses_[inst.regs[k]];
@@ -132,19 +133,16 @@ class Folding {
   }
 
   // An integer constant that nothing but the `if` behind it reads.
-  void fold_bounds() {
-    for (size_t i = 1; i < body_.size(); ++i) {
-      const Inst& inst = body_[i];
-      const Inst& constant = body_[i - 1];
-      if (inst.op != Opcode::kIf || constant.op != Opcode::kIntConst || integer_uses_[constant.regs[0]] != 2)
-        continue;
-      if (constant.imm != static_cast<int32_t>(constant.imm) || inst.regs[0] == inst.regs[1]) continue;
-      for (uint8_t k = 0; k < 2; ++k) {
-        if (inst.regs[k] != constant.regs[0]) continue;
-        folds_[i].source = static_cast<int32_t>(i - 1);
-        folds_[i].operand = k;
-        folds_[i - 1].gone = true;
-      }
+  void fold_bound(size_t at) {
+    const Inst& inst = body_[at];
+    const Inst& constant = body_[at - 1];
+    if (integer_uses_[constant.regs[0]] != 2 || inst.regs[0] == inst.regs[1]) return;
+    if (constant.imm != static_cast<int32_t>(constant.imm)) return;
+    for (uint8_t k = 0; k < 2; ++k) {
+      if (inst.regs[k] != constant.regs[0]) continue;
+      folds_[at].source = static_cast<int32_t>(at - 1);
+      folds_[at].operand = k;
+      folds_[at - 1].gone = true;
     }
   }
 
@@ -154,6 +152,7 @@ class Folding {
   std::vector<Register> vectors_;
   std::vector<uint32_t> integer_uses_;
   std::vector<Candidate> candidates_;
+  std::vector<size_t> bounded_;  // `if`s behind an integer constant
 };
 
 }  // namespace

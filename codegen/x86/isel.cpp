@@ -33,20 +33,7 @@ Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vec
       liveness_(liveness),
       allocation_(allocation),
       frame_(frame),
-      target_(target),
-      innermost_(program.body.size()) {
-  std::vector<size_t> open;
-  for (size_t i = 0; i < program.body.size(); ++i) {
-    const Opcode op = program.body[i].op;
-    if (op == Opcode::kLoop || op == Opcode::kWhile) {
-      for (const size_t outer : open) innermost_[outer] = false;
-      innermost_[i] = true;
-      open.push_back(i);
-    } else if (op == Opcode::kEnd && !open.empty() && static_cast<size_t>(match[i]) == open.back()) {
-      open.pop_back();
-    }
-  }
-}
+      target_(target) {}
 
 void Selector::select(size_t at) {
   at_ = at;

@@ -1,4 +1,5 @@
 // Instruction selection for the geometry of a call: integers, pointers, blocks.
+#include <algorithm>
 #include <bit>
 
 #include "codegen/x86/isel.hpp"
@@ -19,9 +20,6 @@ bool fits_int32(int64_t n) {
 // Xbyak takes immediates and displacements as the unsigned number of the same bits.
 uint32_t imm32(int64_t n) {
   return static_cast<uint32_t>(static_cast<int32_t>(n));
-}
-size_t displacement(int64_t n) {
-  return static_cast<size_t>(n);
 }
 
 }  // namespace
@@ -140,10 +138,16 @@ bool Selector::select_block(const Inst& inst) {
     compare(block.a, block.b);
     block.past = e_.jump_forward(kIfNotLess);
   }
-  if (inst.op != Opcode::kIf && innermost_[at_]) e_.align_loop();
+  if (inst.op != Opcode::kIf && is_innermost_loop()) e_.align_loop();
   block.head = e_.position();
   blocks_.push_back(block);
   return true;
+}
+
+bool Selector::is_innermost_loop() const {
+  const auto begin = program_.body.begin();
+  return std::none_of(begin + static_cast<std::ptrdiff_t>(at_) + 1, begin + match_[at_],
+                      [](const Inst& inst) { return vir::is_loop(inst.op); });
 }
 
 // if (a < n) or if (n < a)
@@ -179,7 +183,7 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
     e_.mov(r, slot(a));
     e_.add(r, imm32(n));
   } else {
-    e_.lea(r, e_.ptr[Reg64(a.reg()) + displacement(n)]);
+    e_.lea(r, e_.ptr[e_.memory(Reg64(a.reg()), n)]);
   }
   done(d, r);
 }
@@ -280,11 +284,15 @@ void Selector::move_constant(Location d, int64_t n) {
 void Selector::load_argument(Location d, int64_t slot) {
   const Reg64 r = result(d);
   if (!program_.params.empty()) {
-    e_.mov(r, e_.qword[e_.rsp + displacement(frame_.parameter(slot))]);
+    e_.mov(r, e_.qword[e_.memory(e_.rsp, frame_.parameter(slot))]);
     return done(d, r);
   }
-  e_.mov(e_.rax, e_.qword[e_.rsp]);
-  e_.mov(r, e_.qword[e_.rax + displacement(8 * slot)]);
+  // Of neighbouring loads only the first one fetches the pointer.
+  const auto leaves_pointer = [](Opcode op) { return op == Opcode::kArgPtr || op == Opcode::kArgInt; };
+  const bool is_there =
+      at_ > 0 && leaves_pointer(program_.body[at_].op) && leaves_pointer(program_.body[at_ - 1].op);
+  if (!is_there) e_.mov(e_.rdx, e_.qword[e_.memory(e_.rsp, 0)]);
+  e_.mov(r, e_.qword[e_.memory(e_.rdx, 8 * slot)]);
   done(d, r);
 }
 

@@ -13,14 +13,13 @@ namespace {
 using vir::Inst;
 using vir::Opcode;
 
-bool is_loop(Opcode op) {
-  return op == Opcode::kLoop || op == Opcode::kWhile;
-}
-
 // Sets of virtual registers of all kinds, one row of bits each.
 class RegisterSets {
  public:
-  RegisterSets(size_t rows, size_t registers) : words_((registers + 63) / 64), bits_(rows * words_) {}
+  RegisterSets(size_t rows, size_t registers)
+      : rows_(rows), words_((registers + 63) / 64), bits_(rows * words_) {}
+
+  size_t rows() const { return rows_; }
 
   // Whether it was not there yet.
   bool insert(size_t row, size_t r) {
@@ -39,6 +38,7 @@ class RegisterSets {
   }
 
  private:
+  size_t rows_;
   size_t words_;
   std::vector<uint64_t> bits_;
 };
@@ -82,8 +82,8 @@ class Analysis {
     return n;
   }
   static size_t count_loops(const vir::Program& program) {
-    return static_cast<size_t>(
-        std::count_if(program.body.begin(), program.body.end(), [](const Inst& i) { return is_loop(i.op); }));
+    return static_cast<size_t>(std::count_if(program.body.begin(), program.body.end(),
+                                             [](const Inst& i) { return vir::is_loop(i.op); }));
   }
   // The number among registers of all kinds of operand k.
   size_t number(const Inst& inst, const vir::Operands& operands, size_t k) const {
@@ -93,26 +93,28 @@ class Analysis {
   // Forward. A register is exposed in a loop when some read there may see a value from before the
   // loop's block: it then lives all through the loop. What a block writes may not have happened when
   // it ends, so the writes that are known to come first are forgotten there.
-  void find_exposed() {
+  // Not inlined, like the other pass: one function of both has too few registers for either's loop.
+  [[gnu::noinline]] void find_exposed() {
     struct Change {
       size_t reg;
       uint32_t written_at;
     };
     struct Loop {
-      uint32_t depth;
-      size_t row;  // in exposed_
+      uint32_t depth = 0;
+      size_t row = 0;  // in exposed_
     };
     std::vector<uint32_t> written_at(registers_);  // depth of the innermost block that surely wrote it
     std::vector<Change> changes;
     changes.reserve(registers_);
-    std::vector<size_t> forgotten;       // by open block: size of `changes` at the opener
-    std::vector<Loop> loops = {{0, 0}};  // the open ones; the first stands for none
+    std::vector<size_t> forgotten;                 // by open block: size of `changes` at the opener
+    std::vector<Loop> loops(exposed_.rows() + 1);  // the open ones; the first stands for none
     uint32_t depth = 0;
     size_t rows = 0;
+    Loop* innermost = loops.data();
     const auto read = [&](size_t r) {
       // Where it is exposed already, it is in the loops around too.
-      for (size_t l = loops.size() - 1; loops[l].depth > written_at[r]; --l) {
-        if (!exposed_.insert(loops[l].row, r)) return;
+      for (const Loop* loop = innermost; loop->depth > written_at[r]; --loop) {
+        if (!exposed_.insert(loop->row, r)) return;
       }
     };
     for (size_t i = 0; i < body_.size(); ++i) {
@@ -121,9 +123,9 @@ class Analysis {
       if (vir::opens_block(inst.op)) {
         ++depth;
         forgotten.push_back(changes.size());
-        if (is_loop(inst.op)) {  // before the reads: its test is in the loop
+        if (vir::is_loop(inst.op)) {  // before the reads: its test is in the loop
           row_of_loop_[i] = static_cast<uint32_t>(rows);
-          loops.push_back({depth, rows++});
+          *++innermost = {depth, rows++};
         }
       }
       for (size_t k = operands.first_read; k < operands.count; ++k) read(number(inst, operands, k));
@@ -131,7 +133,7 @@ class Analysis {
         for (; changes.size() > forgotten.back(); changes.pop_back())
           written_at[changes.back().reg] = changes.back().written_at;
         forgotten.pop_back();
-        if (loops.back().depth == depth--) loops.pop_back();
+        if (innermost->depth == depth--) --innermost;
       }
       if (!operands.makes_value()) continue;  // a counter is as good as only read: one range
       const size_t r = number(inst, operands, 0);
@@ -142,7 +144,7 @@ class Analysis {
   }
 
   // Backward.
-  void cut_ranges() {
+  [[gnu::noinline]] void cut_ranges() {
     for (size_t i = body_.size(); i-- > 0;) {
       const Inst& inst = body_[i];
       if (folds_[i].gone) continue;
@@ -159,7 +161,7 @@ class Analysis {
   // here, or exposed in the loop, lives throughout: it is pinned, and writes inside do not cut it.
   void enter_block(size_t i) {
     const auto opener = static_cast<size_t>(match_[i]);
-    if (is_loop(body_[opener].op)) {
+    if (vir::is_loop(body_[opener].op)) {
       exposed_.for_each(row_of_loop_[opener], [&](size_t r) {
         if (current_[r] == kDead) open_range(r, position(i) + 1);
       });
@@ -177,7 +179,7 @@ class Analysis {
   void leave_block(Opcode op) {
     pinned_ = outer_pinned_.back();
     outer_pinned_.pop_back();
-    if (is_loop(op)) weight_ /= 10;
+    if (vir::is_loop(op)) weight_ /= 10;
   }
 
   void access_operands(size_t i) {
@@ -185,7 +187,7 @@ class Analysis {
     const vir::Operands& operands = vir::operands_of(inst.op);
     const Fold fold = folds_[i];
     std::array<uint32_t, 4>& ranges = result_.operands[i];
-    const auto reads = [&](size_t k) { return fold.source < 0 || fold.operand != k; };
+    const auto reads = [&](size_t k) { return fold.operand != k; };
     if (operands.makes_value()) {
       bool kept = false;
       for (size_t k = 1; k < operands.count; ++k)

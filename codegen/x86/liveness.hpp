@@ -24,7 +24,7 @@ struct LiveRange {
 };
 
 struct Liveness {
-  std::vector<LiveRange> ranges;
+  std::vector<LiveRange> ranges;                  // in order of falling ends
   std::vector<uint32_t> by_start;                 // the ranges in order of their starts
   std::vector<std::array<uint32_t, 4>> operands;  // for each instruction, the ranges of Inst::regs
 };

@@ -21,8 +21,6 @@ constexpr size_t kOverwritten = 7;  // a function that calls others does without
 
 enum Class { kGeneralClass, kVectorClass, kMaskClass, kClasses };
 
-constexpr uint32_t kNone = UINT32_MAX;
-
 struct RegisterFile {
   uint32_t free = 0;                  // bit set of indices
   std::array<uint32_t, 32> holder{};  // the range that holds each of the others
@@ -43,8 +41,7 @@ class LinearScan {
     files_[kVectorClass].free = static_cast<uint32_t>((uint64_t{1} << target.vector_registers) - 1);
     files_[kMaskClass].free = target.mask_registers ? 0xfe : 0;  // k0 means "no mask" in encodings
     index_.resize(liveness.ranges.size());
-    next_ending_.resize(liveness.ranges.size());
-    first_ending_.resize(2 * program.body.size(), kNone);
+    unreleased_ = liveness.ranges.size();
     result_.of.resize(liveness.ranges.size());
   }
 
@@ -68,13 +65,12 @@ class LinearScan {
  private:
   Class class_of(Kind kind) const { return classes_[static_cast<size_t>(kind)]; }
 
-  // Frees the registers of the ranges that ended before `start`.
+  // Frees the registers of the ranges that ended before `start`. Ranges are in the order of falling ends.
   void release_before(uint32_t start) {
-    for (; position_ < start; ++position_) {
-      for (uint32_t range = first_ending_[position_]; range != kNone; range = next_ending_[range]) {
-        if (index_[range] == kSpilled) continue;  // since then
-        files_[class_of(liveness_.ranges[range].kind)].free |= uint32_t{1} << index_[range];
-      }
+    for (; unreleased_ > 0 && liveness_.ranges[unreleased_ - 1].end < start; --unreleased_) {
+      const int8_t index = index_[unreleased_ - 1];
+      if (index == kSpilled) continue;
+      files_[class_of(liveness_.ranges[unreleased_ - 1].kind)].free |= uint32_t{1} << index;
     }
   }
 
@@ -86,7 +82,7 @@ class LinearScan {
     const Fold& fold = folds_[definition];
     const Class c = class_of(liveness_.ranges[range].kind);
     for (size_t k = operands.count; k-- > 1;) {
-      if (class_of(operands.kind[k]) != c || (fold.source >= 0 && fold.operand == k)) continue;
+      if (class_of(operands.kind[k]) != c || fold.operand == k) continue;
       const int index = index_[liveness_.operands[definition][k]];
       if (index >= 0 && (file.free >> index & 1) != 0) return index;
     }
@@ -97,9 +93,6 @@ class LinearScan {
     index_[range] = static_cast<int8_t>(index);
     file.free &= ~(uint32_t{1} << index);
     file.holder[static_cast<size_t>(index)] = range;
-    uint32_t& first = first_ending_[liveness_.ranges[range].end];
-    next_ending_[range] = first;
-    first = range;
   }
 
   // Sends the range of the least weight to the stack: the new one or one that holds a register.
@@ -163,9 +156,7 @@ class LinearScan {
   const Target& target_;
   std::array<RegisterFile, kClasses> files_;
   std::vector<int8_t> index_;  // by range: index in its register file, or kSpilled
-  // The ranges that hold a register until each position, as linked lists.
-  std::vector<uint32_t> first_ending_, next_ending_;
-  uint32_t position_ = 0;  // all that ended before it are released
+  size_t unreleased_ = 0;      // ranges from this one on are released
   Allocation result_;
 };
 

@@ -42,7 +42,7 @@ std::string print_allocation(const vir::Program& program, const Target& target) 
     const vir::Uses uses = vir::uses(inst);
     for (size_t u = 0; !folds[i].gone && u < static_cast<size_t>(uses.count); ++u) {
       const uint32_t range = liveness.operands[i][u];
-      if (folds[i].source >= 0 && folds[i].operand == u) {
+      if (folds[i].operand == u) {
         where += " memory";
         continue;
       }
