@@ -95,9 +95,11 @@ class Folding {
       if (inst.op == Opcode::kIf && i > 0 && body_[i - 1].op == Opcode::kIntConst) bounded_.push_back(i);
       const vir::Operands& operands = vir::operands_of(inst.op);
       for (size_t k = 0; k < operands.count; ++k) {
-        if (operands.kind[k] == Kind::kInt) ++integer_uses_[inst.regs[k]];
-        if (operands.kind[k] == Kind::kVec && k >= operands.first_read)
+        if (operands.kind[k] == Kind::kInt) {
+          ++integer_uses_[inst.regs[k]];
+        } else if (operands.kind[k] == Kind::kVec && k >= operands.first_read) {
           read(vectors_[inst.regs[k]], i, block);
+        }
       }
       if (operands.kind[0] != Kind::kVec || !operands.makes_value()) continue;
       Register& written = vectors_[inst.regs[0]];

@@ -23,12 +23,11 @@ constexpr uint8_t kCompareGreater = 0x1e;
 
 }  // namespace
 
-Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
-                   const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-                   const Frame& frame, const Target& target)
+Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<Fold>& folds,
+                   const Liveness& liveness, const Allocation& allocation, const Frame& frame,
+                   const Target& target)
     : e_(emitter),
       program_(program),
-      match_(match),
       folds_(folds),
       liveness_(liveness),
       allocation_(allocation),

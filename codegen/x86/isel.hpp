@@ -18,9 +18,8 @@ namespace convsmith::x86 {
 
 class Selector {
  public:
-  Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
-           const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-           const Frame& frame, const Target& target);
+  Selector(Emitter& emitter, const vir::Program& program, const std::vector<Fold>& folds,
+           const Liveness& liveness, const Allocation& allocation, const Frame& frame, const Target& target);
 
   // Emits instruction `at`. Instructions that were folded away are not passed.
   void select(size_t at);
@@ -86,6 +85,7 @@ class Selector {
   Xbyak::Address address(size_t k, int64_t offset);  // through rax when the pointer is spilled
 
   struct Block {
+    vir::Opcode opener;
     Emitter::Jump past;  // the jump over the block
     uint32_t head;       // of the block's code
     Location a, b;       // what its test reads
@@ -93,7 +93,6 @@ class Selector {
 
   Emitter& e_;
   const vir::Program& program_;
-  const std::vector<int32_t>& match_;
   const std::vector<Fold>& folds_;
   const Liveness& liveness_;
   const Allocation& allocation_;

@@ -1,5 +1,4 @@
 // Instruction selection for the geometry of a call: integers, pointers, blocks.
-#include <algorithm>
 #include <bit>
 
 #include "codegen/x86/isel.hpp"
@@ -104,11 +103,10 @@ bool Selector::select_block(const Inst& inst) {
   if (inst.op == Opcode::kEnd) {
     const Block block = blocks_.back();
     blocks_.pop_back();
-    const Opcode opener = program_.body[static_cast<size_t>(match_[at_])].op;
-    if (opener == Opcode::kLoop) {
+    if (block.opener == Opcode::kLoop) {
       with_integer(block.a, [&](const Operand& counter) { e_.dec(counter); });
       e_.jump_back(kIfNotZero, block.head);  // it was positive
-    } else if (opener == Opcode::kWhile) {
+    } else if (block.opener == Opcode::kWhile) {
       compare(block.a, block.b);
       e_.jump_back(kIfLess, block.head);
     }
@@ -120,7 +118,7 @@ bool Selector::select_block(const Inst& inst) {
     open_bounded_if();
     return true;
   }
-  Block block{0, 0, location(0), location(0)};
+  Block block{inst.op, 0, 0, location(0), location(0)};
   if (inst.op == Opcode::kLoop) {
     const Inst* before = at_ > 0 ? &program_.body[at_ - 1] : nullptr;
     const bool runs = before != nullptr && before->op == Opcode::kIntConst &&
@@ -145,9 +143,13 @@ bool Selector::select_block(const Inst& inst) {
 }
 
 bool Selector::is_innermost_loop() const {
-  const auto begin = program_.body.begin();
-  return std::none_of(begin + static_cast<std::ptrdiff_t>(at_) + 1, begin + match_[at_],
-                      [](const Inst& inst) { return vir::is_loop(inst.op); });
+  for (size_t i = at_ + 1, open = 1; open > 0; ++i) {
+    const Opcode op = program_.body[i].op;
+    if (vir::is_loop(op)) return false;
+    if (op == Opcode::kIf) ++open;
+    if (op == Opcode::kEnd) --open;
+  }
+  return true;
 }
 
 // if (a < n) or if (n < a)
@@ -156,7 +158,7 @@ void Selector::open_bounded_if() {
   const Location a = location(folded(0) ? 1 : 0);
   with_integer(a, [&](const Operand& x) { e_.cmp(x, imm32(n)); });
   const Emitter::Jump past = e_.jump_forward(folded(0) ? kIfNotGreater : kIfNotLess);
-  blocks_.push_back({past, e_.position(), a, a});
+  blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
 }
 
 void Selector::add(Location d, Location a, Location b) {

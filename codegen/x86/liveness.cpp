@@ -45,11 +45,11 @@ class RegisterSets {
 
 class Analysis {
  public:
-  Analysis(const vir::Program& program, const std::vector<int32_t>& match, const std::vector<Fold>& folds)
+  Analysis(const vir::Program& program, const std::vector<Fold>& folds)
       : body_(program.body),
-        match_(match),
         folds_(folds),
         registers_(count_registers(program)),
+        opener_(body_.size()),
         row_of_loop_(body_.size()),
         exposed_(count_loops(program), registers_),
         current_(registers_, kDead),
@@ -99,6 +99,10 @@ class Analysis {
       size_t reg;
       uint32_t written_at;
     };
+    struct Block {
+      size_t opener;
+      size_t changes;  // how many there were at the opener
+    };
     struct Loop {
       uint32_t depth = 0;
       size_t row = 0;  // in exposed_
@@ -106,7 +110,7 @@ class Analysis {
     std::vector<uint32_t> written_at(registers_);  // depth of the innermost block that surely wrote it
     std::vector<Change> changes;
     changes.reserve(registers_);
-    std::vector<size_t> forgotten;                 // by open block: size of `changes` at the opener
+    std::vector<Block> blocks;                     // the open ones
     std::vector<Loop> loops(exposed_.rows() + 1);  // the open ones; the first stands for none
     uint32_t depth = 0;
     size_t rows = 0;
@@ -122,7 +126,7 @@ class Analysis {
       const vir::Operands& operands = vir::operands_of(inst.op);
       if (vir::opens_block(inst.op)) {
         ++depth;
-        forgotten.push_back(changes.size());
+        blocks.push_back({i, changes.size()});
         if (vir::is_loop(inst.op)) {  // before the reads: its test is in the loop
           row_of_loop_[i] = static_cast<uint32_t>(rows);
           *++innermost = {depth, rows++};
@@ -130,9 +134,10 @@ class Analysis {
       }
       for (size_t k = operands.first_read; k < operands.count; ++k) read(number(inst, operands, k));
       if (inst.op == Opcode::kEnd) {
-        for (; changes.size() > forgotten.back(); changes.pop_back())
+        for (; changes.size() > blocks.back().changes; changes.pop_back())
           written_at[changes.back().reg] = changes.back().written_at;
-        forgotten.pop_back();
+        opener_[i] = static_cast<uint32_t>(blocks.back().opener);
+        blocks.pop_back();
         if (innermost->depth == depth--) --innermost;
       }
       if (!operands.makes_value()) continue;  // a counter is as good as only read: one range
@@ -160,7 +165,7 @@ class Analysis {
   // Behind a block (we walk backward). Every path round or past the block joins here, so what is live
   // here, or exposed in the loop, lives throughout: it is pinned, and writes inside do not cut it.
   void enter_block(size_t i) {
-    const auto opener = static_cast<size_t>(match_[i]);
+    const size_t opener = opener_[i];
     if (vir::is_loop(body_[opener].op)) {
       exposed_.for_each(row_of_loop_[opener], [&](size_t r) {
         if (current_[r] == kDead) open_range(r, position(i) + 1);
@@ -234,10 +239,10 @@ class Analysis {
   static constexpr uint32_t kDead = UINT32_MAX;
 
   const std::vector<Inst>& body_;
-  const std::vector<int32_t>& match_;
   const std::vector<Fold>& folds_;
   std::array<size_t, vir::kKinds> base_{};  // number of the first register of each kind
   size_t registers_;
+  std::vector<uint32_t> opener_;       // by `end`
   std::vector<uint32_t> row_of_loop_;  // by opener
   RegisterSets exposed_;               // one row a loop
   std::vector<uint32_t> current_;      // the open range of each live register
@@ -251,9 +256,8 @@ class Analysis {
 
 }  // namespace
 
-Liveness find_live_ranges(const vir::Program& program, const std::vector<int32_t>& match,
-                          const std::vector<Fold>& folds) {
-  return Analysis(program, match, folds).run();
+Liveness find_live_ranges(const vir::Program& program, const std::vector<Fold>& folds) {
+  return Analysis(program, folds).run();
 }
 
 }  // namespace convsmith::x86
