@@ -1,61 +1,13 @@
 #include "codegen/vir.hpp"
 
+#include "codegen/vir_operands.hpp"
+
 namespace convsmith::vir {
 
 namespace {
 
 constexpr OpInfo kOps[] = {
 #define OP(enumerator, text, signature, meaning) {text, signature, meaning},
-#include "codegen/vir_ops.def"
-#undef OP
-};
-
-constexpr Uses parse_uses(std::string_view signature) {
-  Uses result{};
-  const auto add = [&](Kind kind, bool read, bool written) {
-    result.items[static_cast<size_t>(result.count++)] = {kind, 0, read, written};
-  };
-  for (const char c : signature) {
-    switch (c) {
-      case 'P':
-        add(Kind::kPtr, false, true);
-        break;
-      case 'p':
-        add(Kind::kPtr, true, false);
-        break;
-      case '@':
-        add(Kind::kPtr, true, false);
-        break;
-      case 'I':
-        add(Kind::kInt, false, true);
-        break;
-      case 'i':
-        add(Kind::kInt, true, false);
-        break;
-      case 'X':
-        add(Kind::kInt, true, true);
-        break;
-      case 'V':
-        add(Kind::kVec, false, true);
-        break;
-      case 'v':
-        add(Kind::kVec, true, false);
-        break;
-      case 'M':
-        add(Kind::kMask, false, true);
-        break;
-      case 'm':
-        add(Kind::kMask, true, false);
-        break;
-      default:
-        break;  // n f a s: no register
-    }
-  }
-  return result;
-}
-
-constexpr Uses kUses[] = {
-#define OP(enumerator, text, signature, meaning) parse_uses(signature),
 #include "codegen/vir_ops.def"
 #undef OP
 };
@@ -77,8 +29,10 @@ std::string_view arg_text(Arg arg) {
 }
 
 Uses uses(const Inst& inst) {
-  Uses result = kUses[static_cast<size_t>(inst.op)];
-  for (size_t i = 0; i < static_cast<size_t>(result.count); ++i) result.items[i].id = inst.regs[i];
+  const Operands& operands = operands_of(inst.op);
+  Uses result{.items = {}, .count = operands.count};
+  for (size_t k = 0; k < operands.count; ++k)
+    result.items[k] = {operands.kind[k], inst.regs[k], k >= operands.first_read, k == 0 && operands.writes};
   return result;
 }
 

@@ -105,8 +105,12 @@ inline bool calls(Opcode op) {
   return op == Opcode::kCall || op == Opcode::kFork;
 }
 
+inline bool is_loop(Opcode op) {
+  return op == Opcode::kLoop || op == Opcode::kWhile;
+}
+
 inline bool opens_block(Opcode op) {
-  return op == Opcode::kLoop || op == Opcode::kWhile || op == Opcode::kIf;
+  return is_loop(op) || op == Opcode::kIf;
 }
 
 // For each block opener its `end`, for each `end` its opener, 0 elsewhere. The program is verified.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "codegen/vir_operands.hpp"
+
 namespace convsmith::vir {
 
 namespace {
@@ -13,143 +15,171 @@ namespace {
 class Verifier {
  public:
   explicit Verifier(const Program& program) : program_(program) {
-    for (size_t k = 0; k < kKinds; ++k) written_[k].assign(program.registers[k], false);
+    size_t registers = 0;
+    for (size_t k = 0; k < kKinds; ++k) {
+      base_[k] = registers;
+      registers += program.registers[k];
+    }
+    states_.resize(registers);
   }
 
   Result<void> run() {
     if (program_.lanes != 4 && program_.lanes != 8 && program_.lanes != 16) {
-      return fail(fmt::format("lanes is {}; it must be 4, 8 or 16", program_.lanes));
+      fail(fmt::format("lanes is {}; it must be 4, 8 or 16", program_.lanes));
+      return result();
     }
-    const bool calls_others = std::any_of(program_.body.begin(), program_.body.end(),
-                                          [](const Inst& inst) { return calls(inst.op); });
-    if (calls_others && program_.registers[2] + program_.registers[3] > 0)
-      return fail("a function that calls others may not use vectors or masks");
     for (at_ = 0; at_ < program_.body.size(); ++at_) {
-      if (auto ok = check(program_.body[at_]); !ok) return ok;
+      if (!check(program_.body[at_])) return result();
     }
-    if (!open_.empty()) return fail("a block is not closed by 'end'");
-    return {};
+    if (!open_.empty()) fail("a block is not closed by 'end'");
+    return result();
   }
 
   Result<void> run_alone() {
-    if (!program_.params.empty()) return fail("a program of its own has no parameters");
-    for (at_ = 0; at_ < program_.body.size(); ++at_) {
+    if (!program_.params.empty()) fail("a program of its own has no parameters");
+    for (at_ = 0; wrong_.empty() && at_ < program_.body.size(); ++at_) {
       const Opcode op = program_.body[at_].op;
       if (calls(op) || op == Opcode::kPart || op == Opcode::kData || gives_result(op))
-        return fail(fmt::format("'{}' is for functions that call each other", info(op).text));
+        fail(fmt::format("'{}' is for functions that call each other", info(op).text));
     }
-    return {};
+    return result();
   }
 
  private:
   static bool gives_result(Opcode op) { return op == Opcode::kResultInt || op == Opcode::kResultPtr; }
 
+  enum State : uint8_t { kUnwritten, kWritten, kCounts };  // kCounts: the iterations of an open loop
+
   struct Block {
     Opcode op;
-    uint16_t counter;
-    std::vector<uint32_t> new_registers;  // kind * 65536 + id, first written inside
+    size_t counter;  // of a loop
+    size_t changes;  // how many there were at the opener
   };
 
-  Result<void> fail(const std::string& what) const {
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("vir program '{}', instruction {}: {}.", program_.name, at_, what));
+  // Checks return whether all is well; the first that is not says so here.
+  bool fail(const std::string& what) {
+    wrong_ = fmt::format("vir program '{}', instruction {}: {}.", program_.name, at_, what);
+    return false;
+  }
+  Result<void> result() const {
+    if (wrong_.empty()) return {};
+    return make_error(ErrorCode::kInvalidSpec, wrong_);
   }
 
-  Result<void> check(const Inst& inst) {
-    if (auto ok = check_constant(inst); !ok) return ok;
-    if (gives_result(inst.op) && at_ + 1 != program_.body.size())
-      return fail(fmt::format("'{}' is not the last instruction", info(inst.op).text));
-    for (const Use& use : uses(inst)) {
-      std::vector<bool>& written = written_[static_cast<size_t>(use.kind)];
-      if (use.id >= written.size()) return fail(fmt::format("register {} is out of range", use.id));
-      if (use.read && !written[use.id]) {
-        return fail(fmt::format("'{}' reads {}{} before it is written", info(inst.op).text,
-                                "pivm"[static_cast<size_t>(use.kind)], use.id));
-      }
-    }
-    for (const Use& use : uses(inst)) {
-      if (!use.written) continue;
-      if (use.kind == Kind::kInt && inst.op != Opcode::kLoop &&
-          std::any_of(open_.begin(), open_.end(),
-                      [&](const Block& b) { return b.op == Opcode::kLoop && b.counter == use.id; })) {
-        return fail(fmt::format("i{} counts a loop and is written inside it", use.id));
-      }
-      std::vector<bool>& written = written_[static_cast<size_t>(use.kind)];
-      if (!written[use.id]) {
-        written[use.id] = true;
-        if (!open_.empty())
-          open_.back().new_registers.push_back(static_cast<uint32_t>(use.kind) << 16 | use.id);
-      }
-    }
-    if (opens_block(inst.op)) {
-      open_.push_back({inst.op, inst.regs[0], {}});
-    } else if (inst.op == Opcode::kEnd) {
-      if (open_.empty()) return fail("'end' closes no block");
-      for (const uint32_t key : open_.back().new_registers) written_[key >> 16][key & 0xffff] = false;
-      open_.pop_back();
-    }
-    return {};
+  size_t number(const Inst& inst, const Operands& operands, size_t k) const {
+    return base_[static_cast<size_t>(operands.kind[k])] + inst.regs[k];
   }
 
-  Result<void> check_constant(const Inst& inst) const {
-    const int64_t n = inst.imm;
-    switch (inst.op) {
-      case Opcode::kArgPtr:
-        return check_argument(n, true, true);
-      case Opcode::kArgInt:
-        return check_argument(n, false, true);
-      case Opcode::kSetPtr:
-        return check_argument(n, true, false);
-      case Opcode::kSetInt:
-        return check_argument(n, false, false);
+  bool check(const Inst& inst) {
+    const Operands& operands = operands_of(inst.op);
+    if (operands.constant != 0 && !check_constant(inst, operands.constant)) return false;
+    if (!check_place(inst.op)) return false;
+    for (size_t k = 0; k < operands.count; ++k) {
+      const auto kind = static_cast<size_t>(operands.kind[k]);
+      if (inst.regs[k] >= program_.registers[kind])
+        return fail(fmt::format("register {} is out of range", inst.regs[k]));
+      if (k >= operands.first_read && states_[number(inst, operands, k)] == kUnwritten) {
+        return fail(fmt::format("'{}' reads {}{} before it is written", info(inst.op).text, "pivm"[kind],
+                                inst.regs[k]));
+      }
+    }
+    if (operands.writes && !write(number(inst, operands, 0)))
+      return fail(fmt::format("i{} counts a loop and is written inside it", inst.regs[0]));
+    if (opens_block(inst.op)) open(inst, operands);
+    return inst.op != Opcode::kEnd || close();
+  }
+
+  // What depends on where an operation stands, and on the number of lanes.
+  bool check_place(Opcode op) {
+    switch (op) {
+      case Opcode::kCall:
+      case Opcode::kFork:
+        return program_.registers[2] + program_.registers[3] == 0 ||
+               fail("a function that calls others may not use vectors or masks");
       case Opcode::kPart:
-        if (!program_.params.empty()) return fail("a C function is no part of a fork");
-        break;
-      case Opcode::kIntDivC:
-        if (n < 1) return fail(fmt::format("idivc divides by {}; the divisor must be at least 1", n));
-        break;
-      case Opcode::kShl32:
-      case Opcode::kShr32:
-        if (n < 0 || n > 31) return fail(fmt::format("a shift by {}; it must be 0..31", n));
-        break;
-      case Opcode::kBlocks:
-        return check_blocks(n);
+        return program_.params.empty() || fail("a C function is no part of a fork");
+      case Opcode::kResultInt:
+      case Opcode::kResultPtr:
+        return at_ + 1 == program_.body.size() ||
+               fail(fmt::format("'{}' is not the last instruction", info(op).text));
       case Opcode::kInsert1:
       case Opcode::kInsert2:
-      case Opcode::kInsert3:
-        if (const int block = 1 + static_cast<int>(inst.op) - static_cast<int>(Opcode::kInsert1);
-            program_.lanes <= 4 * block)
-          return fail(fmt::format("{} lanes have no block {}", program_.lanes, block));
-        return check_offset(n);
-      case Opcode::kConst:
-        if (n < 0 || n > 0xffffffffLL) return fail("a vector constant has 32 bits");
-        break;
+      case Opcode::kInsert3: {
+        const int block = 1 + static_cast<int>(op) - static_cast<int>(Opcode::kInsert1);
+        return program_.lanes > 4 * block ||
+               fail(fmt::format("{} lanes have no block {}", program_.lanes, block));
+      }
       default:
-        if (info(inst.op).signature.ends_with('s') &&
-            (n < 0 || n >= static_cast<int64_t>(program_.labels.size())))
-          return fail("a name is missing");
-        if (info(inst.op).signature.find('@') != std::string_view::npos) return check_offset(n);
+        return true;
     }
-    return {};
   }
 
-  Result<void> check_offset(int64_t n) const {
-    if (n > INT32_MAX - 64 || n < INT32_MIN)
-      return fail(fmt::format("address offset {} does not fit 32 bits", n));
-    return {};
+  bool write(size_t number) {
+    if (states_[number] == kUnwritten) {
+      states_[number] = kWritten;
+      if (!open_.empty()) changes_.push_back(number);
+    }
+    return states_[number] != kCounts;
   }
 
-  Result<void> check_argument(int64_t n, bool pointer, bool read) const {
+  void open(const Inst& inst, const Operands& operands) {
+    open_.push_back({inst.op, number(inst, operands, 0), changes_.size()});
+    if (inst.op == Opcode::kLoop) states_[open_.back().counter] = kCounts;
+  }
+
+  bool close() {
+    if (open_.empty()) return fail("'end' closes no block");
+    const Block& block = open_.back();
+    if (block.op == Opcode::kLoop) states_[block.counter] = kWritten;
+    for (; changes_.size() > block.changes; changes_.pop_back()) states_[changes_.back()] = kUnwritten;
+    open_.pop_back();
+    return true;
+  }
+
+  bool check_constant(const Inst& inst, char kind) {
+    const int64_t n = inst.imm;
+    switch (kind) {
+      case 's':
+        return (n >= 0 && n < static_cast<int64_t>(program_.labels.size())) || fail("a name is missing");
+      case '@':
+        return (n >= INT32_MIN && n <= INT32_MAX - 64) ||
+               fail(fmt::format("address offset {} does not fit 32 bits", n));
+      case 'f':
+        return (n >= 0 && n <= 0xffffffffLL) || fail("a vector constant has 32 bits");
+      case 'a': {
+        const bool pointer = inst.op == Opcode::kArgPtr || inst.op == Opcode::kSetPtr;
+        return check_argument(n, pointer, inst.op == Opcode::kArgPtr || inst.op == Opcode::kArgInt);
+      }
+      default:
+        return check_number(inst.op, n);
+    }
+  }
+
+  bool check_number(Opcode op, int64_t n) {
+    switch (op) {
+      case Opcode::kIntDivC:
+        return n >= 1 || fail(fmt::format("idivc divides by {}; the divisor must be at least 1", n));
+      case Opcode::kShl32:
+      case Opcode::kShr32:
+        return (n >= 0 && n <= 31) || fail(fmt::format("a shift by {}; it must be 0..31", n));
+      case Opcode::kBlocks:
+        return check_blocks(n);
+      default:
+        return true;
+    }
+  }
+
+  bool check_argument(int64_t n, bool pointer, bool read) {
     if (n < 0 || n >= kArgs || is_pointer(static_cast<Arg>(n)) != pointer)
       return fail(pointer ? "this argument is not a pointer" : "this argument is not an integer");
     const std::vector<Arg>& params = program_.params;
     if (read && !params.empty() &&
         std::find(params.begin(), params.end(), static_cast<Arg>(n)) == params.end())
       return fail("this argument is not among the function's parameters");
-    return {};
+    return true;
   }
 
-  Result<void> check_blocks(int64_t pattern) const {
+  bool check_blocks(int64_t pattern) {
     const int blocks = program_.lanes / 4;
     if (blocks == 1) return fail("'blocks' needs more than 4 lanes");
     for (int j = 0; j < blocks; ++j) {
@@ -159,13 +189,16 @@ class Verifier {
         return fail(fmt::format("block {} of 'blocks' can't come from block {}", j, source));
       }
     }
-    return {};
+    return true;
   }
 
   const Program& program_;
+  std::array<size_t, kKinds> base_{};  // number of the first register of each kind
   size_t at_ = 0;
-  std::array<std::vector<bool>, kKinds> written_;
+  std::vector<State> states_;    // of registers of all kinds
+  std::vector<size_t> changes_;  // registers that the open blocks wrote first
   std::vector<Block> open_;
+  std::string wrong_;
 };
 
 }  // namespace

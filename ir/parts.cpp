@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
 #include "ir/band.hpp"
 
@@ -12,8 +13,8 @@ namespace {
 // Beyond any input: the only tap of a phase without taps looks there.
 constexpr int64_t kNowhere = int64_t{1} << 40;
 
-// The taps t with t*dilation = phase (mod stride), t = first, first + step .., and the row of the input that
-// the last of them meets in row 0.
+// The taps t of a phase, t*dilation = phase (mod stride): t = first, first + step .., and the row of the
+// input that the last of them meets in row 0.
 struct PhaseTaps {
   int64_t first = 0;
   int64_t step = 1;
@@ -21,20 +22,26 @@ struct PhaseTaps {
   int64_t position = -kNowhere;
 };
 
-PhaseTaps phase_taps(const Problem& p, int64_t phase) {
-  PhaseTaps taps;
-  const int64_t common = std::gcd(p.stride, p.dilation);
-  taps.step = p.stride / common;
-  while (taps.first < taps.step && (phase - taps.first * p.dilation) % p.stride != 0) ++taps.first;
-  if (taps.first == taps.step || taps.first >= p.taps) return taps;
-  taps.count = (p.taps - 1 - taps.first) / taps.step + 1;
-  const int64_t last = taps.first + (taps.count - 1) * taps.step;
-  taps.position = (phase - last * p.dilation) / p.stride;
-  return taps;
+// By phase.
+std::vector<PhaseTaps> phase_taps(const Problem& p) {
+  std::vector<PhaseTaps> phases(static_cast<size_t>(p.stride));
+  const int64_t step = p.stride / std::gcd(p.stride, p.dilation);
+  for (PhaseTaps& taps : phases) taps.step = step;
+  for (int64_t first = 0; first < std::min(step, p.taps); ++first) {
+    const int64_t phase = first * p.dilation % p.stride;
+    PhaseTaps& taps = phases[static_cast<size_t>(phase)];
+    taps.first = first;
+    taps.count = (p.taps - 1 - first) / step + 1;
+    const int64_t last = first + (taps.count - 1) * step;
+    taps.position = (phase - last * p.dilation) / p.stride;
+  }
+  return phases;
 }
 
-Part make_part(const Problem& p, int64_t first, int64_t phases) {
-  const PhaseTaps shape = phase_taps(p, first);
+// `own`: the taps of the phases that it makes.
+Part make_part(const Problem& p, int64_t first, std::span<const PhaseTaps> own) {
+  const auto phases = static_cast<int64_t>(own.size());
+  const PhaseTaps& shape = own.front();
   Part part{
       .problem = p, .row_steps = p.stride, .first = first, .phases = phases, .crop = p.pad_left, .taps = {}};
   Problem& q = part.problem;
@@ -47,11 +54,10 @@ Part make_part(const Problem& p, int64_t first, int64_t phases) {
   if (phases > 1) q.filters = phases * p.filters;
   q.out_row = p.stride * p.out_pitch();
   if (p.combine != Combine::kNone && p.operand_has_steps) q.operand_row = p.stride * p.operand_pitch();
-  for (int64_t j = first; j < first + phases; ++j) {
-    const PhaseTaps own = phase_taps(p, j);
-    for (int64_t m = 0; m < q.taps; ++m) {
-      part.taps.push_back(own.count == 0 ? -1 : own.first + (own.count - 1 - m) * own.step);
-    }
+  part.taps.reserve(static_cast<size_t>(phases * q.taps));
+  for (const PhaseTaps& taps : own) {
+    for (int64_t m = 0; m < q.taps; ++m)
+      part.taps.push_back(taps.count == 0 ? -1 : taps.first + (taps.count - 1 - m) * taps.step);
   }
   return part;
 }
@@ -67,18 +73,22 @@ bool can_merge(const Problem& p) {
 
 std::vector<Part> split_parts(const Problem& p) {
   if (!p.transposed) return {Part{.problem = p, .taps = {}}};
+  const std::vector<PhaseTaps> phases = phase_taps(p);
+  const auto taps_of = [&](int64_t first, int64_t end) {
+    return std::span(phases).subspan(static_cast<size_t>(first), static_cast<size_t>(end - first));
+  };
+  const auto match = [&](int64_t phase, int64_t other) {
+    const PhaseTaps& a = phases[static_cast<size_t>(phase)];
+    const PhaseTaps& b = phases[static_cast<size_t>(other)];
+    return a.count == b.count && a.position == b.position;
+  };
   std::vector<Part> parts;
   for (int64_t first = 0; first < p.stride;) {
-    const PhaseTaps taps = phase_taps(p, first);
     int64_t end = first + 1;
-    const auto matches = [&](int64_t phase) {
-      const PhaseTaps other = phase_taps(p, phase);
-      return other.count == taps.count && other.position == taps.position;
-    };
-    while (can_merge(p) && end < p.stride && matches(end)) ++end;
-    parts.push_back(make_part(p, first, end - first));
+    while (can_merge(p) && end < p.stride && match(first, end)) ++end;
+    parts.push_back(make_part(p, first, taps_of(first, end)));
     for (int64_t phase = first; end - first > 1 && phase < end; ++phase) {
-      Part edge = make_part(p, phase, 1);
+      Part edge = make_part(p, phase, taps_of(phase, phase + 1));
       edge.problem.one_step = true;
       edge.merged_first = first;
       edge.merged_phases = end - first;

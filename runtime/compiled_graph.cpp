@@ -100,7 +100,11 @@ Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
                                   kMaxTransposedStride, op.problem.stride));
   }
   for (ir::Part& part : ir::split_parts(op.problem)) {
-    auto kernel = kernels.nest(part.problem.without_padding());
+    const Problem problem = part.problem.without_padding();
+    const CompiledPart* const before = compiled.parts.empty() ? nullptr : &compiled.parts.back();
+    // Of hundreds of phases most are one problem, whose kernel need not be looked up each time.
+    const bool is_same = before != nullptr && before->part.problem.without_padding() == problem;
+    KernelResult kernel = is_same ? KernelResult(before->kernel) : kernels.nest(problem);
     if (!kernel) return tl::unexpected(kernel.error());
     compiled.parts.push_back({std::move(part), std::move(*kernel)});
   }

@@ -36,9 +36,8 @@ Result<void> check_target(const vir::Program& program, const Target& target) {
 
 Result<MachineCode> assemble(const vir::Program& program, const Target& target) {
   if (auto ok = check_target(program, target); !ok) return tl::unexpected<Error>(ok.error());
-  const std::vector<int32_t> match = vir::match_blocks(program);
   const std::vector<Fold> folds = fold_operands(program, target);
-  const Liveness liveness = find_live_ranges(program, match, folds);
+  const Liveness liveness = find_live_ranges(program, folds);
   const auto allocation = allocate_registers(program, liveness, folds, target);
   if (!allocation) return tl::unexpected<Error>(allocation.error());
 
@@ -47,7 +46,7 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(capacity);
   Emitter emitter(buffer.get(), capacity, target);
   Frame frame(program, *allocation);
-  Selector selector(emitter, program, match, folds, liveness, *allocation, frame, target);
+  Selector selector(emitter, program, folds, liveness, *allocation, frame, target);
 
   MachineCode code;
   code.spills = allocation->spills;

@@ -13,10 +13,6 @@ namespace {
 
 constexpr int32_t kOutside = -1;
 
-bool is_loop(vir::Opcode op) {
-  return op == vir::Opcode::kLoop || op == vir::Opcode::kWhile;
-}
-
 // The blocks of a program by the index of the instruction that opens them.
 class Blocks {
  public:
@@ -26,7 +22,7 @@ class Blocks {
     for (size_t i = 0; i < program.body.size(); ++i) {
       const vir::Opcode op = program.body[i].op;
       around_[i] = open.back();
-      if (is_loop(op)) {
+      if (vir::is_loop(op)) {
         for (const int32_t block : open) {
           if (block != kOutside) has_loop_[static_cast<size_t>(block)] = true;
         }
@@ -52,7 +48,8 @@ class Blocks {
 
   // The innermost loop that an instruction of `block` runs in, if that loop has no loops inside.
   int32_t innermost(int32_t block) const {
-    while (block != kOutside && !is_loop(program_.body[static_cast<size_t>(block)].op)) block = around(block);
+    while (block != kOutside && !vir::is_loop(program_.body[static_cast<size_t>(block)].op))
+      block = around(block);
     return block != kOutside && !has_loop_[static_cast<size_t>(block)] ? block : kOutside;
   }
 

@@ -41,9 +41,9 @@ class Emitter : public Xbyak::CodeGenerator {
 
   // A vector register of the target's width.
   const Xbyak::Xmm& vec(int index) const { return vectors_[static_cast<size_t>(index)]; }
-  // [register + offset]
+  // [register + offset]. Xbyak adds whole address expressions, but subtracts numbers, which is faster.
   Xbyak::RegExp memory(const Xbyak::Reg64& base, int64_t offset) const {
-    return bases_[static_cast<size_t>(base.getIdx())] + static_cast<size_t>(offset);
+    return bases_[static_cast<size_t>(base.getIdx())] - (size_t{0} - static_cast<size_t>(offset));
   }
   uint32_t position() const { return static_cast<uint32_t>(getSize()); }
 

@@ -21,9 +21,11 @@ namespace convsmith::x86 {
 
 // What folding decided for one instruction.
 struct Fold {
-  int32_t source = -1;  // the load, bcast or const that this instruction reads from memory, or -1
-  uint8_t operand = 0;  // which of its registers that replaces
-  bool gone = false;    // this instruction itself was folded away
+  static constexpr uint8_t kNone = 0xff;
+
+  int32_t source = -1;      // the load, bcast or const that this instruction reads from memory, or -1
+  uint8_t operand = kNone;  // which of its registers that replaces
+  bool gone = false;        // this instruction itself was folded away
 };
 
 // One entry for each instruction.

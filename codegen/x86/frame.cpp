@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 
 #include "frontend/check.hpp"
 
@@ -12,9 +13,10 @@ namespace {
 constexpr std::array<int, 6> kCalleeSaved = {3, 5, 12, 13, 14, 15};     // rbx rbp r12-r15
 constexpr std::array<int, 6> kParameterRegisters = {7, 6, 2, 1, 8, 9};  // rdi rsi rdx rcx r8 r9
 
-bool has(const vir::Program& program, auto&& what) {
-  return std::any_of(program.body.begin(), program.body.end(),
-                     [&](const vir::Inst& inst) { return what(inst.op); });
+std::bitset<vir::kOpcodes> opcodes_of(const vir::Program& program) {
+  std::bitset<vir::kOpcodes> opcodes;
+  for (const vir::Inst& inst : program.body) opcodes[static_cast<size_t>(inst.op)] = true;
+  return opcodes;
 }
 
 }  // namespace
@@ -25,15 +27,17 @@ Frame::Frame(const vir::Program& program, const Allocation& allocation)
   for (const int reg : kCalleeSaved) {
     if ((allocation.general_registers >> reg & 1) != 0) saved_.push_back(reg);
   }
-  sets_result_ = has(program, [](Opcode op) { return op == Opcode::kResultInt || op == Opcode::kResultPtr; });
+  const auto opcodes = opcodes_of(program);
+  const auto has = [&](Opcode op) { return opcodes[static_cast<size_t>(op)]; };
+  sets_result_ = has(Opcode::kResultInt) || has(Opcode::kResultPtr);
   bytes_ = 8 * (1 + allocation.spills);
   const auto reserve = [&](int words) {
     const int at = bytes_;
     bytes_ += 8 * words;
     return at;
   };
-  if (has(program, [](Opcode op) { return op == Opcode::kPart; })) part_ = reserve(1);
-  const bool calls = has(program, vir::calls);
+  if (has(Opcode::kPart)) part_ = reserve(1);
+  const bool calls = has(Opcode::kCall) || has(Opcode::kFork);
   if (calls) outgoing_ = reserve(vir::kArgs);
   params_ = reserve(static_cast<int>(std::min(program.params.size(), kParameterRegisters.size())));
   // Calls want rsp at a multiple of 16; the return address and what was pushed lie above.

@@ -23,30 +23,16 @@ constexpr uint8_t kCompareGreater = 0x1e;
 
 }  // namespace
 
-Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
-                   const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-                   const Frame& frame, const Target& target)
+Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vector<Fold>& folds,
+                   const Liveness& liveness, const Allocation& allocation, const Frame& frame,
+                   const Target& target)
     : e_(emitter),
       program_(program),
-      match_(match),
       folds_(folds),
       liveness_(liveness),
       allocation_(allocation),
       frame_(frame),
-      target_(target),
-      innermost_(program.body.size()) {
-  std::vector<size_t> open;
-  for (size_t i = 0; i < program.body.size(); ++i) {
-    const Opcode op = program.body[i].op;
-    if (op == Opcode::kLoop || op == Opcode::kWhile) {
-      for (const size_t outer : open) innermost_[outer] = false;
-      innermost_[i] = true;
-      open.push_back(i);
-    } else if (op == Opcode::kEnd && !open.empty() && static_cast<size_t>(match[i]) == open.back()) {
-      open.pop_back();
-    }
-  }
-}
+      target_(target) {}
 
 void Selector::select(size_t at) {
   at_ = at;

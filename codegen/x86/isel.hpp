@@ -18,9 +18,8 @@ namespace convsmith::x86 {
 
 class Selector {
  public:
-  Selector(Emitter& emitter, const vir::Program& program, const std::vector<int32_t>& match,
-           const std::vector<Fold>& folds, const Liveness& liveness, const Allocation& allocation,
-           const Frame& frame, const Target& target);
+  Selector(Emitter& emitter, const vir::Program& program, const std::vector<Fold>& folds,
+           const Liveness& liveness, const Allocation& allocation, const Frame& frame, const Target& target);
 
   // Emits instruction `at`. Instructions that were folded away are not passed.
   void select(size_t at);
@@ -30,6 +29,7 @@ class Selector {
   bool select_integer(const vir::Inst& inst);
   bool select_block(const vir::Inst& inst);
   void open_bounded_if();
+  bool is_innermost_loop() const;
   void add(Location d, Location a, Location b);
   void add_constant(Location d, Location a, int64_t n);
   void subtract(Location d, Location a, Location b);
@@ -66,16 +66,14 @@ class Selector {
   Location location(size_t k) const { return allocation_.of[liveness_.operands[at_][k]]; }
   const Xbyak::Xmm& vec(size_t k) const { return e_.vec(location(k).reg()); }
   Xbyak::Opmask mask(size_t k) const { return Xbyak::Opmask(location(k).reg()); }
-  bool folded(size_t k) const { return folds_[at_].source >= 0 && folds_[at_].operand == k; }
+  bool folded(size_t k) const { return folds_[at_].operand == k; }
   bool wide() const { return target_.mask_registers; }  // AVX-512
 
   // Calls emit(x) where x is operand k: its register, or the memory that was folded into it.
   template <class Emit>
   void with_operand(size_t k, Emit&& emit, int immediate_bytes = 0);
 
-  static Xbyak::Address slot(Location where) {
-    return Xbyak::util::qword[Xbyak::util::rsp + static_cast<size_t>(Frame::slot(where))];
-  }
+  Xbyak::Address slot(Location where) const { return e_.qword[e_.memory(e_.rsp, Frame::slot(where))]; }
   // The register of `where`, or `scratch` loaded from its slot.
   Xbyak::Reg64 read(Location where, const Xbyak::Reg64& scratch);
   void read_into(const Xbyak::Reg64& r, Location where);
@@ -88,6 +86,7 @@ class Selector {
   Xbyak::Address address(size_t k, int64_t offset);  // through rax when the pointer is spilled
 
   struct Block {
+    vir::Opcode opener;
     Emitter::Jump past;  // the jump over the block
     uint32_t head;       // of the block's code
     Location a, b;       // what its test reads
@@ -95,13 +94,11 @@ class Selector {
 
   Emitter& e_;
   const vir::Program& program_;
-  const std::vector<int32_t>& match_;
   const std::vector<Fold>& folds_;
   const Liveness& liveness_;
   const Allocation& allocation_;
   const Frame& frame_;
   const Target& target_;
-  std::vector<bool> innermost_;  // by opener: a loop without a loop in it
   size_t at_ = 0;
   std::vector<Block> blocks_;
 };

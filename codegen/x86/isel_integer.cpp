@@ -20,9 +20,6 @@ bool fits_int32(int64_t n) {
 uint32_t imm32(int64_t n) {
   return static_cast<uint32_t>(static_cast<int32_t>(n));
 }
-size_t displacement(int64_t n) {
-  return static_cast<size_t>(n);
-}
 
 }  // namespace
 
@@ -106,11 +103,10 @@ bool Selector::select_block(const Inst& inst) {
   if (inst.op == Opcode::kEnd) {
     const Block block = blocks_.back();
     blocks_.pop_back();
-    const Opcode opener = program_.body[static_cast<size_t>(match_[at_])].op;
-    if (opener == Opcode::kLoop) {
+    if (block.opener == Opcode::kLoop) {
       with_integer(block.a, [&](const Operand& counter) { e_.dec(counter); });
       e_.jump_back(kIfNotZero, block.head);  // it was positive
-    } else if (opener == Opcode::kWhile) {
+    } else if (block.opener == Opcode::kWhile) {
       compare(block.a, block.b);
       e_.jump_back(kIfLess, block.head);
     }
@@ -122,7 +118,7 @@ bool Selector::select_block(const Inst& inst) {
     open_bounded_if();
     return true;
   }
-  Block block{0, 0, location(0), location(0)};
+  Block block{inst.op, 0, 0, location(0), location(0)};
   if (inst.op == Opcode::kLoop) {
     const Inst* before = at_ > 0 ? &program_.body[at_ - 1] : nullptr;
     const bool runs = before != nullptr && before->op == Opcode::kIntConst &&
@@ -140,9 +136,19 @@ bool Selector::select_block(const Inst& inst) {
     compare(block.a, block.b);
     block.past = e_.jump_forward(kIfNotLess);
   }
-  if (inst.op != Opcode::kIf && innermost_[at_]) e_.align_loop();
+  if (inst.op != Opcode::kIf && is_innermost_loop()) e_.align_loop();
   block.head = e_.position();
   blocks_.push_back(block);
+  return true;
+}
+
+bool Selector::is_innermost_loop() const {
+  for (size_t i = at_ + 1, open = 1; open > 0; ++i) {
+    const Opcode op = program_.body[i].op;
+    if (vir::is_loop(op)) return false;
+    if (op == Opcode::kIf) ++open;
+    if (op == Opcode::kEnd) --open;
+  }
   return true;
 }
 
@@ -152,7 +158,7 @@ void Selector::open_bounded_if() {
   const Location a = location(folded(0) ? 1 : 0);
   with_integer(a, [&](const Operand& x) { e_.cmp(x, imm32(n)); });
   const Emitter::Jump past = e_.jump_forward(folded(0) ? kIfNotGreater : kIfNotLess);
-  blocks_.push_back({past, e_.position(), a, a});
+  blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
 }
 
 void Selector::add(Location d, Location a, Location b) {
@@ -179,7 +185,7 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
     e_.mov(r, slot(a));
     e_.add(r, imm32(n));
   } else {
-    e_.lea(r, e_.ptr[Reg64(a.reg()) + displacement(n)]);
+    e_.lea(r, e_.ptr[e_.memory(Reg64(a.reg()), n)]);
   }
   done(d, r);
 }
@@ -280,11 +286,15 @@ void Selector::move_constant(Location d, int64_t n) {
 void Selector::load_argument(Location d, int64_t slot) {
   const Reg64 r = result(d);
   if (!program_.params.empty()) {
-    e_.mov(r, e_.qword[e_.rsp + displacement(frame_.parameter(slot))]);
+    e_.mov(r, e_.qword[e_.memory(e_.rsp, frame_.parameter(slot))]);
     return done(d, r);
   }
-  e_.mov(e_.rax, e_.qword[e_.rsp]);
-  e_.mov(r, e_.qword[e_.rax + displacement(8 * slot)]);
+  // Of neighbouring loads only the first one fetches the pointer.
+  const auto leaves_pointer = [](Opcode op) { return op == Opcode::kArgPtr || op == Opcode::kArgInt; };
+  const bool is_there =
+      at_ > 0 && leaves_pointer(program_.body[at_].op) && leaves_pointer(program_.body[at_ - 1].op);
+  if (!is_there) e_.mov(e_.rdx, e_.qword[e_.memory(e_.rsp, 0)]);
+  e_.mov(r, e_.qword[e_.memory(e_.rdx, 8 * slot)]);
   done(d, r);
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "codegen/x86/operands.hpp"
+#include "codegen/vir_operands.hpp"
 #include "frontend/check.hpp"
 
 namespace convsmith::x86 {
@@ -13,48 +13,45 @@ namespace {
 using vir::Inst;
 using vir::Opcode;
 
-bool is_loop(Opcode op) {
-  return op == Opcode::kLoop || op == Opcode::kWhile;
-}
-
 // Sets of virtual registers of all kinds, one row of bits each.
 class RegisterSets {
  public:
-  RegisterSets(size_t rows, size_t registers) : words_((registers + 63) / 64), bits_(rows * words_) {}
+  RegisterSets(size_t rows, size_t registers)
+      : rows_(rows), words_((registers + 63) / 64), bits_(rows * words_) {}
 
-  size_t words() const { return words_; }
-  uint64_t* row(size_t r) { return bits_.data() + r * words_; }
-  void push() { bits_.resize(bits_.size() + words_); }
-  void pop() { bits_.resize(bits_.size() - words_); }
-  uint64_t* last() { return bits_.data() + bits_.size() - words_; }
-  bool empty() const { return bits_.empty(); }
+  size_t rows() const { return rows_; }
+
+  // Whether it was not there yet.
+  bool insert(size_t row, size_t r) {
+    uint64_t& word = bits_[row * words_ + r / 64];
+    const uint64_t bit = uint64_t{1} << (r % 64);
+    const bool is_new = (word & bit) == 0;
+    word |= bit;
+    return is_new;
+  }
+  template <class Visit>
+  void for_each(size_t row, Visit&& visit) const {
+    for (size_t w = 0; w < words_; ++w) {
+      for (uint64_t rest = bits_[row * words_ + w]; rest != 0; rest &= rest - 1)
+        visit(64 * w + static_cast<size_t>(std::countr_zero(rest)));
+    }
+  }
 
  private:
+  size_t rows_;
   size_t words_;
   std::vector<uint64_t> bits_;
 };
 
-void insert(uint64_t* set, size_t r) {
-  set[r / 64] |= uint64_t{1} << (r % 64);
-}
-void erase(uint64_t* set, size_t r) {
-  set[r / 64] &= ~(uint64_t{1} << (r % 64));
-}
-bool contains(const uint64_t* set, size_t r) {
-  return (set[r / 64] >> (r % 64) & 1) != 0;
-}
-
 class Analysis {
  public:
-  Analysis(const vir::Program& program, const std::vector<int32_t>& match, const std::vector<Fold>& folds)
+  Analysis(const vir::Program& program, const std::vector<Fold>& folds)
       : body_(program.body),
-        match_(match),
         folds_(folds),
         registers_(count_registers(program)),
+        opener_(body_.size()),
         row_of_loop_(body_.size()),
         exposed_(count_loops(program), registers_),
-        live_(1, registers_),
-        pinned_(0, registers_),
         current_(registers_, kDead),
         kinds_(registers_) {
     for (size_t k = 0; k < vir::kKinds; ++k) {
@@ -85,60 +82,74 @@ class Analysis {
     return n;
   }
   static size_t count_loops(const vir::Program& program) {
-    return static_cast<size_t>(
-        std::count_if(program.body.begin(), program.body.end(), [](const Inst& i) { return is_loop(i.op); }));
+    return static_cast<size_t>(std::count_if(program.body.begin(), program.body.end(),
+                                             [](const Inst& i) { return vir::is_loop(i.op); }));
   }
   // The number among registers of all kinds of operand k.
-  size_t number(const Inst& inst, const Operands& operands, size_t k) const {
+  size_t number(const Inst& inst, const vir::Operands& operands, size_t k) const {
     return base_[static_cast<size_t>(operands.kind[k])] + inst.regs[k];
   }
 
   // Forward. A register is exposed in a loop when some read there may see a value from before the
   // loop's block: it then lives all through the loop. What a block writes may not have happened when
   // it ends, so the writes that are known to come first are forgotten there.
-  void find_exposed() {
+  // Not inlined, like the other pass: one function of both has too few registers for either's loop.
+  [[gnu::noinline]] void find_exposed() {
+    struct Change {
+      size_t reg;
+      uint32_t written_at;
+    };
     struct Block {
-      bool loop;
-      size_t row;        // in exposed_
-      size_t forgotten;  // size of `changes` at the opener
+      size_t opener;
+      size_t changes;  // how many there were at the opener
     };
-    std::vector<Block> open;
+    struct Loop {
+      uint32_t depth = 0;
+      size_t row = 0;  // in exposed_
+    };
     std::vector<uint32_t> written_at(registers_);  // depth of the innermost block that surely wrote it
-    std::vector<std::pair<size_t, uint32_t>> changes;
-    size_t loops = 0;
+    std::vector<Change> changes;
+    changes.reserve(registers_);
+    std::vector<Block> blocks;                     // the open ones
+    std::vector<Loop> loops(exposed_.rows() + 1);  // the open ones; the first stands for none
+    uint32_t depth = 0;
+    size_t rows = 0;
+    Loop* innermost = loops.data();
     const auto read = [&](size_t r) {
-      for (size_t depth = open.size(); depth > written_at[r]; --depth) {
-        if (open[depth - 1].loop) insert(exposed_.row(open[depth - 1].row), r);
+      // Where it is exposed already, it is in the loops around too.
+      for (const Loop* loop = innermost; loop->depth > written_at[r]; --loop) {
+        if (!exposed_.insert(loop->row, r)) return;
       }
     };
-    const auto write = [&](size_t r) {
-      if (written_at[r] >= open.size()) return;
-      changes.emplace_back(r, written_at[r]);
-      written_at[r] = static_cast<uint32_t>(open.size());
-    };
-    for (const Inst& inst : body_) {
-      const Operands& operands = operands_of(inst.op);
-      if (is_loop(inst.op)) {  // before the reads: its test is in the loop
-        row_of_loop_[static_cast<size_t>(&inst - body_.data())] = static_cast<uint32_t>(loops);
-        open.push_back({true, loops++, changes.size()});
-      }
-      for (size_t k = 0; k < operands.count; ++k) {
-        if (operands.read[k]) read(number(inst, operands, k));
-      }
-      if (inst.op == Opcode::kIf) open.push_back({false, 0, changes.size()});
-      if (inst.op == Opcode::kEnd) {
-        for (; changes.size() > open.back().forgotten; changes.pop_back()) {
-          written_at[changes.back().first] = changes.back().second;
+    for (size_t i = 0; i < body_.size(); ++i) {
+      const Inst& inst = body_[i];
+      const vir::Operands& operands = vir::operands_of(inst.op);
+      if (vir::opens_block(inst.op)) {
+        ++depth;
+        blocks.push_back({i, changes.size()});
+        if (vir::is_loop(inst.op)) {  // before the reads: its test is in the loop
+          row_of_loop_[i] = static_cast<uint32_t>(rows);
+          *++innermost = {depth, rows++};
         }
-        open.pop_back();
       }
-      if (vir::opens_block(inst.op)) continue;  // a counter is as good as only read: one range
-      if (operands.count > 0 && operands.written[0]) write(number(inst, operands, 0));
+      for (size_t k = operands.first_read; k < operands.count; ++k) read(number(inst, operands, k));
+      if (inst.op == Opcode::kEnd) {
+        for (; changes.size() > blocks.back().changes; changes.pop_back())
+          written_at[changes.back().reg] = changes.back().written_at;
+        opener_[i] = static_cast<uint32_t>(blocks.back().opener);
+        blocks.pop_back();
+        if (innermost->depth == depth--) --innermost;
+      }
+      if (!operands.makes_value()) continue;  // a counter is as good as only read: one range
+      const size_t r = number(inst, operands, 0);
+      if (written_at[r] >= depth) continue;
+      changes.push_back({r, written_at[r]});
+      written_at[r] = depth;
     }
   }
 
   // Backward.
-  void cut_ranges() {
+  [[gnu::noinline]] void cut_ranges() {
     for (size_t i = body_.size(); i-- > 0;) {
       const Inst& inst = body_[i];
       if (folds_[i].gone) continue;
@@ -154,46 +165,41 @@ class Analysis {
   // Behind a block (we walk backward). Every path round or past the block joins here, so what is live
   // here, or exposed in the loop, lives throughout: it is pinned, and writes inside do not cut it.
   void enter_block(size_t i) {
-    const auto opener = static_cast<size_t>(match_[i]);
-    const bool loop = is_loop(body_[opener].op);
-    uint64_t* live = live_.row(0);
-    if (loop) {
-      const uint64_t* exposed = exposed_.row(row_of_loop_[opener]);
-      for (size_t w = 0; w < live_.words(); ++w) {
-        for (uint64_t rest = exposed[w] & ~live[w]; rest != 0; rest &= rest - 1) {
-          open_range(64 * w + static_cast<size_t>(std::countr_zero(rest)), position(i) + 1);
-        }
-      }
+    const size_t opener = opener_[i];
+    if (vir::is_loop(body_[opener].op)) {
+      exposed_.for_each(row_of_loop_[opener], [&](size_t r) {
+        if (current_[r] == kDead) open_range(r, position(i) + 1);
+      });
       weight_ *= 10;
-      const Operands& operands = operands_of(body_[opener].op);
+      const vir::Operands& operands = vir::operands_of(body_[opener].op);
       for (size_t k = 0; k < operands.count; ++k) {
         result_.ranges[current_[number(body_[opener], operands, k)]].weight +=
             weight_;  // the test at the bottom
       }
     }
-    pinned_.push();
-    std::copy_n(live, live_.words(), pinned_.last());
+    outer_pinned_.push_back(pinned_);
+    pinned_ = result_.ranges.size();
   }
 
   void leave_block(Opcode op) {
-    pinned_.pop();
-    if (is_loop(op)) weight_ /= 10;
+    pinned_ = outer_pinned_.back();
+    outer_pinned_.pop_back();
+    if (vir::is_loop(op)) weight_ /= 10;
   }
 
   void access_operands(size_t i) {
     const Inst& inst = body_[i];
-    const Operands& operands = operands_of(inst.op);
-    const Fold& fold = folds_[i];
-    const auto reads = [&](size_t k) { return operands.read[k] && !(fold.source >= 0 && fold.operand == k); };
+    const vir::Operands& operands = vir::operands_of(inst.op);
+    const Fold fold = folds_[i];
     std::array<uint32_t, 4>& ranges = result_.operands[i];
-    if (operands.count > 0 && operands.written[0] && !operands.read[0]) {
+    const auto reads = [&](size_t k) { return fold.operand != k; };
+    if (operands.makes_value()) {
       bool kept = false;
-      for (size_t k = 1; k < operands.count; ++k) {
+      for (size_t k = 1; k < operands.count; ++k)
         kept |= inst.regs[k] == inst.regs[0] && operands.kind[k] == operands.kind[0] && reads(k);
-      }
       ranges[0] = write(number(inst, operands, 0), i, kept);
     }
-    for (size_t k = 0; k < operands.count; ++k) {
+    for (size_t k = operands.first_read; k < operands.count; ++k) {
       if (reads(k)) ranges[k] = read(number(inst, operands, k), i);
     }
     if (fold.source < 0) return;
@@ -205,25 +211,25 @@ class Analysis {
 
   // `kept`: the instruction also reads the register, which then stays where it is.
   uint32_t write(size_t r, size_t i, bool kept) {
-    if (current_[r] == kDead) open_range(r, position(i) + 1);
-    const uint32_t range = current_[r];
-    result_.ranges[range].weight += weight_;
-    if (kept || (!pinned_.empty() && contains(pinned_.last(), r))) return range;
+    const uint32_t range = range_of(r, position(i) + 1);
+    if (kept || range < pinned_) return range;
     result_.ranges[range].start = position(i) + 1;
     result_.by_start.push_back(range);
-    erase(live_.row(0), r);
     current_[r] = kDead;
     return range;
   }
 
-  uint32_t read(size_t r, size_t i) {
-    if (current_[r] == kDead) open_range(r, position(i));
-    result_.ranges[current_[r]].weight += weight_;
-    return current_[r];
+  uint32_t read(size_t r, size_t i) { return range_of(r, position(i)); }
+
+  // Of an access at `position`.
+  uint32_t range_of(size_t r, uint32_t position) {
+    if (current_[r] == kDead) open_range(r, position);
+    const uint32_t range = current_[r];
+    result_.ranges[range].weight += weight_;
+    return range;
   }
 
   void open_range(size_t r, uint32_t end) {
-    insert(live_.row(0), r);
     current_[r] = static_cast<uint32_t>(result_.ranges.size());
     result_.ranges.push_back({0, end, 0, kinds_[r]});
   }
@@ -233,25 +239,25 @@ class Analysis {
   static constexpr uint32_t kDead = UINT32_MAX;
 
   const std::vector<Inst>& body_;
-  const std::vector<int32_t>& match_;
   const std::vector<Fold>& folds_;
   std::array<size_t, vir::kKinds> base_{};  // number of the first register of each kind
   size_t registers_;
+  std::vector<uint32_t> opener_;       // by `end`
   std::vector<uint32_t> row_of_loop_;  // by opener
   RegisterSets exposed_;               // one row a loop
-  RegisterSets live_;                  // one row
-  RegisterSets pinned_;                // one row an open block
   std::vector<uint32_t> current_;      // the open range of each live register
   std::vector<vir::Kind> kinds_;
+  // Ranges are numbered as they are met: those below were open when the innermost open block was entered.
+  size_t pinned_ = 0;
+  std::vector<size_t> outer_pinned_;  // of the blocks around it
   float weight_ = 1;
   Liveness result_;
 };
 
 }  // namespace
 
-Liveness find_live_ranges(const vir::Program& program, const std::vector<int32_t>& match,
-                          const std::vector<Fold>& folds) {
-  return Analysis(program, match, folds).run();
+Liveness find_live_ranges(const vir::Program& program, const std::vector<Fold>& folds) {
+  return Analysis(program, folds).run();
 }
 
 }  // namespace convsmith::x86

@@ -24,13 +24,12 @@ struct LiveRange {
 };
 
 struct Liveness {
-  std::vector<LiveRange> ranges;
+  std::vector<LiveRange> ranges;                  // in order of falling ends
   std::vector<uint32_t> by_start;                 // the ranges in order of their starts
   std::vector<std::array<uint32_t, 4>> operands;  // for each instruction, the ranges of Inst::regs
 };
 
-// `match` is match_blocks(program). The program is verified.
-Liveness find_live_ranges(const vir::Program& program, const std::vector<int32_t>& match,
-                          const std::vector<Fold>& folds);
+// The program is verified.
+Liveness find_live_ranges(const vir::Program& program, const std::vector<Fold>& folds);
 
 }  // namespace convsmith::x86

@@ -6,7 +6,7 @@
 #include <array>
 #include <bit>
 
-#include "codegen/x86/operands.hpp"
+#include "codegen/vir_operands.hpp"
 
 namespace convsmith::x86 {
 
@@ -21,8 +21,6 @@ constexpr size_t kOverwritten = 7;  // a function that calls others does without
 
 enum Class { kGeneralClass, kVectorClass, kMaskClass, kClasses };
 
-constexpr uint32_t kNone = UINT32_MAX;
-
 struct RegisterFile {
   uint32_t free = 0;                  // bit set of indices
   std::array<uint32_t, 32> holder{};  // the range that holds each of the others
@@ -33,6 +31,8 @@ class LinearScan {
   LinearScan(const vir::Program& program, const Liveness& liveness, const std::vector<Fold>& folds,
              const Target& target)
       : program_(program), liveness_(liveness), folds_(folds), target_(target) {
+    classes_[static_cast<size_t>(Kind::kVec)] = kVectorClass;
+    classes_[static_cast<size_t>(Kind::kMask)] = target.mask_registers ? kMaskClass : kVectorClass;
     files_[kGeneralClass].free = (uint32_t{1} << kGeneral.size()) - 1;
     const bool calls = std::any_of(program.body.begin(), program.body.end(),
                                    [](const vir::Inst& inst) { return vir::calls(inst.op); });
@@ -41,8 +41,7 @@ class LinearScan {
     files_[kVectorClass].free = static_cast<uint32_t>((uint64_t{1} << target.vector_registers) - 1);
     files_[kMaskClass].free = target.mask_registers ? 0xfe : 0;  // k0 means "no mask" in encodings
     index_.resize(liveness.ranges.size());
-    next_ending_.resize(liveness.ranges.size());
-    first_ending_.resize(2 * program.body.size(), kNone);
+    unreleased_ = liveness.ranges.size();
     result_.of.resize(liveness.ranges.size());
   }
 
@@ -64,18 +63,14 @@ class LinearScan {
   }
 
  private:
-  Class class_of(Kind kind) const {
-    if (kind == Kind::kVec || (kind == Kind::kMask && !target_.mask_registers)) return kVectorClass;
-    return kind == Kind::kMask ? kMaskClass : kGeneralClass;
-  }
+  Class class_of(Kind kind) const { return classes_[static_cast<size_t>(kind)]; }
 
-  // Frees the registers of the ranges that ended before `start`.
+  // Frees the registers of the ranges that ended before `start`. Ranges are in the order of falling ends.
   void release_before(uint32_t start) {
-    for (; position_ < start; ++position_) {
-      for (uint32_t range = first_ending_[position_]; range != kNone; range = next_ending_[range]) {
-        if (index_[range] == kSpilled) continue;  // since then
-        files_[class_of(liveness_.ranges[range].kind)].free |= uint32_t{1} << index_[range];
-      }
+    for (; unreleased_ > 0 && liveness_.ranges[unreleased_ - 1].end < start; --unreleased_) {
+      const int8_t index = index_[unreleased_ - 1];
+      if (index == kSpilled) continue;
+      files_[class_of(liveness_.ranges[unreleased_ - 1].kind)].free |= uint32_t{1} << index;
     }
   }
 
@@ -83,11 +78,11 @@ class LinearScan {
   // fma first); otherwise the lowest one, which has the shortest encoding.
   int choose(const RegisterFile& file, uint32_t range) const {
     const size_t definition = liveness_.ranges[range].start / 2;
-    const Operands& operands = operands_of(program_.body[definition].op);
+    const vir::Operands& operands = vir::operands_of(program_.body[definition].op);
     const Fold& fold = folds_[definition];
     const Class c = class_of(liveness_.ranges[range].kind);
     for (size_t k = operands.count; k-- > 1;) {
-      if (class_of(operands.kind[k]) != c || (fold.source >= 0 && fold.operand == k)) continue;
+      if (class_of(operands.kind[k]) != c || fold.operand == k) continue;
       const int index = index_[liveness_.operands[definition][k]];
       if (index >= 0 && (file.free >> index & 1) != 0) return index;
     }
@@ -98,9 +93,6 @@ class LinearScan {
     index_[range] = static_cast<int8_t>(index);
     file.free &= ~(uint32_t{1} << index);
     file.holder[static_cast<size_t>(index)] = range;
-    uint32_t& first = first_ending_[liveness_.ranges[range].end];
-    next_ending_[range] = first;
-    first = range;
   }
 
   // Sends the range of the least weight to the stack: the new one or one that holds a register.
@@ -155,6 +147,8 @@ class LinearScan {
 
   static constexpr int8_t kSpilled = -1;
 
+  std::array<Class, vir::kKinds> classes_{};  // kGeneralClass if not said otherwise
+
   size_t first_general_ = 0;
   const vir::Program& program_;
   const Liveness& liveness_;
@@ -162,9 +156,7 @@ class LinearScan {
   const Target& target_;
   std::array<RegisterFile, kClasses> files_;
   std::vector<int8_t> index_;  // by range: index in its register file, or kSpilled
-  // The ranges that hold a register until each position, as linked lists.
-  std::vector<uint32_t> first_ending_, next_ending_;
-  uint32_t position_ = 0;  // all that ended before it are released
+  size_t unreleased_ = 0;      // ranges from this one on are released
   Allocation result_;
 };
 

@@ -30,9 +30,8 @@ std::string location_text(vir::Kind kind, Location where, const Target& target) 
 }  // namespace
 
 std::string print_allocation(const vir::Program& program, const Target& target) {
-  const std::vector<int32_t> match = vir::match_blocks(program);
   const std::vector<Fold> folds = fold_operands(program, target);
-  const Liveness liveness = find_live_ranges(program, match, folds);
+  const Liveness liveness = find_live_ranges(program, folds);
   const auto allocation = allocate_registers(program, liveness, folds, target);
   if (!allocation) return allocation.error().message + "\n";
   std::string out = fmt::format("{} stack slots\n", allocation->spills);
@@ -42,7 +41,7 @@ std::string print_allocation(const vir::Program& program, const Target& target) 
     const vir::Uses uses = vir::uses(inst);
     for (size_t u = 0; !folds[i].gone && u < static_cast<size_t>(uses.count); ++u) {
       const uint32_t range = liveness.operands[i][u];
-      if (folds[i].source >= 0 && folds[i].operand == u) {
+      if (folds[i].operand == u) {
         where += " memory";
         continue;
       }

@@ -14,8 +14,7 @@ using vir::P;
 using vir::V;
 
 x86::Liveness live_ranges(const vir::Program& program) {
-  return x86::find_live_ranges(program, vir::match_blocks(program),
-                               std::vector<x86::Fold>(program.body.size()));
+  return x86::find_live_ranges(program, std::vector<x86::Fold>(program.body.size()));
 }
 
 size_t count_of(const x86::Liveness& liveness, vir::Kind kind) {
@@ -91,7 +90,7 @@ TEST(RegAlloc, SpillsTheLeastUsed) {
     const vir::Program program = b.take();
 
     const auto folds = x86::fold_operands(program, target);
-    const auto liveness = x86::find_live_ranges(program, vir::match_blocks(program), folds);
+    const auto liveness = x86::find_live_ranges(program, folds);
     const auto allocation = x86::allocate_registers(program, liveness, folds, target);
     ASSERT_TRUE(allocation.has_value());
     EXPECT_GT(allocation->spills, 20);
