@@ -131,6 +131,7 @@ class Builder {
   M equal(V a, V b) { return def(mask(), Opcode::kEqual, a, b); }
   M unordered(V a, V b) { return def(mask(), Opcode::kUnordered, a, b); }
   M first(I n) { return def(mask(), Opcode::kFirst, n); }
+  M between(I a, I b) { return def(mask(), Opcode::kBetween, a, b); }
   void select(V d, M m, V a, V b) { emit(Opcode::kSelect, {d.id, m.id, a.id, b.id}); }
   V select(M m, V a, V b) {
     const V d = vec();

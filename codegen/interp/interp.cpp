@@ -321,6 +321,17 @@ class InterpKernel final : public Kernel {
         each(s.m[r[0]], [&](size_t j) { return static_cast<int64_t>(j) < n ? ~0U : 0U; });
         return;
       }
+      case Opcode::kBetween: {
+        const int64_t first = s.i[r[1]];
+        const int64_t end = s.i[r[2]];
+        const auto lanes = static_cast<int64_t>(lanes_);
+        CONVSMITH_CHECK(first >= 0 && first <= lanes && end >= 0 && end <= lanes, "'between' takes 0..lanes");
+        each(s.m[r[0]], [&](size_t j) {
+          const auto lane = static_cast<int64_t>(j);
+          return first <= lane && lane < end ? ~0U : 0U;
+        });
+        return;
+      }
       case Opcode::kSelect: {
         const Lanes &m = s.m[r[1]], &x = s.v[r[2]], &y = s.v[r[3]];
         each(s.v[r[0]], [&](size_t j) { return m[j] != 0 ? x[j] : y[j]; });

@@ -41,6 +41,7 @@ class LaneOps {
 
   llvm::Value* as_ints(llvm::Value* vector) { return builder_.CreateBitCast(vector, ints_); }
   llvm::Value* as_floats(llvm::Value* vector) { return builder_.CreateBitCast(vector, floats_); }
+  llvm::Value* lanes_below(llvm::Value* count);
   llvm::Value* to_mask(llvm::Value* conditions);
   llvm::Value* to_conditions(llvm::Value* mask);
 

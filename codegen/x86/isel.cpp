@@ -88,6 +88,8 @@ void Selector::select_vector(const Inst& inst) {
       return compare_lanes(inst);
     case Opcode::kFirst:
       return make_first(inst);
+    case Opcode::kBetween:
+      return make_between(inst);
     case Opcode::kSelect:
       return select_by_mask(inst);
     default:
@@ -269,6 +271,24 @@ void Selector::make_first(const Inst&) {
   });
   e_.vpcmpgtd(d, d, e_.constant(ConstantKind::kLanes, 0));
   e_.constant_used();
+}
+
+// From the lanes as bits, in both widths.
+void Selector::make_between(const Inst&) {
+  e_.mov(e_.eax, 0xffffffff);
+  e_.bzhi(e_.eax, e_.eax, read(location(2), e_.rdx).cvt32());
+  const Xbyak::Reg32 first = read(location(1), e_.rdx).cvt32();
+  e_.shrx(e_.eax, e_.eax, first);
+  e_.shlx(e_.eax, e_.eax, first);
+  if (wide()) return e_.kmovw(mask(0), e_.eax);
+  const Xmm& d = vec(0);
+  const Xmm narrow(d.getIdx());
+  e_.vmovd(narrow, e_.eax);
+  e_.vpbroadcastd(d, narrow);
+  e_.vpsrlvd(d, d, e_.constant(ConstantKind::kLanes, 0));
+  e_.constant_used();
+  e_.vpslld(d, d, 31);
+  e_.vpsrad(d, d, 31);
 }
 
 void Selector::copy_blocks(const Inst& inst) {

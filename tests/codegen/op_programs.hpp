@@ -290,6 +290,30 @@ inline void add_masks(int lanes, std::vector<Program>& programs) {
   });
 }
 
+// Every pair of bounds, constants and not, the empty ones too.
+inline Program between(int lanes) {
+  Builder b("op.between", lanes);
+  const P in = b.arg_ptr(Arg::kIn);
+  const P out = b.pcopy(b.arg_ptr(Arg::kOut));
+  const V ones = b.constant(1.0F);
+  const V zeros = b.constant(0.0F);
+  const I first = b.iconst(0);
+  const I end = b.iconst(lanes + 1);
+  b.while_less(first, end, "first", [&] {
+    const I last = b.iconst(0);
+    b.while_less(last, end, "last", [&] {
+      const M m = b.between(first, last);
+      b.store(out, 0, b.select(m, ones, zeros));
+      b.store(out, b.vector_bytes(), b.load(in, 4), m);
+      b.paddc(out, out, 2 * b.vector_bytes());
+      b.iaddc(last, last, 1);
+    });
+    b.iaddc(first, first, 1);
+  });
+  b.store(out, 0, b.select(b.between(b.iconst(1), b.iconst(3)), ones, zeros));
+  return b.take();
+}
+
 // Vectors broadcast, moved and partly loaded and stored, at offsets that are not aligned.
 inline void add_memory(int lanes, std::vector<Program>& programs) {
   programs.push_back(turning("bcast", lanes, [](Builder& b, V x, V y, V) {
@@ -328,6 +352,7 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.pcopy(out, next);
   }
   programs.push_back(b.take());
+  programs.push_back(between(lanes));
 }
 
 inline void add_moves(int lanes, std::vector<Program>& programs) {

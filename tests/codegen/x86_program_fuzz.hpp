@@ -180,6 +180,8 @@ class ProgramFuzzer {
     b_.store(out_, offset(), bits(), first);
     b_.load(bits(), in_, 4 * pick(0, 100), less);
     b_.copy(bits(), b_.select(first, bits(), bits()));
+    const vir::I begin = bounded(0, b_.lanes());
+    b_.store(out_, offset(), bits(), b_.between(begin, bounded(0, b_.lanes())));
   }
 
   void block(int depth) {
