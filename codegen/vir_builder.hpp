@@ -84,6 +84,8 @@ class Builder {
   void load(V d, P p, int64_t offset) { emit(Opcode::kLoad, {d.id, p.id}, offset); }
   V load(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad, p, offset); }
   void load(V d, P p, int64_t offset, M m) { emit(Opcode::kLoadMask, {d.id, p.id, m.id}, offset); }
+  V load4(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad4, p, offset); }
+  V load8(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad8, p, offset); }
   void bcast(V d, P p, int64_t offset) { emit(Opcode::kBcast, {d.id, p.id}, offset); }
   void store(P p, int64_t offset, V a) { emit(Opcode::kStore, {p.id, a.id}, offset); }
   void store(P p, int64_t offset, V a, M m) { emit(Opcode::kStoreMask, {p.id, a.id, m.id}, offset); }
@@ -120,9 +122,10 @@ class Builder {
   V shr32(V a, int n) { return def_c(vec(), Opcode::kShr32, a, n); }
   V blocks(V a, V b, int64_t pattern) {
     const V d = vec();
-    emit(Opcode::kBlocks, {d.id, a.id, b.id}, pattern);
+    blocks(d, a, b, pattern);
     return d;
   }
+  void blocks(V d, V a, V b, int64_t pattern) { emit(Opcode::kBlocks, {d.id, a.id, b.id}, pattern); }
   V zip(Opcode opcode, V a, V b) { return def(vec(), opcode, a, b); }
 
   // Masks

@@ -358,6 +358,12 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t) { return x; });
         return true;
       }
+      case Opcode::kLoad4:
+      case Opcode::kLoad8: {
+        const size_t run = inst.op == Opcode::kLoad4 ? 4 : 8;
+        each(s.v[r[0]], [&](size_t j) { return word(s.p[r[1]], inst.imm, j % run); });
+        return true;
+      }
       case Opcode::kFence:
       case Opcode::kPrefetch:
         return true;

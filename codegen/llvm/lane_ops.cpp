@@ -58,6 +58,15 @@ Value* LaneOps::broadcast(Value* address) {
   return builder_.CreateVectorSplat(lanes_, lane);
 }
 
+Value* LaneOps::load_run(Value* address, unsigned run) {
+  if (run >= lanes_) return load(address);
+  auto* const few = llvm::FixedVectorType::get(builder_.getFloatTy(), run);
+  Value* const floats = builder_.CreateAlignedLoad(few, address, kFloatAlign);
+  llvm::SmallVector<int, 16> source;
+  for (unsigned j = 0; j < lanes_; ++j) source.push_back(static_cast<int>(j % run));
+  return builder_.CreateShuffleVector(floats, source);
+}
+
 void LaneOps::store(Value* address, Value* vector) {
   builder_.CreateAlignedStore(vector, address, kFloatAlign);
 }

@@ -26,6 +26,8 @@ class LaneOps {
 
   llvm::Value* load(llvm::Value* address);
   llvm::Value* load(llvm::Value* address, llvm::Value* mask);
+  // The same `run` floats again and again.
+  llvm::Value* load_run(llvm::Value* address, unsigned run);
   llvm::Value* broadcast(llvm::Value* address);
   void store(llvm::Value* address, llvm::Value* vector);
   void stream(llvm::Value* address, llvm::Value* vector);

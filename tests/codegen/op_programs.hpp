@@ -324,6 +324,11 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.bcast(e, p, 100);
     return std::vector<V>{d, b.fma(x, e, y)};
   }));
+  programs.push_back(turning("load.4.load.8", lanes, [](Builder& b, V x, V y, V) {
+    const P p = b.arg_ptr(Arg::kWeights);
+    const V four = b.load4(p, 20);
+    return std::vector<V>{four, b.load8(p, 4), b.fma(x, b.load4(p, 72), y), b.add(b.load8(p, 100), four)};
+  }));
   Builder streams("op.stream.fence.prefetch", lanes);
   const P from = streams.arg_ptr(Arg::kIn);
   const P to = streams.arg_ptr(Arg::kOut);
