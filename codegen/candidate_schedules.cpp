@@ -106,6 +106,13 @@ int64_t vectors_of(int64_t units, const Target& target) {
   return (units + target.lanes - 1) / target.lanes;
 }
 
+// Rows whose accumulators fit beside the vectors that they share.
+int64_t most_rows(const FilterForm& form, int64_t total, const Target& target) {
+  const int64_t registers = target.vector_registers - 1 - form.vectors;
+  const int64_t share = form.vectors == total ? std::max<int64_t>(1, form.blend) : 1;  // of the last vector
+  return (registers * share - 2 * (share - 1)) / ((form.vectors - 1) * share + 1);
+}
+
 std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Problem& p,
                                             const Target& target) {
   const int64_t total = vectors_of(p.group_filters(), target);
@@ -117,9 +124,14 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
   variants.vary(&FilterForm::fuse, {false, true});
   variants.vary(&FilterForm::chunk, {0, chunk / 4, chunk, chunk * 4});
   variants.vary(&FilterForm::prefetch, {false, true});
+  std::vector<int64_t> blends = {0};
+  for (const int64_t rows : {2, 4}) {
+    if (ir::can_blend(p, target.lanes, rows)) blends.push_back(rows);
+  }
+  variants.vary(&FilterForm::blend, blends);
   if (p.group_filters() < target.lanes) variants.vary(&FilterForm::lift, {0, 2, 3, 4, 6, 8, 12, 16});
   return variants.ranked([&](FilterForm& form) {
-    const int64_t most = (target.vector_registers - 1 - form.vectors) / form.vectors;
+    const int64_t most = most_rows(form, total, target);
     if (form.vectors > total || !is_useful_height(form.rows, most, chosen.rows)) return 0.0;
     // A chunk is for the next pass over the same input, and whole tiles.
     if (form.chunk > 0 && (form.rows == 1 || form.vectors >= total || form.lift > 0)) return 0.0;
@@ -128,7 +140,7 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
     form.slide = chosen.slide && form.lift > 0;
     const int changes = (form.unroll != chosen.unroll) + (form.fuse != chosen.fuse) +
                         (form.chunk != chosen.chunk) + (form.lift != chosen.lift) +
-                        (form.prefetch != chosen.prefetch);
+                        (form.prefetch != chosen.prefetch) + (form.blend != chosen.blend);
     form.chunk = (form.chunk + form.rows - 1) / form.rows * form.rows;
     const auto loads = [&](double width) { return 1 / width + 1 / static_cast<double>(form.rows); };
     return kChange * changes + block_cost(p.group_filters(), target.lanes, form.vectors, form.rows, loads);

@@ -31,6 +31,7 @@ constexpr int64_t kMostProducts = 600;
 struct TileShape {
   int64_t rows;
   int64_t vectors;
+  int64_t blend = 0;  // rows that share the last vector
 };
 
 // Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
@@ -51,34 +52,61 @@ int64_t rows_that_fit(const Target& target, int64_t vectors, const Problem& p) {
   return std::max<int64_t>(1, (target.vector_registers - 4 - epilogue_registers(p)) / vectors);
 }
 
+// Accumulators of `rows` rows of `vectors` vectors, the last of which `blend` rows share.
+int64_t accumulators(int64_t rows, int64_t vectors, int64_t blend) {
+  return blend == 0 ? rows * vectors : rows * (vectors - 1) + ceil_div(rows, blend);
+}
+
+// Rows of accumulators that fit beside the vectors that they share.
+int64_t rows_beside_shared(const Target& target, int64_t vectors, int64_t blend, const Problem& p) {
+  const int64_t inputs = blend == 0 ? 1 : 2;
+  const int64_t registers = target.vector_registers - std::max(4 + epilogue_registers(p), inputs + vectors);
+  int64_t rows = kMostRows;
+  while (rows > 1 && accumulators(rows, vectors, blend) > registers) --rows;
+  return rows;
+}
+
+// Issue slots for a row of `vectors` vectors, the last of which `blend` rows share. Where that is the only
+// one, its loads are what it waits for.
+double row_slots(const Target& target, int64_t vectors, int64_t blend) {
+  if (blend == 0) return static_cast<double>(vectors);
+  const auto shared = static_cast<double>(blend);
+  const double slots = static_cast<double>(vectors - 1) + (1 + (shared - 1) * target.blend_slots) / shared;
+  return std::max(slots, 0.85);
+}
+
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
 // vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each
 // tile: the fewer rows share them, the more of its bandwidth that takes.
-TileShape filter_tile(const Problem& p, const Target& target, bool in_panels) {
+TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bool may_blend) {
   // A product takes a subroutine there: small code is all that a tile can gain.
   if (!target.fused_multiply_add)
     return {1, std::min(ceil_div(p.group_filters(), target.lanes), kPanel / target.lanes)};
   const int64_t total = ceil_div(p.group_filters(), target.lanes);
   TileShape best{1, 1};
   double best_cost = 1e30;
-  for (const int64_t vectors : {2, 3, 1, 4, 5}) {
-    const int64_t rows = std::min(
-        {rows_that_fit(target, vectors, p), (target.vector_registers - 1 - vectors) / vectors, kMostRows});
-    double cost = 0;
-    for (int64_t left = total; left > 0; left -= vectors) {
-      const int64_t width = std::min(left, vectors);
-      const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
-      const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
-      const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
-      const double idle =
-          std::max(1.0, static_cast<double>(kEnoughAccumulators) / static_cast<double>(rows * width));
-      cost += static_cast<double>(width) * (loads + stream) * idle;
-    }
-    if (in_panels && !fills_panels(vectors, total, target)) continue;
-    if (vectors > 4 && vectors != total) continue;
-    if (vectors <= total && cost < best_cost - 1e-9) {
-      best_cost = cost;
-      best = {rows, vectors};
+  for (const int64_t blend : {4, 2, 0}) {
+    for (const int64_t vectors : {2, 3, 1, 4, 5}) {
+      const bool fits = vectors <= total && (vectors <= 4 || vectors == total) &&
+                        (!in_panels || fills_panels(vectors, total, target));
+      if (!fits || (blend > 0 && !(may_blend && ir::can_blend(p, target.lanes, blend)))) continue;
+      const int64_t rows = rows_beside_shared(target, vectors, vectors == total ? blend : 0, p);
+      double cost = 0;
+      for (int64_t left = total; left > 0; left -= vectors) {
+        const int64_t width = std::min(left, vectors);
+        const int64_t shares = left == width ? blend : 0;
+        const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
+        const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
+        const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
+        const double slots = row_slots(target, width, shares);
+        const double idle =
+            std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
+        cost += slots * (loads + stream) * idle;
+      }
+      if (cost < best_cost - 1e-9) {
+        best_cost = cost;
+        best = {rows, vectors, blend};
+      }
     }
   }
   // Displacements of a tile's rows are 32 bits.
@@ -127,15 +155,14 @@ double turning(int64_t lanes, int64_t rows, int64_t columns) {
 }
 
 // Vectors of steps of a lifted tile, 0 where lifting can't be or does not pay: lanes over filters idle when
-// there are few filters in a group, lifted lanes pay for turning input and output.
-int64_t lifted_vectors(const Problem& p, const Target& target) {
+// there are few filters in a group, `slots` for a row of them; lifted lanes pay for turning input and output.
+int64_t lifted_vectors(const Problem& p, const Target& target, double slots) {
   // A lane's positions and its steps must each be one run of floats.
   if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return 0;
   const int64_t lanes = target.lanes;
   const int64_t filters = p.group_filters();
   const auto reduction = static_cast<double>(p.taps * p.group_channels());
-  const double over_filters =
-      0.54 * reduction * static_cast<double>(p.groups * lanes * ceil_div(filters, lanes));
+  const double over_filters = 0.54 * reduction * static_cast<double>(p.groups * lanes) * slots;
   const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
   const double lifted = 0.54 * reduction * static_cast<double>(p.filters) +
                         each * static_cast<double>(p.stride * p.channels + p.filters);
@@ -196,24 +223,28 @@ bool slides_lifted(const Problem& p, const Target& target) {
 }
 
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
-  const TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
-                                    : filter_tile(p, target, in_panels);
+  TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
+                              : filter_tile(p, target, in_panels, true);
+  const int64_t lift =
+      p.one_step ? 0 : lifted_vectors(p, target, row_slots(target, tile.vectors, tile.blend));
+  // Only edges and short inputs are left to the tile then.
+  if (lift > 0) tile = filter_tile(p, target, in_panels, false);
   const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
-  form.lift = p.one_step ? 0 : lifted_vectors(p, target);
-  if (form.lift > 0 && slides_lifted(p, target)) {
+  form.lift = lift;
+  if (lift > 0 && slides_lifted(p, target)) {
     form.slide = true;
     form.lift =
         std::clamp<int64_t>(target.lanes / p.filters, 1, ir::kMostLifted);  // whole vectors of outputs
   }
-  // Only edges and short inputs are left to this tile.
+  form.blend = tile.blend;
   if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p);
-  form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
+  form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
   form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   form.ragged = p.taps > 1 || form.lift > 0;
   form.panel = in_panels ? kPanel : 0;

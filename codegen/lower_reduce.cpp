@@ -24,6 +24,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   // steps is there, but means nothing: it could raise exceptions and be slow.
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
+  decide_blend(t);
   begin_sums(t);
   if (nest_.ragged && !memory_.lifted) {
     ragged(t);
@@ -37,15 +38,14 @@ void Lowerer::begin_sums(Tile& t) {
   if (p_.reduce == Reduce::kMean) t.count = b_.constant(0.0F);
   if (t.count && p_.taps > kCountable) t.whole_counts = b_.constant(0.0F);
   const float start = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity() : 0.0F;
+  const auto begin = [&](int64_t row, int64_t vector) {
+    t.acc.push_back(p_.starts_from_bias ? load_bias(t, row, vector) : b_.constant(start));
+  };
   for (int64_t a = 0; a < t.rows; ++a) {
-    for (int64_t v = 0; v < t.vectors; ++v) {
-      if (p_.starts_from_bias) {
-        t.acc.push_back(load_bias(t, a, v));
-      } else {
-        t.acc.push_back(b_.constant(start));
-      }
-    }
+    for (int64_t v = 0; v < t.own_vectors(); ++v) begin(a, v);
   }
+  if (t.blended == 1) return;
+  for (int64_t a = 0; a < t.rows; a += t.blended) begin(a, t.vectors - 1);
 }
 
 std::optional<M> Lowerer::unit_mask(int64_t units) {
@@ -140,7 +140,10 @@ void Lowerer::channels(const Tile& t, P in, P weights, std::optional<Rows> rows,
 // weights.
 V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                          int64_t v) {
-  if (!lanes_over_steps()) return b_.load(weights, weight_offset + 4 * layout_.tile_offset(v * lanes()));
+  if (!lanes_over_steps()) {
+    const int64_t offset = weight_offset + 4 * layout_.tile_offset(v * lanes());
+    return v < t.own_vectors() ? b_.load(weights, offset) : load_shared(t, weights, offset);
+  }
   const V x = b_.vec();
   if (t.mask) {
     b_.load(x, in, in_offset + v * memory_.in_vector, *t.mask);
@@ -155,7 +158,7 @@ V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int6
 void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                    std::optional<Rows> rows) {
   // A wide tile keeps its inputs in registers, the others what their rows share.
-  const bool wide = lanes_ == Dim::kFilter && t.rows < t.vectors;
+  const bool wide = lanes_ == Dim::kFilter && t.rows < t.vectors && t.blended == 1;
   if (wide && !rows) return wide_item(t, in, in_offset, weights, weight_offset);
   std::vector<V> shared;
   if (!wide && t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
@@ -166,16 +169,20 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
     for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
       b_.prefetch(weights, weight_offset + 4 * layout_.tile_offset(layout_.width(t.units) + unit));
   }
+  if (t.blended > 1 && !rows) return blended_rows(t, in, in_offset, shared);
+  const auto one_row = [&](int64_t a) {
+    if (t.blended > 1) return blended_row(t, a, in, in_offset, shared);
+    item_row(t, a, in, in_offset, weights, weight_offset, shared);
+  };
   for (int64_t a = 0; a < t.rows; ++a) {
     if (!rows) {
-      item_row(t, a, in, in_offset, weights, weight_offset, shared);
+      one_row(a);
       continue;
     }
     const I next = b_.iconst(a + 1);
     b_.if_less(rows->begin, next, "row", [&] {
       const I here = b_.iconst(a);
-      b_.if_less(here, rows->end, "row",
-                 [&] { item_row(t, a, in, in_offset, weights, weight_offset, shared); });
+      b_.if_less(here, rows->end, "row", [&] { one_row(a); });
     });
   }
 }
@@ -189,7 +196,7 @@ void Lowerer::wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64
   for (int64_t v = 0; v < t.vectors; ++v) {
     const V weight = shared_vector(t, in, in_offset, weights, weight_offset, v);
     for (int64_t a = 0; a < t.rows; ++a) {
-      const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      const V acc = t.sum(a, v);
       b_.fma(acc, inputs[static_cast<size_t>(a)], weight, acc);
     }
   }
@@ -208,7 +215,7 @@ void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P we
   };
   for (int64_t v = 0; v < t.vectors; ++v) {
     if (lanes_ == Dim::kGroup) load_channels(t, own, in, x, v);
-    const V acc = t.acc[static_cast<size_t>(row * t.vectors + v)];
+    const V acc = t.sum(row, v);
     if (p_.has_weights()) {
       b_.fma(acc, own, other(v), acc);
     } else {

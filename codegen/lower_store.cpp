@@ -13,7 +13,10 @@ void Lowerer::finish(Tile& t) {
 }
 
 V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
-  if (!lanes_over_steps()) return b_.load(t.at.weights, 4 * layout_.tile_offset(vector * lanes()));
+  if (!lanes_over_steps()) {
+    const int64_t offset = 4 * layout_.tile_offset(vector * lanes());
+    return vector < t.own_vectors() ? b_.load(t.at.weights, offset) : load_shared(t, t.at.weights, offset);
+  }
   const V bias = b_.vec();
   b_.bcast(bias, t.at.weights, 4 * layout_.tile_offset(row));
   return bias;
@@ -94,16 +97,17 @@ V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t op
 
 // Rows of steps, vectors of filters or channels.
 void Lowerer::store_rows(Tile& t) {
-  const std::optional<M> unit_lanes = unit_mask(t.units);
-  const bool may_stream = streams_ && finishes_sums_ && t.rows == tile_steps_ && !unit_lanes;
-  for (int64_t v = 0; v < t.vectors; ++v) {
+  if (t.blended > 1) store_blended(t);
+  const std::optional<M> unit_lanes = t.blended > 1 ? std::nullopt : unit_mask(t.units);
+  const bool may_stream = streams_ && finishes_sums_ && t.rows == tile_steps_ && t.units % lanes() == 0;
+  for (int64_t v = 0; v < t.own_vectors(); ++v) {
     const std::optional<M> mask = v + 1 == t.vectors ? unit_lanes : std::nullopt;
     std::optional<V> bias;
     if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, 0, v);
     const int64_t column = v * b_.vector_bytes();
     for (int64_t a = 0; a < t.rows; ++a) {
       const int64_t operand = a * row_distance_ * operand_row_ + (p_.operand_has_channels ? column : 0);
-      V& acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
+      V& acc = t.sum(a, v);
       acc = finish_vector(t, acc, bias, operand, mask);
       if (!may_stream) store_row(t, a, v, false, mask);
     }
@@ -124,7 +128,7 @@ void Lowerer::store_rows(Tile& t) {
 }
 
 void Lowerer::store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask) {
-  const V y = t.acc[static_cast<size_t>(row * t.vectors + vector)];
+  const V y = t.sum(row, vector);
   const int64_t offset = row * row_distance_ * out_row_ + vector * b_.vector_bytes();
   if (stream) {
     b_.stream(t.at.out, offset, y);

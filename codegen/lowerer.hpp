@@ -1,6 +1,7 @@
 // The state of one lowering; internal to lower*.cpp. The loops of the nest become vir blocks from
 // the outside in (lower.cpp, lower_steps.cpp) down to the register tile: its reduction (lower_reduce.cpp;
-// where rows see different taps lower_ragged.cpp, by input position lower_slide.cpp) and its epilogue
+// where rows see different taps lower_ragged.cpp, by input position lower_slide.cpp, where they share vectors
+// lower_blend.cpp) and its epilogue
 // (lower_store.cpp), with the staging copies for lanes over steps (lower_stage.cpp, lower_lift.cpp).
 //
 // No call has two arguments that emit: C++ leaves their order open, and the program must not depend
@@ -137,10 +138,20 @@ class Lowerer {
     int64_t rows = 0;               // accumulator rows: steps, or filters where lanes run over steps
     int64_t vectors = 0;            // vectors of a row
     int64_t units = 0;              // filters or groups it covers
-    std::vector<V> acc;             // rows * vectors
+    int64_t blended = 1;            // rows that share their last vector
+    std::vector<V> acc;             // see sum
+    std::vector<M> parts;           // of a shared vector: the lanes of each of its rows
     std::optional<V> count;         // kMean: taps summed so far, or what is not in whole_counts yet
     std::optional<V> whole_counts;  // of windows too wide for a float to count: multiples of 2^23
     std::optional<M> mask;          // of the input vectors, where they are not whole
+
+    // Vectors that a row has of its own.
+    int64_t own_vectors() const { return blended > 1 ? vectors - 1 : vectors; }
+    V& sum(int64_t row, int64_t vector) {
+      const int64_t own = own_vectors();
+      return acc[static_cast<size_t>(vector < own ? row * own + vector : rows * own + row / blended)];
+    }
+    V sum(int64_t row, int64_t vector) const { return const_cast<Tile*>(this)->sum(row, vector); }
   };
   void tile(const Cursor& at, const Cover& cover);
   void begin_sums(Tile& t);
@@ -194,6 +205,15 @@ class Lowerer {
              Stage stage);
   V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
+
+  // lower_blend.cpp: tiles whose rows share their last vector
+  void decide_blend(Tile& t);
+  V load_shared(const Tile& t, P weights, int64_t offset);
+  void copy_part(const Tile& t, V to, V from, int64_t part);
+  V own_sums(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
+  void blended_rows(const Tile& t, P in, int64_t in_offset, const std::vector<V>& weights);
+  void blended_row(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
+  void store_blended(Tile& t);
 
   // lower_ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);

@@ -16,6 +16,7 @@ struct Target {
   int vector_registers;     // architectural vector registers
   bool mask_registers;      // masks live in a file of their own (AVX-512); otherwise in vectors
   bool fused_multiply_add;  // false: back ends expand fma exactly
+  double blend_slots;       // issue slots of multiply-adds that a blend of two vectors takes
   int64_t l1_bytes;         // a size that every such CPU has; schedules need no more than this
   int64_t l2_bytes;
 };

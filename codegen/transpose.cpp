@@ -69,7 +69,7 @@ std::vector<V> columns_of(vir::Builder& b, Place&& place) {
     const auto [row, offset] = place(j);
     for (int q = 0; q < groups; ++q) {
       V& quad = quads[static_cast<size_t>(q)][static_cast<size_t>(j % 4)];
-      quad = j < 4 ? b.load_block(row, offset + 16 * q) : b.insert(quad, j / 4, row, offset + 16 * q);
+      quad = j < 4 ? b.load4(row, offset + 16 * q) : b.insert(quad, j / 4, row, offset + 16 * q);
     }
   }
   std::vector<V> columns;

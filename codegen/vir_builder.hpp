@@ -84,7 +84,8 @@ class Builder {
   void load(V d, P p, int64_t offset) { emit(Opcode::kLoad, {d.id, p.id}, offset); }
   V load(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad, p, offset); }
   void load(V d, P p, int64_t offset, M m) { emit(Opcode::kLoadMask, {d.id, p.id, m.id}, offset); }
-  V load_block(P p, int64_t offset) { return def_c(vec(), Opcode::kLoadBlock, p, offset); }
+  V load4(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad4, p, offset); }
+  V load8(P p, int64_t offset) { return def_c(vec(), Opcode::kLoad8, p, offset); }
   // `block` 1 to 3.
   V insert(V a, int block, P p, int64_t offset) {
     const V d = vec();
@@ -127,9 +128,10 @@ class Builder {
   V shr32(V a, int n) { return def_c(vec(), Opcode::kShr32, a, n); }
   V blocks(V a, V b, int64_t pattern) {
     const V d = vec();
-    emit(Opcode::kBlocks, {d.id, a.id, b.id}, pattern);
+    blocks(d, a, b, pattern);
     return d;
   }
+  void blocks(V d, V a, V b, int64_t pattern) { emit(Opcode::kBlocks, {d.id, a.id, b.id}, pattern); }
   V zip(Opcode opcode, V a, V b) { return def(vec(), opcode, a, b); }
 
   // Masks
@@ -138,6 +140,7 @@ class Builder {
   M equal(V a, V b) { return def(mask(), Opcode::kEqual, a, b); }
   M unordered(V a, V b) { return def(mask(), Opcode::kUnordered, a, b); }
   M first(I n) { return def(mask(), Opcode::kFirst, n); }
+  M between(I a, I b) { return def(mask(), Opcode::kBetween, a, b); }
   void select(V d, M m, V a, V b) { emit(Opcode::kSelect, {d.id, m.id, a.id, b.id}); }
   V select(M m, V a, V b) {
     const V d = vec();

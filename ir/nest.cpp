@@ -75,6 +75,19 @@ std::optional<Dim> lanes_dim(const LoopNest& nest) {
   return std::nullopt;
 }
 
+int64_t lane_count(const LoopNest& nest) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    if (nest.loops[i].role == Role::kLanes) return loop_extent(nest, i).value_or(1);
+  }
+  return 1;
+}
+
+bool can_blend(const Problem& problem, int64_t lanes, int64_t rows) {
+  const int64_t left = problem.group_filters() % lanes;
+  return rows > 1 && lanes % (4 * rows) == 0 && left > 0 && left * rows <= lanes &&
+         problem.combine == Combine::kNone;
+}
+
 int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
   int64_t extent = dim_extent(nest.problem, dim).value();
   int64_t outside = extent;

@@ -44,6 +44,7 @@ struct Loop {
 constexpr int64_t kMostLifted = 16;
 constexpr int64_t kMostLiftedSteps = 24;  // of a lane, in several tiles
 constexpr int64_t kMostPanel = 64;
+constexpr int64_t kMostBlended = 4;
 
 struct LoopNest {
   Problem problem;
@@ -54,6 +55,9 @@ struct LoopNest {
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
   // 0: no; else vectors of steps of a tile there.
   int64_t lifted = 0;
+  // The filters that fill no more than one blended-th of the last vector share it with those of so many
+  // neighbouring rows of a tile. 0: no.
+  int64_t blended = 0;
   // All output steps are one band. Each row of a tile sees its own taps: those that all rows see run as
   // everywhere, the others row by row.
   bool ragged = false;
@@ -92,6 +96,13 @@ std::optional<size_t> find_loop(const LoopNest& nest, std::string_view name);
 const Loop* loop_with(const LoopNest& nest, Dim dim, Role role);
 // The dimension of the lanes, if any.
 std::optional<Dim> lanes_dim(const LoopNest& nest);
+
+// How many lanes there are.
+int64_t lane_count(const LoopNest& nest);
+
+// Whether `rows` rows can share the last vector of the filters of a group, in parts of whole blocks of four
+// lanes.
+bool can_blend(const Problem& problem, int64_t lanes, int64_t rows);
 
 // How much of `dim` (groups or filters) one pass of the innermost serial step loop covers: all of it
 // where its loops stand inside, the step of the last one that stands outside otherwise.

@@ -25,6 +25,7 @@ struct SizeLine {
   int64_t most;
 };
 constexpr SizeLine kSizes[] = {{"lift", &LoopNest::lifted, kMostLifted},
+                               {"blend", &LoopNest::blended, kMostBlended},
                                {"panel", &LoopNest::panel, kMostPanel}};
 
 std::string_view role_word(Role role) {

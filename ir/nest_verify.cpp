@@ -125,6 +125,12 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
   if (nest.lifted > 0 && !can_lift(nest))
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {
+    return fail(fmt::format(
+        "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "
+        "most 1/{0} of the last vector, which is 4 or 8 lanes",
+        nest.blended));
+  }
   if (nest.loops[0].dim != Dim::kSample || nest.loops[0].step != 1)
     return fail("compiling needs one loop over n, outside all others");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction

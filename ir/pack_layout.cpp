@@ -24,11 +24,7 @@ PackLayout pack_layout(const LoopNest& nest) {
   layout.units = layout.units_are_groups ? p.groups : p.group_filters();
   layout.block = tile_units(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
   layout.pad = 1;
-  if (lanes != Dim::kStep) {
-    for (size_t i = 0; i < nest.loops.size(); ++i) {
-      if (nest.loops[i].role == Role::kLanes) layout.pad = loop_extent(nest, i).value();
-    }
-  }
+  if (lanes != Dim::kStep) layout.pad = lane_count(nest);
   if (nest.panel != 0) layout.block = layout.pad = nest.panel;
   layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;

@@ -20,7 +20,7 @@ constexpr StepInfo kSteps[] = {
     {StepKind::kReorder, "reorder"},   {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
     {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"}, {StepKind::kLift, "lift"},
     {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"}, {StepKind::kStream, "stream"},
-    {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"},
+    {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"}, {StepKind::kBlend, "blend"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -143,6 +143,17 @@ Result<LoopNest> lift(LoopNest nest, const Step& step) {
   return nest;
 }
 
+// Turn this:  for rows a { for f in the filters that fill a part of a vector { acc[a][f] += x[a] * w[f] } }
+// Into this:  for pairs of rows a, b { acc[a, b][f] += (x[a], x[b]) * (w[f], w[f]) }
+Result<LoopNest> blend(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("expected 'blend FACTOR'");
+  if (step.factor < 2 || step.factor > kMostBlended)
+    return fail(
+        fmt::format("expected 2 to {} rows that share a vector, found {}", kMostBlended, step.factor));
+  nest.blended = step.factor;
+  return nest;
+}
+
 // Turn this:  for bands of o { .. for k in the band's taps .. }
 // Into this:  for one band { for tiles of o { .. for the taps of any row: the rows that have it .. } }
 Result<LoopNest> ragged(LoopNest nest, const Step& step) {
@@ -184,7 +195,8 @@ Result<LoopNest> panel(LoopNest nest, const Step& step) {
 }
 
 bool takes_factor(StepKind kind) {
-  return kind == StepKind::kSplit || kind == StepKind::kLift || kind == StepKind::kPanel;
+  return kind == StepKind::kSplit || kind == StepKind::kLift || kind == StepKind::kBlend ||
+         kind == StepKind::kPanel;
 }
 
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
@@ -207,6 +219,8 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return stage(std::move(nest), step);
     case StepKind::kLift:
       return lift(std::move(nest), step);
+    case StepKind::kBlend:
+      return blend(std::move(nest), step);
     case StepKind::kRagged:
       return ragged(std::move(nest), step);
     case StepKind::kSlide:
@@ -262,7 +276,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage, lift, ragged, slide, stream, prefetch and panel.",
+                  "unroll, stage, lift, blend, ragged, slide, stream, prefetch and panel.",
                   text));
 }
 

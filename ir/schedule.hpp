@@ -11,6 +11,7 @@
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
 //   lift 8            lanes are far-apart segments of the steps, wherever all taps are inside
+//   blend 2           two rows share the vector that the last filters of a group fill by no more than half
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
 //   stream            outputs too large for the caches bypass them
@@ -37,6 +38,7 @@ enum class StepKind {
   kUnroll,
   kStage,
   kLift,
+  kBlend,
   kRagged,
   kSlide,
   kStream,
@@ -47,7 +49,7 @@ enum class StepKind {
 struct Step {
   StepKind kind;
   std::vector<std::string> loops;  // the loop or loops it names
-  int64_t factor = 0;              // split, lift and panel only
+  int64_t factor = 0;              // split, lift, blend and panel only
   bool operator==(const Step&) const = default;
 };
 

@@ -321,6 +321,17 @@ class InterpKernel final : public Kernel {
         each(s.m[r[0]], [&](size_t j) { return static_cast<int64_t>(j) < n ? ~0U : 0U; });
         return;
       }
+      case Opcode::kBetween: {
+        const int64_t first = s.i[r[1]];
+        const int64_t end = s.i[r[2]];
+        const auto lanes = static_cast<int64_t>(lanes_);
+        CONVSMITH_CHECK(first >= 0 && first <= lanes && end >= 0 && end <= lanes, "'between' takes 0..lanes");
+        each(s.m[r[0]], [&](size_t j) {
+          const auto lane = static_cast<int64_t>(j);
+          return first <= lane && lane < end ? ~0U : 0U;
+        });
+        return;
+      }
       case Opcode::kSelect: {
         const Lanes &m = s.m[r[1]], &x = s.v[r[2]], &y = s.v[r[3]];
         each(s.v[r[0]], [&](size_t j) { return m[j] != 0 ? x[j] : y[j]; });
@@ -342,9 +353,6 @@ class InterpKernel final : public Kernel {
         each(s.v[r[0]], [&](size_t j) { return m[j] != 0 ? word(s.p[r[1]], inst.imm, j) : 0U; });
         return true;
       }
-      case Opcode::kLoadBlock:
-        each(s.v[r[0]], [&](size_t j) { return j < 4 ? word(s.p[r[1]], inst.imm, j) : 0U; });
-        return true;
       case Opcode::kInsert1:
       case Opcode::kInsert2:
       case Opcode::kInsert3: {
@@ -357,6 +365,12 @@ class InterpKernel final : public Kernel {
       case Opcode::kBcast: {
         const uint32_t x = word(s.p[r[1]], inst.imm, 0);
         each(s.v[r[0]], [&](size_t) { return x; });
+        return true;
+      }
+      case Opcode::kLoad4:
+      case Opcode::kLoad8: {
+        const size_t run = inst.op == Opcode::kLoad4 ? 4 : 8;
+        each(s.v[r[0]], [&](size_t j) { return word(s.p[r[1]], inst.imm, j % run); });
         return true;
       }
       case Opcode::kFence:

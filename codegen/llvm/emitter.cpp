@@ -343,7 +343,8 @@ class Emitter {
   // the later steps first, and accumulators spill. So a load after anything else stays behind it.
   // This fence is no instruction.
   void keep_order(Opcode op) {
-    const bool loads = op == Opcode::kLoad || op == Opcode::kLoadMask;
+    const bool loads =
+        op == Opcode::kLoad || op == Opcode::kLoadMask || op == Opcode::kLoad4 || op == Opcode::kLoad8;
     if (loads && !after_load_) {
       builder_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent, llvm::SyncScope::SingleThread);
     }
@@ -357,8 +358,10 @@ class Emitter {
         return lanes_.load(address());
       case Opcode::kLoadMask:
         return lanes_.load(address(), in[1]);
-      case Opcode::kLoadBlock:
-        return lanes_.load_block(address());
+      case Opcode::kLoad4:
+        return lanes_.load_run(address(), 4);
+      case Opcode::kLoad8:
+        return lanes_.load_run(address(), 8);
       case Opcode::kInsert1:
       case Opcode::kInsert2:
       case Opcode::kInsert3:

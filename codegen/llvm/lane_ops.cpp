@@ -38,8 +38,11 @@ Value* LaneOps::to_conditions(Value* mask) {
   return target_.mask_registers ? mask : builder_.CreateICmpSLT(mask, llvm::Constant::getNullValue(ints_));
 }
 
-Value* LaneOps::load_block(Value* address) {
-  return insert(llvm::Constant::getNullValue(floats_), 0, address);
+Value* LaneOps::lanes_below(Value* count) {
+  std::vector<uint32_t> iota;
+  for (uint32_t j = 0; j < lanes_; ++j) iota.push_back(j);
+  Value* const n = builder_.CreateVectorSplat(lanes_, builder_.CreateTrunc(count, builder_.getInt32Ty()));
+  return builder_.CreateICmpSLT(llvm::ConstantDataVector::get(builder_.getContext(), iota), n);
 }
 
 Value* LaneOps::insert(Value* vector, uint32_t block, Value* address) {
@@ -67,6 +70,15 @@ Value* LaneOps::load(Value* address, Value* mask) {
 Value* LaneOps::broadcast(Value* address) {
   Value* const lane = builder_.CreateAlignedLoad(builder_.getFloatTy(), address, kFloatAlign);
   return builder_.CreateVectorSplat(lanes_, lane);
+}
+
+Value* LaneOps::load_run(Value* address, unsigned run) {
+  if (run >= lanes_) return load(address);
+  auto* const few = llvm::FixedVectorType::get(builder_.getFloatTy(), run);
+  Value* const floats = builder_.CreateAlignedLoad(few, address, kFloatAlign);
+  llvm::SmallVector<int, 16> source;
+  for (unsigned j = 0; j < lanes_; ++j) source.push_back(static_cast<int>(j % run));
+  return builder_.CreateShuffleVector(floats, source);
 }
 
 void LaneOps::store(Value* address, Value* vector) {
@@ -99,12 +111,10 @@ Value* LaneOps::emit(const vir::Inst& inst, const Operands& in) {
               llvm::APFloat(llvm::APFloat::IEEEsingle(), llvm::APInt(32, static_cast<uint64_t>(inst.imm)))));
     case Opcode::kCopy:
       return in[0];
-    case Opcode::kFirst: {
-      std::vector<uint32_t> iota;
-      for (uint32_t j = 0; j < lanes_; ++j) iota.push_back(j);
-      Value* const n = builder_.CreateVectorSplat(lanes_, builder_.CreateTrunc(in[0], builder_.getInt32Ty()));
-      return to_mask(builder_.CreateICmpSLT(llvm::ConstantDataVector::get(builder_.getContext(), iota), n));
-    }
+    case Opcode::kFirst:
+      return to_mask(lanes_below(in[0]));
+    case Opcode::kBetween:
+      return to_mask(builder_.CreateAnd(builder_.CreateNot(lanes_below(in[0])), lanes_below(in[1])));
     case Opcode::kSelect:
       return builder_.CreateSelect(to_conditions(in[0]), in[1], in[2]);
     default:

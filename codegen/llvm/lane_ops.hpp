@@ -24,10 +24,11 @@ class LaneOps {
   using Operands = std::array<llvm::Value*, 4>;
   llvm::Value* emit(const vir::Inst& inst, const Operands& in);
 
-  llvm::Value* load_block(llvm::Value* address);
   llvm::Value* insert(llvm::Value* vector, uint32_t block, llvm::Value* address);
   llvm::Value* load(llvm::Value* address);
   llvm::Value* load(llvm::Value* address, llvm::Value* mask);
+  // The same `run` floats again and again.
+  llvm::Value* load_run(llvm::Value* address, unsigned run);
   llvm::Value* broadcast(llvm::Value* address);
   void store(llvm::Value* address, llvm::Value* vector);
   void stream(llvm::Value* address, llvm::Value* vector);
@@ -43,6 +44,7 @@ class LaneOps {
 
   llvm::Value* as_ints(llvm::Value* vector) { return builder_.CreateBitCast(vector, ints_); }
   llvm::Value* as_floats(llvm::Value* vector) { return builder_.CreateBitCast(vector, floats_); }
+  llvm::Value* lanes_below(llvm::Value* count);
   llvm::Value* to_mask(llvm::Value* conditions);
   llvm::Value* to_conditions(llvm::Value* mask);
 

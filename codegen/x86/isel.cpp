@@ -74,6 +74,8 @@ void Selector::select_vector(const Inst& inst) {
       return compare_lanes(inst);
     case Opcode::kFirst:
       return make_first(inst);
+    case Opcode::kBetween:
+      return make_between(inst);
     case Opcode::kSelect:
       return select_by_mask(inst);
     default:
@@ -85,8 +87,12 @@ void Selector::select_memory(const Inst& inst) {
   switch (inst.op) {
     case Opcode::kLoad:
       return e_.vmovups(vec(0), address(1, inst.imm));
-    case Opcode::kLoadBlock:
-      return e_.vmovups(Xmm(vec(0).getIdx()), address(1, inst.imm));  // clears the rest
+    case Opcode::kLoad4:
+      if (wide()) return e_.vbroadcastf32x4(Xbyak::Zmm(location(0).reg()), address(1, inst.imm));
+      return e_.vbroadcastf128(Xbyak::Ymm(location(0).reg()), address(1, inst.imm));
+    case Opcode::kLoad8:
+      if (wide()) return e_.vbroadcastf32x8(Xbyak::Zmm(location(0).reg()), address(1, inst.imm));
+      return e_.vmovups(vec(0), address(1, inst.imm));
     case Opcode::kInsert1:
     case Opcode::kInsert2:
     case Opcode::kInsert3:
@@ -263,6 +269,24 @@ void Selector::make_first(const Inst&) {
   e_.constant_used();
 }
 
+// From the lanes as bits, in both widths.
+void Selector::make_between(const Inst&) {
+  e_.mov(e_.eax, 0xffffffff);
+  e_.bzhi(e_.eax, e_.eax, read(location(2), e_.rdx).cvt32());
+  const Xbyak::Reg32 first = read(location(1), e_.rdx).cvt32();
+  e_.shrx(e_.eax, e_.eax, first);
+  e_.shlx(e_.eax, e_.eax, first);
+  if (wide()) return e_.kmovw(mask(0), e_.eax);
+  const Xmm& d = vec(0);
+  const Xmm narrow(d.getIdx());
+  e_.vmovd(narrow, e_.eax);
+  e_.vpbroadcastd(d, narrow);
+  e_.vpsrlvd(d, d, e_.constant(ConstantKind::kLanes, 0));
+  e_.constant_used();
+  e_.vpslld(d, d, 31);
+  e_.vpsrad(d, d, 31);
+}
+
 void Selector::copy_blocks(const Inst& inst) {
   const auto source = [&](int block) { return static_cast<int>(inst.imm >> (4 * block) & 15); };
   if (wide()) {
@@ -272,6 +296,9 @@ void Selector::copy_blocks(const Inst& inst) {
     return e_.vshuff32x4(zmm(0), zmm(1), zmm(2), static_cast<uint8_t>(pattern));
   }
   const auto ymm = [&](size_t k) { return Xbyak::Ymm(location(k).reg()); };
+  // Blocks that stay in their place: a blend runs on more ports than a shuffle.
+  if (source(0) == 0 && source(1) == 3) return e_.vblendps(ymm(0), ymm(1), ymm(2), 0xf0);
+  if (source(0) == 2 && source(1) == 1) return e_.vblendps(ymm(0), ymm(1), ymm(2), 0x0f);
   e_.vperm2f128(ymm(0), ymm(1), ymm(2), static_cast<uint8_t>(source(0) | source(1) << 4));
 }
 

@@ -59,6 +59,7 @@ class Selector {
   void select_by_mask(const vir::Inst& inst);
   void make_constant(const vir::Inst& inst);
   void make_first(const vir::Inst& inst);
+  void make_between(const vir::Inst& inst);
   void copy_blocks(const vir::Inst& inst);
   void insert_block(const vir::Inst& inst);
   void copy_vector(const Xbyak::Xmm& d, const Xbyak::Xmm& a);

@@ -211,6 +211,9 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
     form.chunk = 0;
     form.lift = r.between(1, lifted);
   }
+  for (const int64_t rows : {2, 4}) {
+    if (ir::can_blend(p, target.lanes, rows) && r.once_in(2)) form.blend = rows;
+  }
   return form;
 }
 
@@ -297,6 +300,7 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   int lifted = 0;
   int prefetching = 0;
   int streaming = 0;
+  int blended = 0;
   for (int round = 0; round < 700 && !testing::Test::HasFailure(); ++round) {
     const Isa isa = round % 5 < 2 ? Isa::kAvx512 : round % 5 < 4 ? Isa::kAvx2 : Isa::kBaseline;
     const Case c = random_case(r, isa);
@@ -308,8 +312,9 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     lifted += c.nest.lifted > 0 ? 1 : 0;
     prefetching += c.nest.prefetch ? 1 : 0;
     streaming += c.nest.stream ? 1 : 0;
+    blended += c.nest.blended > 0 ? 1 : 0;
   }
-  for (const int count : {ragged, slid, lifted, prefetching, streaming}) EXPECT_GT(count, 40);
+  for (const int count : {ragged, slid, lifted, prefetching, streaming, blended}) EXPECT_GT(count, 40);
 }
 
 // Lifted tiles by input position: every number of sums that fits, with edges and parts of calls.

@@ -250,6 +250,11 @@ int64_t largest_tile(const ir::LoopNest& nest, int64_t lanes) {
                                                                                  : INT64_MAX);
     (loop.role == ir::Role::kTile ? tile : unroll) *= (extent + loop.step - 1) / loop.step;
   }
+  if (nest.blended > 0) {  // all filters of a group are one block
+    const int64_t vectors = (p.group_filters() + ir::lane_count(nest) - 1) / ir::lane_count(nest);
+    const int64_t rows = tile / vectors;
+    tile = rows * (vectors - 1) + (rows + nest.blended - 1) / nest.blended;
+  }
   const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
   return std::max(tile, lifted) * unroll;
 }
@@ -261,6 +266,7 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       {"overlapping rows", 64, 64, 5, 1, 1},
       {"tap loop", 64, 64, 5, 3, 1},
       {"masked filters", 15, 15, 51, 8, 1},
+      {"filters that leave half a vector", 16, 12, 5, 1, 1},
       {"channels first", 64, 64, 5, 1, 1, Layout::kChannelsFirst},
       {"groups", 64, 64, 5, 1, 4},
       {"groups of 16 filters", 128, 128, 3, 1, 8},

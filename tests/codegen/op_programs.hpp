@@ -290,6 +290,30 @@ inline void add_masks(int lanes, std::vector<Program>& programs) {
   });
 }
 
+// Every pair of bounds, constants and not, the empty ones too.
+inline Program between(int lanes) {
+  Builder b("op.between", lanes);
+  const P in = b.arg_ptr(Arg::kIn);
+  const P out = b.pcopy(b.arg_ptr(Arg::kOut));
+  const V ones = b.constant(1.0F);
+  const V zeros = b.constant(0.0F);
+  const I first = b.iconst(0);
+  const I end = b.iconst(lanes + 1);
+  b.while_less(first, end, "first", [&] {
+    const I last = b.iconst(0);
+    b.while_less(last, end, "last", [&] {
+      const M m = b.between(first, last);
+      b.store(out, 0, b.select(m, ones, zeros));
+      b.store(out, b.vector_bytes(), b.load(in, 4), m);
+      b.paddc(out, out, 2 * b.vector_bytes());
+      b.iaddc(last, last, 1);
+    });
+    b.iaddc(first, first, 1);
+  });
+  b.store(out, 0, b.select(b.between(b.iconst(1), b.iconst(3)), ones, zeros));
+  return b.take();
+}
+
 // Vectors broadcast, moved and partly loaded and stored, at offsets that are not aligned.
 inline void add_memory(int lanes, std::vector<Program>& programs) {
   programs.push_back(turning("bcast", lanes, [](Builder& b, V x, V y, V) {
@@ -300,9 +324,9 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.bcast(e, p, 100);
     return std::vector<V>{d, b.fma(x, e, y)};
   }));
-  programs.push_back(turning("load.block.insert", lanes, [lanes](Builder& b, V x, V y, V) {
+  programs.push_back(turning("insert", lanes, [lanes](Builder& b, V x, V y, V) {
     const P p = b.arg_ptr(Arg::kWeights);
-    std::vector<V> results{b.load_block(p, 4)};
+    std::vector<V> results{b.load4(p, 4)};
     for (int block = 1; block < lanes / 4; ++block) {
       results.push_back(b.insert(x, block, p, 20 * block));
       results.push_back(b.insert(results.back(), block, p, 12));
@@ -310,6 +334,11 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     }
     results.push_back(x);
     return results;
+  }));
+  programs.push_back(turning("load.4.load.8", lanes, [](Builder& b, V x, V y, V) {
+    const P p = b.arg_ptr(Arg::kWeights);
+    const V four = b.load4(p, 20);
+    return std::vector<V>{four, b.load8(p, 4), b.fma(x, b.load4(p, 72), y), b.add(b.load8(p, 100), four)};
   }));
   Builder streams("op.stream.fence.prefetch", lanes);
   const P from = streams.arg_ptr(Arg::kIn);
@@ -339,6 +368,7 @@ inline void add_memory(int lanes, std::vector<Program>& programs) {
     b.pcopy(out, next);
   }
   programs.push_back(b.take());
+  programs.push_back(between(lanes));
 }
 
 inline void add_moves(int lanes, std::vector<Program>& programs) {

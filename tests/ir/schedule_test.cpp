@@ -109,6 +109,10 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"cut o; lift 4; ragged", "expected 'ragged' before 'lift'"},
       {"cut o; ragged; lift 0", "1 to 16 vectors of steps, found 0"},
       {"cut o; ragged; lift 17", "1 to 16 vectors of steps, found 17"},
+      {"blend", "expected 'blend FACTOR'"},
+      {"blend o 2", "expected 'blend FACTOR'"},
+      {"blend 1", "2 to 4 rows that share a vector, found 1"},
+      {"blend 5", "2 to 4 rows that share a vector, found 5"},
       {"stream o", "'stream' takes no loop"},
       {"prefetch f", "'prefetch' takes no loop"},
   };
@@ -164,6 +168,13 @@ Problem dense_problem() {
   return p;
 }
 
+// The last vector of 16 filters is half full.
+Problem half_problem() {
+  Problem p = dense_problem();
+  p.filters = 24;
+  return p;
+}
+
 Problem depthwise_problem() {
   Problem p = dense_problem();
   p.channels = p.groups = p.filters;
@@ -187,6 +198,7 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
       {dense_problem(), plain, "ragged"},
       {dense_problem(), plain + "; ragged", "lift 1"},
       {dense_problem(), plain + "; ragged", "lift 16"},
+      {half_problem(), plain, "blend 2"},
       {dense_problem(), plain, "stream"},
       {dense_problem(), plain, "prefetch"},
       {depthwise_problem(), kOverGroups, "ragged"},
@@ -227,6 +239,8 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
   combined.combine = Combine::kAdd;
   Problem pooling = depthwise_problem();
   pooling.reduce = Reduce::kMax;
+  Problem half_combined = half_problem();
+  half_combined.combine = Combine::kAdd;
   const char* inside = "reorder n b o g f o1 f1 k c; ragged; ";
   const char* outside = "reorder n b g f o o1 f1 k c; ragged; ";
   const struct {
@@ -248,6 +262,11 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {dense_problem(), order(kOverFilters, "reorder g n b o f o1 f1 k c"), "one loop over n, outside all"},
       {dense_problem(), order(kOverFilters, "split n 2; reorder n n1 g b o f o1 f1 k c"), "one loop over n"},
       {combined, order(kOverFilters, inside) + "lift 2", "'lift' is for"},
+      {dense_problem(), order(kOverFilters, inside) + "blend 2", "'blend 2' is for lanes over f"},
+      {half_problem(), order(kOverFilters, inside) + "blend 4", "fill at most 1/4 of the last vector"},
+      {half_problem(), order(kOverFilters, inside) + "blend 3", "'blend 3' is for"},
+      {half_combined, order(kOverFilters, inside) + "blend 2", "without an operand"},
+      {depthwise_problem(), order(kOverGroups, "blend 2"), "'blend 2' is for lanes over f"},
   };
   for (const auto& [problem, text, message] : cases) {
     const auto nest = ir::apply(build_nest(problem), *parse_schedule(text));
@@ -266,6 +285,7 @@ TEST(NestText, RefusesStepsThatDoNotFitItsLoops) {
       {head + " band\n" + loops + " slide\n}", "'slide' needs 'ragged'"},
       {head + " band\n" + loops + " ragged\n lift 0\n}", "line 10: '0' is no lift of 1 to 16"},
       {head + " band\n" + loops + " ragged\n lift 17\n}", "'17' is no lift of 1 to 16"},
+      {head + " band\n" + loops + " blend 5\n}", "line 9: '5' is no blend of 1 to 4"},
       {head + " band\n" + loops + " ragged\n lift\n}", "'' is no lift of 1 to 16"},
   };
   for (const auto& [text, message] : texts) {
