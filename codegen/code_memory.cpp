@@ -129,8 +129,10 @@ class Segment {
 
   // Makes taken pages ready for code. Pages that held code before are mapped anew for execution.
   bool prepare(size_t offset, size_t bytes) {
-    // Backs the pages now: a full memory is an error here, not a SIGBUS while code is written.
-    if (fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0) return false;
+    // Backs new pages now: a full memory is an error here, not a SIGBUS while code is written.
+    if (offset + bytes > fresh_ &&
+        fallocate(fd_, 0, static_cast<off_t>(offset), static_cast<off_t>(bytes)) != 0)
+      return false;
     if (offset < fresh_ && map(execute_ + offset, PROT_READ | PROT_EXEC, offset, bytes) == nullptr)
       return false;
     fresh_ = std::max(fresh_, offset + bytes);

@@ -38,6 +38,7 @@ void Lowerer::begin_sums(Tile& t) {
   if (p_.reduce == Reduce::kMean) t.count = b_.constant(0.0F);
   if (t.count && p_.taps > kCountable) t.whole_counts = b_.constant(0.0F);
   const float start = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity() : 0.0F;
+  t.acc.reserve(static_cast<size_t>(t.rows * t.vectors));
   const auto begin = [&](int64_t row, int64_t vector) {
     t.acc.push_back(p_.starts_from_bias ? load_bias(t, row, vector) : b_.constant(start));
   };
@@ -161,6 +162,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
   const bool wide = lanes_ == Dim::kFilter && t.rows < t.vectors && t.blended == 1;
   if (wide && !rows) return wide_item(t, in, in_offset, weights, weight_offset);
   std::vector<V> shared;
+  shared.reserve(static_cast<size_t>(t.vectors));
   if (!wide && t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
     for (int64_t v = 0; v < t.vectors; ++v)
       shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
@@ -189,6 +191,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
 
 void Lowerer::wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset) {
   std::vector<V> inputs;
+  inputs.reserve(static_cast<size_t>(t.rows));
   for (int64_t a = 0; a < t.rows; ++a) {
     inputs.push_back(b_.vec());
     b_.bcast(inputs.back(), in, in_offset + a * p_.stride * in_row_);

@@ -21,6 +21,7 @@ class Verifier {
       registers += program.registers[k];
     }
     states_.resize(registers);
+    changes_.reserve(registers);
   }
 
   Result<void> run() {

@@ -54,6 +54,10 @@ class Emitter : public Xbyak::CodeGenerator {
   void jump_back(Condition condition, uint32_t target);
   void align_loop();
 
+  // r = [rsp + offset] and back. By hand, since spilled registers make these the most frequent instructions.
+  void load_stack(const Xbyak::Reg64& r, int32_t offset) { move_stack(0x8b, r, offset); }
+  void store_stack(int32_t offset, const Xbyak::Reg64& r) { move_stack(0x89, r, offset); }
+
   // The operand of the next instruction, which must be followed by constant_used(): its address is
   // relative to the instruction's end. `immediate_bytes` of that instruction follow the address.
   Xbyak::Address constant(ConstantKind kind, uint64_t value, bool broadcast = false);
@@ -79,6 +83,7 @@ class Emitter : public Xbyak::CodeGenerator {
     uint32_t displacement;  // offset of its four bytes
   };
   void append(const Constant& constant);
+  void move_stack(uint8_t opcode, const Xbyak::Reg64& r, int32_t offset);
 
   // Operands made once: Xbyak's are slow to build.
   std::array<Xbyak::Xmm, 32> vectors_;

@@ -75,7 +75,10 @@ class Folding {
         target_(target),
         folds_(body_.size()),
         vectors_(program.registers[static_cast<size_t>(Kind::kVec)]),
-        integer_uses_(program.registers[static_cast<size_t>(Kind::kInt)]) {}
+        integer_uses_(program.registers[static_cast<size_t>(Kind::kInt)]) {
+    candidates_.reserve(vectors_.size());
+    bounded_.reserve(integer_uses_.size());
+  }
 
   std::vector<Fold> run() {
     find_candidates();

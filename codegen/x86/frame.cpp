@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 
 #include "frontend/check.hpp"
 
@@ -13,8 +12,9 @@ namespace {
 constexpr std::array<int, 6> kCalleeSaved = {3, 5, 12, 13, 14, 15};     // rbx rbp r12-r15
 constexpr std::array<int, 6> kParameterRegisters = {7, 6, 2, 1, 8, 9};  // rdi rsi rdx rcx r8 r9
 
-std::bitset<vir::kOpcodes> opcodes_of(const vir::Program& program) {
-  std::bitset<vir::kOpcodes> opcodes;
+// By opcode: whether the program has it.
+std::array<bool, vir::kOpcodes> opcodes_of(const vir::Program& program) {
+  std::array<bool, vir::kOpcodes> opcodes{};
   for (const vir::Inst& inst : program.body) opcodes[static_cast<size_t>(inst.op)] = true;
   return opcodes;
 }
@@ -53,12 +53,12 @@ void Frame::enter(Emitter& e) {
   e.sub(e.rsp, static_cast<uint32_t>(bytes_));
   note(e, distance + bytes_);
   if (program_.params.empty()) {
-    e.mov(e.qword[e.rsp], e.rdi);
+    e.store_stack(0, e.rdi);
   } else {
     for (size_t i = 0; i < std::min(program_.params.size(), kParameterRegisters.size()); ++i)
-      e.mov(e.qword[e.rsp + static_cast<size_t>(params_) + 8 * i], Xbyak::Reg64(kParameterRegisters[i]));
+      e.store_stack(params_ + 8 * static_cast<int>(i), Xbyak::Reg64(kParameterRegisters[i]));
   }
-  if (part_ != 0) e.mov(e.qword[e.rsp + static_cast<size_t>(part_)], e.rsi);
+  if (part_ != 0) e.store_stack(part_, e.rsi);
 }
 
 void Frame::leave(Emitter& e) {

@@ -8,12 +8,11 @@ using vir::Opcode;
 using Xbyak::Reg64;
 
 bool Selector::select_call(const Inst& inst) {
-  const auto stack = [&](int offset) { return e_.qword[e_.rsp + static_cast<size_t>(offset)]; };
   const auto address_of = [&](int offset) { return e_.ptr[e_.rsp + static_cast<size_t>(offset)]; };
   switch (inst.op) {
     case Opcode::kSetPtr:
     case Opcode::kSetInt:
-      e_.mov(stack(frame_.outgoing(inst.imm)), read(location(0), e_.rax));
+      e_.store_stack(frame_.outgoing(inst.imm), read(location(0), e_.rax));
       return true;
     case Opcode::kCall:
       e_.lea(e_.rdi, address_of(frame_.outgoing(0)));
@@ -31,7 +30,7 @@ bool Selector::select_call(const Inst& inst) {
       return true;
     case Opcode::kPart: {
       const Reg64 r = result(location(0));
-      e_.mov(r, stack(frame_.part()));
+      e_.load_stack(r, frame_.part());
       done(location(0), r);
       return true;
     }

@@ -25,13 +25,13 @@ uint32_t imm32(int64_t n) {
 
 Reg64 Selector::read(Location where, const Reg64& scratch) {
   if (!where.spilled()) return Reg64(where.reg());
-  e_.mov(scratch, slot(where));
+  e_.load_stack(scratch, Frame::slot(where));
   return scratch;
 }
 
 void Selector::read_into(const Reg64& r, Location where) {
   if (where.spilled()) {
-    e_.mov(r, slot(where));
+    e_.load_stack(r, Frame::slot(where));
   } else if (where.reg() != r.getIdx()) {
     e_.mov(r, Reg64(where.reg()));
   }
@@ -43,7 +43,7 @@ Reg64 Selector::result(Location where) const {
 
 void Selector::done(Location where, const Reg64& computed) {
   if (where.spilled()) {
-    e_.mov(slot(where), computed);
+    e_.store_stack(Frame::slot(where), computed);
   } else if (where.reg() != computed.getIdx()) {
     e_.mov(Reg64(where.reg()), computed);
   }
@@ -182,7 +182,7 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
   if (d == a) return with_integer(d, [&](const Operand& x) { e_.add(x, imm32(n)); });
   const Reg64 r = result(d);
   if (a.spilled()) {
-    e_.mov(r, slot(a));
+    e_.load_stack(r, Frame::slot(a));
     e_.add(r, imm32(n));
   } else {
     e_.lea(r, e_.ptr[e_.memory(Reg64(a.reg()), n)]);
@@ -286,14 +286,14 @@ void Selector::move_constant(Location d, int64_t n) {
 void Selector::load_argument(Location d, int64_t slot) {
   const Reg64 r = result(d);
   if (!program_.params.empty()) {
-    e_.mov(r, e_.qword[e_.memory(e_.rsp, frame_.parameter(slot))]);
+    e_.load_stack(r, frame_.parameter(slot));
     return done(d, r);
   }
   // Of neighbouring loads only the first one fetches the pointer.
   const auto leaves_pointer = [](Opcode op) { return op == Opcode::kArgPtr || op == Opcode::kArgInt; };
   const bool is_there =
       at_ > 0 && leaves_pointer(program_.body[at_].op) && leaves_pointer(program_.body[at_ - 1].op);
-  if (!is_there) e_.mov(e_.rdx, e_.qword[e_.memory(e_.rsp, 0)]);
+  if (!is_there) e_.load_stack(e_.rdx, 0);
   e_.mov(r, e_.qword[e_.memory(e_.rdx, 8 * slot)]);
   done(d, r);
 }

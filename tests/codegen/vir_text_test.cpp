@@ -49,6 +49,8 @@ TEST(VirText, RefusesWithTheLineOrTheInstruction) {
       {"vir x lanes 8 scratch 0 {\n}\n}", "after the end"},
       {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n i0 = int 4\n }\n}",
        "counts a loop and is written inside"},
+      {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n loop i0 y {\n }\n }\n}",
+       "counts a loop and is written inside"},
       {"vir x lanes 8 scratch 0 {\n i0 = int 3\n loop i0 x {\n v0 = const 0x0\n }\n v1 = copy v0\n}",
        "before it is written"},
       {"vir x lanes 8 scratch 0 {\n i0 = int 3\n i1 = idivc i0 0\n}", "at least 1"},
