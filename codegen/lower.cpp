@@ -128,7 +128,8 @@ Result<void> Lowerer::check() const {
   if (!lanes_over_steps() && nest_.panel % lanes() != 0)
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
   if (nest_.slide) {
-    const int64_t products = tile_steps_ * p_.taps * (tile_units / lanes());
+    const int64_t products = nest_.blended > 0 ? tile_steps_ / nest_.blended * p_.taps * p_.group_channels()
+                                               : tile_steps_ * p_.taps * (tile_units / lanes());
     if (products > kMostProducts)
       return refuse(
           fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostProducts));

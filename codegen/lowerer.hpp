@@ -238,6 +238,7 @@ class Lowerer {
 
   // lower_slide.cpp: tiles of depthwise layers, by input position
   void slide(const Tile& t);
+  void slide_shared(const Tile& t);
   int64_t slid_registers(int64_t rows, int64_t vectors) const;
 
   // lower_stage.cpp

@@ -85,6 +85,7 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   if (form.ragged) steps.add(StepKind::kRagged, {});
   steps.sized(StepKind::kLift, form.lift);
   steps.sized(StepKind::kBlend, form.blend);
+  if (form.slide) steps.add(StepKind::kSlide, {});
   if (form.stream) steps.add(StepKind::kStream, {});
   if (form.prefetch) steps.add(StepKind::kPrefetch, {});
   steps.sized(StepKind::kPanel, form.panel);

@@ -75,6 +75,11 @@ bool can_lift(const LoopNest& nest) {
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
+// Rows that share vectors are neighbours, and have no vector beside the shared one.
+bool can_slide_shared(const LoopNest& nest) {
+  return nest.blended > 0 && nest.row_distance() == 1 && nest.problem.group_filters() < lane_count(nest);
+}
+
 }  // namespace
 
 Result<void> verify(const LoopNest& nest) {
@@ -112,7 +117,11 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   }
   if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
-  if (nest.slide && *lanes != Dim::kGroup) return fail("'slide' is for lanes over g");
+  if (nest.slide && *lanes != Dim::kGroup && !can_slide_shared(nest)) {
+    return fail(
+        "'slide' is for lanes over g, or for 'blend' where the filters of a group are one vector and the "
+        "dilation divides the stride");
+  }
   if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
   if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");

@@ -226,14 +226,6 @@ Problem problem_of(const Form& form) {
   return p;
 }
 
-// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves.
-void expect_lean(const x86_test::HotLoop& code, const std::string& where) {
-  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
-  EXPECT_EQ(code.scalar_fmas, 0) << where;
-  EXPECT_EQ(code.stack_accesses, 0) << where;
-  EXPECT_EQ(code.vector_moves, 0) << where;
-}
-
 // Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones.
 int64_t largest_tile(const ir::LoopNest& nest) {
   const Problem& p = nest.problem;
@@ -255,6 +247,16 @@ int64_t largest_tile(const ir::LoopNest& nest) {
   }
   const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
   return std::max(tile, lifted) * unroll;
+}
+
+// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves; but where rows share a
+// vector and one of them lacks the tap, a sum is copied before it.
+void expect_lean(const x86_test::HotLoop& code, const ir::LoopNest& nest, const std::string& where) {
+  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
+  EXPECT_EQ(code.scalar_fmas, 0) << where;
+  EXPECT_EQ(code.stack_accesses, 0) << where;
+  const bool copies = nest.blended > 0 && code.packed_fmas != largest_tile(nest);
+  EXPECT_LE(code.vector_moves, copies ? code.packed_fmas : 0) << where;
 }
 
 // For each form: in the largest hot loop as many packed FMAs as the tile has accumulators (times the
@@ -295,7 +297,7 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       const std::string where =
           std::string(form.name) + " on " + std::string(target.name) + "\n" + ir::print(layer->nest);
       for (const auto& loop : loops) {
-        expect_lean(loop, where);
+        expect_lean(loop, layer->nest, where);
         most = std::max(most, loop.packed_fmas);
       }
       EXPECT_EQ(most, largest_tile(layer->nest)) << where;
