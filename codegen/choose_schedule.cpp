@@ -71,11 +71,13 @@ int64_t rows_beside_shared(const Target& target, int64_t vectors, int64_t blend,
 
 // Issue slots for a row of `vectors` vectors, the last of which `blend` rows share. Where that is the only
 // one, its loads are what it waits for.
-double row_slots(const Target& target, int64_t vectors, int64_t blend) {
+double row_slots(const Problem& p, const Target& target, int64_t vectors, int64_t blend) {
   if (blend == 0) return static_cast<double>(vectors);
   const auto shared = static_cast<double>(blend);
   const double slots = static_cast<double>(vectors - 1) + (1 + (shared - 1) * target.blend_slots) / shared;
-  return std::max(slots, 0.85);
+  // What a tile does once for its shared vectors: their masks and stores.
+  const double once = 3.0 / static_cast<double>(p.taps * p.group_channels());
+  return std::max(slots, 0.85) + once;
 }
 
 // Issue slots for a row and product of a sliding window whose rows share their only vector: see
@@ -96,7 +98,7 @@ double window_slots(const Problem& p, const Target& target, int64_t rows, int64_
 
 double tile_slots(const Problem& p, const Target& target, const TileShape& tile) {
   return tile.slide ? window_slots(p, target, tile.rows, tile.blend)
-                    : row_slots(target, tile.vectors, tile.blend);
+                    : row_slots(p, target, tile.vectors, tile.blend);
 }
 
 // The sliding window that takes the fewest slots, or `tile` where that takes fewer.
@@ -140,7 +142,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
         const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
         const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
         const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
-        const double slots = row_slots(target, width, shares);
+        const double slots = row_slots(p, target, width, shares);
         const double idle =
             std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
         cost += slots * (loads + stream) * idle;
