@@ -129,15 +129,18 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
     if (ir::can_blend(p, target.lanes, rows)) blends.push_back(rows);
   }
   variants.vary(&FilterForm::blend, blends);
+  if (chosen.slide) variants.vary(&FilterForm::slide, {false});
   if (p.group_filters() < target.lanes) variants.vary(&FilterForm::lift, {0, 2, 3, 4, 6, 8, 12, 16});
   return variants.ranked([&](FilterForm& form) {
     const int64_t most = most_rows(form, total, target);
     if (form.vectors > total || !is_useful_height(form.rows, most, chosen.rows)) return 0.0;
+    if (form.lift > 0 && form.blend > 0) return 0.0;
+    if (form.slide && (form.lift > 0) != (chosen.lift > 0)) return 0.0;
+    if (form.slide && form.lift == 0 && form.blend == 0) return 0.0;
     // A chunk is for the next pass over the same input, and whole tiles.
     if (form.chunk > 0 && (form.rows == 1 || form.vectors >= total || form.lift > 0)) return 0.0;
     if (form.prefetch && form.vectors >= total) return 0.0;
     form.ragged = chosen.ragged || form.lift > 0;
-    form.slide = chosen.slide && form.lift > 0;
     const int changes = (form.unroll != chosen.unroll) + (form.fuse != chosen.fuse) +
                         (form.chunk != chosen.chunk) + (form.lift != chosen.lift) +
                         (form.prefetch != chosen.prefetch) + (form.blend != chosen.blend);

@@ -27,11 +27,15 @@ bool fills_panels(int64_t vectors, int64_t total, const Target& target) {
 // Products that a sliding window writes out, which bounds its code.
 constexpr int64_t kMostProducts = 600;
 
+// The same where rows share vectors: a blend for several of them needs more code.
+constexpr int64_t kMostSharedProducts = 400;
+
 // A register tile: `rows` accumulators high, `vectors` wide.
 struct TileShape {
   int64_t rows;
   int64_t vectors;
   int64_t blend = 0;  // rows that share the last vector
+  bool slide = false;
 };
 
 // Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
@@ -68,11 +72,52 @@ int64_t rows_beside_shared(const Target& target, int64_t vectors, int64_t blend,
 
 // Issue slots for a row of `vectors` vectors, the last of which `blend` rows share. Where that is the only
 // one, its loads are what it waits for.
-double row_slots(const Target& target, int64_t vectors, int64_t blend) {
+double row_slots(const Problem& p, const Target& target, int64_t vectors, int64_t blend) {
   if (blend == 0) return static_cast<double>(vectors);
   const auto shared = static_cast<double>(blend);
   const double slots = static_cast<double>(vectors - 1) + (1 + (shared - 1) * target.blend_slots) / shared;
-  return std::max(slots, 0.85);
+  // What a tile does once for its shared vectors: their masks and stores.
+  const double once = 3.0 / static_cast<double>(p.taps * p.group_channels());
+  return std::max(slots, 0.85) + once;
+}
+
+// Issue slots for a row and product of a sliding window whose rows share their only vector: see
+// Lowerer::slide_shared. Loads take as long, two beside two multiply-adds.
+double window_slots(const Problem& p, const Target& target, int64_t rows, int64_t blend) {
+  constexpr int64_t kSections = 2;
+  const int64_t vectors = rows / blend;
+  const int64_t apart = blend * p.stride / p.dilation;
+  const int64_t products = p.taps * p.group_channels();
+  const int64_t between = vectors / kSections * std::min(apart, p.taps) - std::min(apart, p.taps);
+  const int64_t inputs = kSections * (p.taps + between) * p.group_channels();
+  const int64_t kept = std::clamp<int64_t>(target.vector_registers - vectors - 2, 0, products);
+  const double slots = static_cast<double>(vectors * products) +
+                       static_cast<double>(inputs * (blend - 1)) * target.blend_slots;
+  const auto loads = static_cast<double>(inputs * blend + kept + (products - kept) * vectors);
+  return std::max(slots, loads) / static_cast<double>(rows * products);
+}
+
+double tile_slots(const Problem& p, const Target& target, const TileShape& tile) {
+  return tile.slide ? window_slots(p, target, tile.rows, tile.blend)
+                    : row_slots(p, target, tile.vectors, tile.blend);
+}
+
+// The sliding window that takes the fewest slots, or `tile` where that takes fewer.
+TileShape better_window(const Problem& p, const Target& target, const TileShape& tile) {
+  if (tile.vectors > 1 || p.group_filters() > target.lanes || p.taps == 1 || p.stride % p.dilation != 0)
+    return tile;
+  TileShape best = tile;
+  for (const int64_t blend : {2, 4}) {
+    if (!ir::can_blend(p, target.lanes, blend)) continue;
+    for (int64_t rows = 24; rows >= 8; rows -= 2 * blend) {
+      const int64_t vectors = rows / blend;
+      if (vectors * p.taps * p.group_channels() > kMostSharedProducts) continue;
+      if (vectors > target.vector_registers - 4 - epilogue_registers(p)) continue;
+      const TileShape window{rows, 1, blend, true};
+      if (tile_slots(p, target, window) < tile_slots(p, target, best)) best = window;
+    }
+  }
+  return best;
 }
 
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
@@ -98,7 +143,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
         const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
         const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
         const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
-        const double slots = row_slots(target, width, shares);
+        const double slots = row_slots(p, target, width, shares);
         const double idle =
             std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
         cost += slots * (loads + stream) * idle;
@@ -109,6 +154,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
       }
     }
   }
+  if (may_blend) best = better_window(p, target, best);
   // Displacements of a tile's rows are 32 bits.
   while (best.rows > 1 && best.rows * p.stride * p.in_pitch() * 4 > (int64_t{1} << 29)) best.rows /= 2;
   return best;
@@ -166,8 +212,7 @@ int64_t lifted_vectors(const Problem& p, const Target& target, double slots) {
   const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
   const double lifted = 0.54 * reduction * static_cast<double>(p.filters) +
                         each * static_cast<double>(p.stride * p.channels + p.filters);
-  // Ties go to lanes over filters, which also suit short inputs.
-  if (filters >= lanes || lifted > 0.85 * over_filters) return 0;
+  if (filters >= lanes || lifted > over_filters) return 0;
   // Beside the accumulators stand vectors of x, which a single filter does not need, and a weight; later the
   // epilogue. The input of a tile should stay in the first cache, where that leaves enough accumulators.
   const int64_t summing =
@@ -225,8 +270,9 @@ bool slides_lifted(const Problem& p, const Target& target) {
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
                               : filter_tile(p, target, in_panels, true);
-  const int64_t lift =
-      p.one_step ? 0 : lifted_vectors(p, target, row_slots(target, tile.vectors, tile.blend));
+  // Ties go to lanes over filters, which also suit short inputs; but windows take more than their slots.
+  const double slots = tile_slots(p, target, tile) * (tile.slide ? 1 : 0.85);
+  const int64_t lift = p.one_step ? 0 : lifted_vectors(p, target, slots);
   // Only edges and short inputs are left to the tile then.
   if (lift > 0) tile = filter_tile(p, target, in_panels, false);
   const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
@@ -235,12 +281,12 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
   form.lift = lift;
+  form.blend = tile.blend;
+  form.slide = tile.slide;
   if (lift > 0 && slides_lifted(p, target)) {
     form.slide = true;
-    form.lift =
-        std::clamp<int64_t>(target.lanes / p.filters, 1, ir::kMostLifted);  // whole vectors of outputs
+    form.lift = std::clamp<int64_t>(target.lanes / p.filters, 1, ir::kMostLifted);  // whole vectors of sums
   }
-  form.blend = tile.blend;
   if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p);

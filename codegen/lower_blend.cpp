@@ -59,7 +59,8 @@ void Lowerer::blended_row(const Tile& t, int64_t row, P in, int64_t in_offset,
                           const std::vector<V>& weights) {
   const V x = own_sums(t, row, in, in_offset, weights);
   const V sum = t.sum(row, t.vectors - 1);
-  copy_part(t, sum, b_.fma(x, weights.back(), sum), row % t.blended);
+  b_.fma(x, x, weights.back(), sum);
+  copy_part(t, sum, x, row % t.blended);
 }
 
 // Finishes and stores the shared vectors, part by part: only one mask is needed at a time. Where the parts

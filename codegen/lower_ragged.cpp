@@ -45,12 +45,14 @@ void Lowerer::ragged(Tile& t) {
       b_.iconst(all, 0);
     });
   };
-  if (!nest_.slide || t.rows < tile_steps_ || lanes_ == Dim::kFilter) return walk();
+  // Each vector that rows share must be whole.
+  const bool shares = t.blended > 1 && t.rows % t.blended == 0;
+  if (!nest_.slide || t.rows < tile_steps_ || (lanes_ == Dim::kFilter && !shares)) return walk();
   const I missing = b_.isub(b_.iconst(p_.taps), all);
   const I none = b_.iconst(0);
   b_.if_less(none, missing, "edge", walk);
   const I one = b_.iconst(1);
-  b_.if_less(missing, one, "inside", [&] { slide(t); });
+  b_.if_less(missing, one, "inside", [&] { shares ? slide_shared(t) : slide(t); });
 }
 
 // `count` taps that some of the rows see. `position` is where row 0 stands at the first of them; it and the

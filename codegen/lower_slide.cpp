@@ -1,5 +1,6 @@
 // The sliding window: a tile of a depthwise layer whose rows all see all taps, walked by input position.
 // Each input is loaded once for all the rows that read it, and each weight once, where registers suffice.
+#include <algorithm>
 #include <numeric>
 
 #include "codegen/lowerer.hpp"
@@ -7,6 +8,8 @@
 namespace convsmith::lowering {
 
 namespace {
+
+constexpr int64_t kSections = 2;
 
 // Positions, in units of the dilation, from one row of a tile to the next.
 int64_t row_positions(const Problem& p) {
@@ -43,6 +46,49 @@ void Lowerer::slide(const Tile& t) {
         const V acc = t.acc[static_cast<size_t>(a * t.vectors + v)];
         b_.fma(acc, x, weight, acc);
       }
+    }
+  }
+}
+
+// Rows that share vectors, walked by the positions of their first row: a blend of inputs serves all the
+// vectors that have a tap there. The taps of one vector's rows wait for each other; so the vectors stand in
+// several sections that are walked at the same time.
+void Lowerer::slide_shared(const Tile& t) {
+  const int64_t between_rows = row_positions(p_);
+  const int64_t apart = t.blended * between_rows;
+  const int64_t vectors = t.rows / t.blended;
+  const int64_t section = vectors % kSections == 0 ? vectors / kSections : vectors;
+  const int64_t channels = p_.group_channels();
+  const P weights = tap_weights(t, b_.iconst(0));
+  const int64_t weight_row = 4 * layout_.tile_width(t.units);
+  // As many weights as registers are left stay there.
+  const int64_t free = target_.vector_registers - vectors - 2;
+  std::vector<V> kept;
+  for (int64_t i = 0; i < std::min(free, p_.taps * channels); ++i)
+    kept.push_back(load_shared(t, weights, i * weight_row));
+  const auto weight = [&](int64_t i) {
+    const auto at = static_cast<size_t>(i);
+    return at < kept.size() ? kept[at] : load_shared(t, weights, i * weight_row);
+  };
+  const auto load = [&](int64_t position, int64_t c) {
+    const V x = b_.vec();
+    b_.bcast(x, t.at.in, position * p_.dilation * in_row_ + 4 * c);
+    return x;
+  };
+  const auto position_of = [&](int64_t first, int64_t j, int64_t c) {
+    const V x = load(first * apart + j, c);
+    for (int64_t i = 1; i < t.blended; ++i) copy_part(t, x, load(first * apart + j + i * between_rows, c), i);
+    for (int64_t g = first; g < first + section; ++g) {
+      const int64_t k = j - (g - first) * apart;
+      if (k < 0 || k >= p_.taps) continue;
+      const V sum = t.acc[static_cast<size_t>(g)];
+      b_.fma(sum, x, weight(k * channels + c), sum);
+    }
+  };
+  for (int64_t j = 0; j < p_.taps + (section - 1) * apart; ++j) {
+    if (p_.taps < apart && j % apart >= p_.taps) continue;  // no row reads it
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t first = 0; first < vectors; first += section) position_of(first, j, c);
     }
   }
 }

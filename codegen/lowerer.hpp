@@ -240,6 +240,7 @@ class Lowerer {
 
   // lower_slide.cpp: tiles of depthwise layers, by input position
   void slide(const Tile& t);
+  void slide_shared(const Tile& t);
   int64_t slid_registers(int64_t rows, int64_t vectors) const;
 
   // lower_stage.cpp
@@ -279,6 +280,7 @@ class Lowerer {
   ir::PackLayout layout_;
   ir::ParallelBlocks parallel_;
   int64_t tile_steps_ = 1;     // steps of a whole tile
+  int64_t tile_lanes_ = 1;     // what its lanes run over: steps, filters or groups, of all its vectors
   int64_t row_distance_ = 1;   // steps from one row of a tile to the next
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds

@@ -83,9 +83,9 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   const Names unrolled = steps.unroll(reduction.back(), form.unroll);
   steps.add(StepKind::kReorder, joined({{"n"}, outer, rows, vectors, reduction, unrolled}));
   if (form.ragged) steps.add(StepKind::kRagged, {});
-  if (form.slide) steps.add(StepKind::kSlide, {});
   steps.sized(StepKind::kLift, form.lift);
   steps.sized(StepKind::kBlend, form.blend);
+  if (form.slide) steps.add(StepKind::kSlide, {});
   if (form.stream) steps.add(StepKind::kStream, {});
   if (form.prefetch) steps.add(StepKind::kPrefetch, {});
   steps.sized(StepKind::kPanel, form.panel);

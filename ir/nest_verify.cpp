@@ -77,7 +77,14 @@ bool can_lift(const LoopNest& nest) {
 
 bool can_slide_lifted(const LoopNest& nest) {
   const Problem& p = nest.problem;
-  return nest.lifted > 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias;
+  return nest.lifted > 0 && nest.blended == 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 &&
+         !p.starts_from_bias;
+}
+
+// Rows that share vectors are neighbours, and have no vector beside the shared one.
+bool can_slide_shared(const LoopNest& nest) {
+  return nest.blended > 0 && nest.lifted == 0 && nest.row_distance() == 1 &&
+         nest.problem.group_filters() < lane_count(nest);
 }
 
 }  // namespace
@@ -117,8 +124,11 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   }
   if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
-  if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest)) {
-    return fail("'slide' is for lanes over g, or with 'lift' for one group, stride 1 and dilation 1");
+  if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest) && !can_slide_shared(nest)) {
+    return fail(
+        "'slide' is for lanes over g; with 'lift' for one group, stride and dilation 1; or with 'blend' "
+        "where "
+        "the filters of a group are one vector and the dilation divides the stride");
   }
   if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
   if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");

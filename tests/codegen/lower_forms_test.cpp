@@ -214,6 +214,8 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
   for (const int64_t rows : {2, 4}) {
     if (ir::can_blend(p, target.lanes, rows) && r.once_in(2)) form.blend = rows;
   }
+  const bool one_shared = form.blend > 0 && p.group_filters() < target.lanes && p.stride % p.dilation == 0;
+  form.slide = one_shared && form.ragged && p.taps * p.group_channels() * form.rows <= 1000;
   return form;
 }
 
@@ -301,6 +303,7 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   int prefetching = 0;
   int streaming = 0;
   int blended = 0;
+  int slid_shared = 0;
   for (int round = 0; round < 700 && !testing::Test::HasFailure(); ++round) {
     const Isa isa = round % 5 < 2 ? Isa::kAvx512 : round % 5 < 4 ? Isa::kAvx2 : Isa::kBaseline;
     const Case c = random_case(r, isa);
@@ -313,8 +316,10 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     prefetching += c.nest.prefetch ? 1 : 0;
     streaming += c.nest.stream ? 1 : 0;
     blended += c.nest.blended > 0 ? 1 : 0;
+    slid_shared += c.nest.blended > 0 && c.nest.slide ? 1 : 0;
   }
-  for (const int count : {ragged, slid, lifted, prefetching, streaming, blended}) EXPECT_GT(count, 40);
+  for (const int count : {ragged, slid, lifted, prefetching, streaming, blended, slid_shared})
+    EXPECT_GT(count, 40);
 }
 
 // Lifted tiles by input position: every number of sums that fits, with edges and parts of calls.

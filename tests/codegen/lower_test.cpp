@@ -226,19 +226,11 @@ Problem problem_of(const Form& form) {
   return p;
 }
 
-// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves.
-void expect_lean(const x86_test::HotLoop& code, const std::string& where) {
-  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
-  EXPECT_EQ(code.scalar_fmas, 0) << where;
-  EXPECT_EQ(code.stack_accesses, 0) << where;
-  EXPECT_EQ(code.vector_moves, 0) << where;
-}
-
 // Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones. A
 // lifted tile that slides takes a vector of channels at once.
-int64_t largest_tile(const ir::LoopNest& nest, int64_t lanes) {
+int64_t largest_tile(const ir::LoopNest& nest) {
   const Problem& p = nest.problem;
-  if (nest.lifted > 0 && nest.slide) return lanes * p.taps * p.filters;
+  if (nest.lifted > 0 && nest.slide) return ir::lane_count(nest) * p.taps * p.filters;
   int64_t tile = 1;
   int64_t unroll = 1;
   for (size_t i = 0; i < nest.loops.size(); ++i) {
@@ -257,6 +249,16 @@ int64_t largest_tile(const ir::LoopNest& nest, int64_t lanes) {
   }
   const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
   return std::max(tile, lifted) * unroll;
+}
+
+// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves; but where rows share a
+// vector and one of them lacks the tap, a sum is copied before it.
+void expect_lean(const x86_test::HotLoop& code, const ir::LoopNest& nest, const std::string& where) {
+  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
+  EXPECT_EQ(code.scalar_fmas, 0) << where;
+  EXPECT_EQ(code.stack_accesses, 0) << where;
+  const bool copies = nest.blended > 0 && code.packed_fmas != largest_tile(nest);
+  EXPECT_LE(code.vector_moves, copies ? code.packed_fmas : 0) << where;
 }
 
 // For each form: in the largest hot loop as many packed FMAs as the tile has accumulators (times the
@@ -297,10 +299,10 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       const std::string where =
           std::string(form.name) + " on " + std::string(target.name) + "\n" + ir::print(layer->nest);
       for (const auto& loop : loops) {
-        expect_lean(loop, where);
+        expect_lean(loop, layer->nest, where);
         most = std::max(most, loop.packed_fmas);
       }
-      EXPECT_EQ(most, largest_tile(layer->nest, target.lanes)) << where;
+      EXPECT_EQ(most, largest_tile(layer->nest)) << where;
       EXPECT_GE(most, 5) << form.name;
     }
   }
@@ -348,7 +350,7 @@ TEST(Lower, SlidingWindowsLoadEachInputOnce) {
       ASSERT_TRUE(code) << code.error().message;
       const int64_t vectors = ir::pack_layout(layer->nest).block / target.lanes;
       const int64_t apart = stride / std::gcd(stride, dilation);
-      const int64_t rows = largest_tile(layer->nest, target.lanes) / vectors;
+      const int64_t rows = largest_tile(layer->nest) / vectors;
       const auto windows = x86_test::blocks_called(*code, layer->program, "inside");
       ASSERT_FALSE(windows.empty()) << ir::print(layer->nest);
       for (const auto& window : windows) {
