@@ -84,12 +84,11 @@ double row_slots(const Problem& p, const Target& target, int64_t vectors, int64_
 // Issue slots for a row and product of a sliding window whose rows share their only vector: see
 // Lowerer::slide_shared. Loads take as long, two beside two multiply-adds.
 double window_slots(const Problem& p, const Target& target, int64_t rows, int64_t blend) {
-  constexpr int64_t kSections = 2;
   const int64_t vectors = rows / blend;
   const int64_t apart = blend * p.stride / p.dilation;
   const int64_t products = p.taps * p.group_channels();
-  const int64_t between = vectors / kSections * std::min(apart, p.taps) - std::min(apart, p.taps);
-  const int64_t inputs = kSections * (p.taps + between) * p.group_channels();
+  const int64_t between = vectors / kWindowSections * std::min(apart, p.taps) - std::min(apart, p.taps);
+  const int64_t inputs = kWindowSections * (p.taps + between) * p.group_channels();
   const int64_t kept = std::clamp<int64_t>(target.vector_registers - vectors - 2, 0, products);
   const double slots = static_cast<double>(vectors * products) +
                        static_cast<double>(inputs * (blend - 1)) * target.blend_slots;

@@ -49,7 +49,6 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       layout_(ir::pack_layout(nest)),
       parallel_(ir::parallel_blocks(nest)) {
   tile_steps_ = innermost_serial_step(nest, Dim::kStep);
-  tile_lanes_ = innermost_serial_step(nest, lanes_);
   row_distance_ = nest.row_distance();
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
@@ -74,7 +73,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
 // Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
 int64_t Lowerer::wide_blocks() const {
   if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
-  const int64_t units = tile_lanes_;
+  const int64_t units = innermost_serial_step(nest_, lanes_);
   // No more than other tiles, of whose epilogue is known that it fits.
   const int64_t accumulators = std::min<int64_t>(target_.vector_registers / 2, tile_steps_ * units / lanes());
   int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
@@ -88,7 +87,7 @@ bool Lowerer::is_block_loop(size_t i) const {
   const Loop& l = nest_.loops[i];
   const bool skips_groups = l.dim == Dim::kFilter && p_.groups > 1 && serial_inside(i, Dim::kGroup);
   return !band_inside(i) && !skips_groups && l.dim == lanes_ && l.role == Role::kSerial &&
-         l.step == tile_lanes_;
+         l.step == innermost_serial_step(nest_, lanes_);
 }
 
 // Single steps of the loop over steps `i` are made by the block loop outside of it.

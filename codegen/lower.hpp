@@ -17,6 +17,9 @@ inline int64_t most_lifted_sums(const Target& target) {
   return target.vector_registers - target.lanes - 2;
 }
 
+// The vectors of a window whose rows share them stand in so many sections.
+inline constexpr int64_t kWindowSections = 2;
+
 Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name);
 
 }  // namespace convsmith

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <numeric>
 
+#include "codegen/lower.hpp"
 #include "codegen/lowerer.hpp"
 
 namespace convsmith::lowering {
 
 namespace {
-
-constexpr int64_t kSections = 2;
 
 // Positions, in units of the dilation, from one row of a tile to the next.
 int64_t row_positions(const Problem& p) {
@@ -57,7 +56,7 @@ void Lowerer::slide_shared(const Tile& t) {
   const int64_t between_rows = row_positions(p_);
   const int64_t apart = t.blended * between_rows;
   const int64_t vectors = t.rows / t.blended;
-  const int64_t section = vectors % kSections == 0 ? vectors / kSections : vectors;
+  const int64_t section = vectors % kWindowSections == 0 ? vectors / kWindowSections : vectors;
   const int64_t channels = p_.group_channels();
   const P weights = tap_weights(t, b_.iconst(0));
   const int64_t weight_row = 4 * layout_.tile_width(t.units);

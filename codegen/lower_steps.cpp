@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "codegen/lowerer.hpp"
 
@@ -10,21 +11,8 @@ namespace convsmith::lowering {
 
 namespace {
 
-// Sums beside each other that hide the latency of a multiply-add on two ports: a tile with fewer takes no
-// less time.
-constexpr int64_t kBusySums = 8;
-constexpr int64_t kLowestTile = 4;  // of those of one vector
-
-// Steps that lower tiles than heights[h] make in fewer rows than that one has. A second single step takes as
-// long as a tile.
-int64_t steps_of_lower(const std::vector<int64_t>& heights, size_t h) {
-  int64_t steps = 0;
-  for (size_t lower = h + 1; lower < heights.size(); ++lower) {
-    const int64_t tiles = (heights[h] - 1 - steps) / heights[lower];
-    steps += heights[lower] * (heights[lower] == 1 ? std::min<int64_t>(tiles, 1) : tiles);
-  }
-  return steps;
-}
+// The lowest tile of those that overlap: a lower one would save nothing, since its sums wait for each other.
+constexpr int64_t kLowestTile = 4;
 
 }  // namespace
 
@@ -67,11 +55,13 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     return;
   }
   const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
-  for (size_t h = 0; h < heights.size(); ++h) {
+  int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
+  for (const int64_t height : heights) {
+    lower -= height;
     if (tiles_overlap()) {
-      overlapping_steps(i, o, here, cover, heights[h], steps_of_lower(heights, h));
+      overlapping_steps(i, o, here, cover, height, lower);
     } else {
-      steps_of_height(i, o, here, cover, heights[h], row_distance_);
+      steps_of_height(i, o, here, cover, height, row_distance_);
     }
   }
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
@@ -92,19 +82,14 @@ std::vector<int64_t> Lowerer::tile_heights(bool single_elsewhere) const {
     return heights;
   }
   // One of them covers what is left, however little, if there are so many steps at all.
-  // A tile of half the sums costs little for its code; several of it make what lies between.
-  const int64_t vectors = std::max<int64_t>(1, tile_lanes_ / lanes());
-  const int64_t lower = std::min((kBusySums + vectors - 1) / vectors, (tile_steps_ + 1) / 2);
   heights.push_back(tile_steps_);
-  for (const int64_t height : {lower, std::min(lower, kLowestTile)}) {
-    if (height < heights.back()) heights.push_back(height);
-  }
+  while (heights.back() > kLowestTile) heights.push_back((heights.back() + 1) / 2);
   if (!single_elsewhere && heights.back() > 1) heights.push_back(1);
   return heights;
 }
 
-// Tiles of `height` steps, the last one moved back to end with the steps, as long as lower ones, which make
-// `lower` steps, would not cover what is left.
+// Tiles of `height` steps, the last one moved back to end with the steps, as long as one each of the lower
+// ones, `lower` steps together, would not cover what is left.
 void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
                                 int64_t lower) {
   const I all = b_.isub(*cover.step_end, *cover.step_begin);

@@ -280,7 +280,6 @@ class Lowerer {
   ir::PackLayout layout_;
   ir::ParallelBlocks parallel_;
   int64_t tile_steps_ = 1;     // steps of a whole tile
-  int64_t tile_lanes_ = 1;     // what its lanes run over: steps, filters or groups, of all its vectors
   int64_t row_distance_ = 1;   // steps from one row of a tile to the next
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
   int64_t slab_channels_ = 0;  // that one staged tile holds

@@ -6,8 +6,8 @@ namespace convsmith::ir {
 
 namespace {
 
-// Filters of a group that fill vectors of 16 lanes well enough.
-constexpr int64_t kFillingFilters = 24;
+// Filters of a group that fill a vector on every target.
+constexpr int64_t kFillingFilters = 16;
 // Products for each float that is turned, from which on turning pays: measured, see docs/benchmarks.md. With
 // a stride lanes over steps have to copy their input apart.
 constexpr int64_t kPays = 90;

@@ -126,7 +126,7 @@ void expect_turned(Chain& chain, int expected_transposes, int expected_channels_
 
 TEST(Turn, WideLayersAreTurned) {
   EXPECT_TRUE(prefers_channels_last(conv(64, 64, 3)));
-  EXPECT_TRUE(prefers_channels_last(conv(128, 24, 5)));
+  EXPECT_TRUE(prefers_channels_last(conv(128, 16, 8)));
   EXPECT_TRUE(prefers_channels_last(depthwise(64, 31)));
 }
 
