@@ -29,9 +29,12 @@ int64_t random_small(Random& random, int64_t usual, int64_t most) {
 
 void draw_groups(Random& random, LayerSpec& spec, int64_t& channels) {
   const int64_t form = random.between(0, 9);
-  if (form <= 5) {
+  if (form <= 4) {
     channels = random_units(random, kMostUnits);
     spec.filters = random_units(random, kMostUnits);
+  } else if (form == 5) {  // the last layer of a network
+    channels = 16 * random.between(1, 4);
+    spec.filters = random.between(1, 2);
   } else if (form <= 7) {  // depthwise, sometimes with several filters a channel
     spec.groups = random_units(random, kMostUnits);
     channels = spec.groups;

@@ -263,7 +263,8 @@ int64_t one_step_vectors(const Problem& p, const Target& target, int64_t units, 
 // Whether the sums of all taps fit beside the inputs: these then need not pass through scratch.
 bool slides_lifted(const Problem& p, const Target& target) {
   return p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias && p.taps > 1 &&
-         p.channels % target.lanes == 0 && p.taps * p.filters <= most_lifted_sums(target);
+         p.channels % target.lanes == 0 && target.lanes % p.filters == 0 &&
+         p.taps * p.filters <= most_lifted_sums(target);
 }
 
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
@@ -284,7 +285,7 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.slide = tile.slide;
   if (lift > 0 && slides_lifted(p, target)) {
     form.slide = true;
-    form.lift = std::clamp<int64_t>(target.lanes / p.filters, 1, ir::kMostLifted);  // whole vectors of sums
+    form.lift = target.lanes / p.filters;  // a vector of sums
   }
   if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;

@@ -129,11 +129,12 @@ Result<void> Lowerer::check() const {
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
   if (nest_.slide && nest_.lifted > 0) {
     const int64_t sums = p_.taps * p_.filters;
-    if (p_.channels % lanes() != 0 || layout_.block < p_.filters || sums > most_lifted_sums(target_)) {
-      return refuse(
-          fmt::format("'slide' with 'lift' needs channels that are whole vectors, one block of "
-                      "filters, and at most {} sums, taps x filters, in registers",
-                      most_lifted_sums(target_)));
+    const bool whole = p_.channels % lanes() == 0 && nest_.lifted * p_.filters % lanes() == 0;
+    if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(target_)) {
+      return refuse(fmt::format(
+          "'slide' with 'lift' needs channels, and the sums of the lifted steps, in whole vectors, "
+          "one block of filters, and at most {} sums, taps x filters, in registers",
+          most_lifted_sums(target_)));
     }
   } else if (nest_.slide) {
     const int64_t products = nest_.blended > 0 ? tile_steps_ / nest_.blended * p_.taps * p_.group_channels()

@@ -109,6 +109,13 @@ inline bool is_loop(Opcode op) {
   return op == Opcode::kLoop || op == Opcode::kWhile;
 }
 
+// The block that kInsert1 to kInsert3 replace; 0 for others.
+inline int inserted_block(Opcode op) {
+  return op >= Opcode::kInsert1 && op <= Opcode::kInsert3
+             ? 1 + static_cast<int>(op) - static_cast<int>(Opcode::kInsert1)
+             : 0;
+}
+
 inline bool opens_block(Opcode op) {
   return is_loop(op) || op == Opcode::kIf;
 }

@@ -105,11 +105,9 @@ class Verifier {
                fail(fmt::format("'{}' is not the last instruction", info(op).text));
       case Opcode::kInsert1:
       case Opcode::kInsert2:
-      case Opcode::kInsert3: {
-        const int block = 1 + static_cast<int>(op) - static_cast<int>(Opcode::kInsert1);
-        return program_.lanes > 4 * block ||
-               fail(fmt::format("{} lanes have no block {}", program_.lanes, block));
-      }
+      case Opcode::kInsert3:
+        return program_.lanes > 4 * inserted_block(op) ||
+               fail(fmt::format("{} lanes have no block {}", program_.lanes, inserted_block(op)));
       default:
         return true;
     }

@@ -142,41 +142,63 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
+// Whether one operation reads the tensor, and nobody else sees its memory.
+bool is_own_slot(const CompiledGraph& out, int tensor) {
+  const ir::Graph& graph = out.graph;
+  const auto reads = [&](const ir::Op& op) { return op.in == tensor || op.operand == tensor; };
+  const auto shows = [&](const ir::GraphTensor& other) { return other.base == tensor; };
+  return graph.tensors[static_cast<size_t>(tensor)].base < 0 &&
+         out.places[static_cast<size_t>(tensor)].kind == CompiledGraph::Place::Kind::kSlot &&
+         std::count_if(graph.ops.begin(), graph.ops.end(), reads) == 1 &&
+         std::none_of(graph.tensors.begin(), graph.tensors.end(), shows);
+}
+
+bool share_memory(const CompiledGraph& out, int tensor, int other) {
+  if (tensor < 0) return false;
+  const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
+  const CompiledGraph::Place& b = out.places[static_cast<size_t>(other)];
+  return a.kind == b.kind && a.index == b.index;
+}
+
 // Steps of a chunk of the chain that begins with operation i; 0 if none does.
 int64_t chunk_of(const CompiledGraph& out, size_t i) {
   const std::vector<ir::Op>& ops = out.graph.ops;
   if (i + 1 >= ops.size()) return 0;
   const ir::Op& op = ops[i];
   const ir::Op& next = ops[i + 1];
-  const bool goes_on = next.kind == ir::OpKind::kTranspose ||
-                       (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
+  const bool goes_on =
+      next.kind == ir::OpKind::kTranspose || (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
   if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.transposed ||
       op.problem.layout != Layout::kChannelsLast || next.in != op.out || next.operand == op.out)
     return 0;
-  const auto reads = [&](const ir::Op& other) { return other.in == op.out || other.operand == op.out; };
-  const auto shows = [&](const ir::GraphTensor& tensor) { return tensor.base == op.out; };
-  const bool is_own = out.graph.tensors[static_cast<size_t>(op.out)].base < 0 &&
-                      out.places[static_cast<size_t>(op.out)].kind == CompiledGraph::Place::Kind::kSlot &&
-                      std::count_if(ops.begin(), ops.end(), reads) == 1 &&
-                      std::none_of(out.graph.tensors.begin(), out.graph.tensors.end(), shows);
   // What the second one writes may have taken the place of what the first one still reads.
-  const auto shares = [&](int tensor) {
-    if (tensor < 0) return false;
-    const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
-    const CompiledGraph::Place& b = out.places[static_cast<size_t>(next.out)];
-    return a.kind == b.kind && a.index == b.index;
-  };
-  if (!is_own || shares(op.in) || shares(op.operand)) return 0;
+  if (!is_own_slot(out, op.out) || share_memory(out, op.in, next.out) ||
+      share_memory(out, op.operand, next.out))
+    return 0;
   // A quarter of the second cache; the first operation reads the end of a chunk's input again for the next
   // one.
   const int64_t fitting = target_for(out.isa).l2_bytes / 4 / (4 * op.problem.out_pitch());
   return std::max({fitting / 64, 8 * op.problem.taps / 64, int64_t{1}}) * 64;
 }
 
+// Whether the chain that begins with operation i may turn its input chunk by chunk, a little of it twice.
+bool turns_input(const CompiledGraph& out, size_t i) {
+  if (out.chunks[i] == 0 || i == 0) return false;
+  const ir::Op& turn = out.graph.ops[i - 1];
+  const ir::Op& op = out.graph.ops[i];
+  constexpr int64_t kOnce = 8;  // steps of a chunk for each that the next one needs again
+  return turn.kind == ir::OpKind::kTranspose && op.in == turn.out && op.operand != turn.out &&
+         is_own_slot(out, turn.out) && !share_memory(out, turn.in, op.out) &&
+         !share_memory(out, turn.in, out.graph.ops[i + 1].out) &&
+         op.problem.span() <= out.chunks[i] * op.problem.stride / kOnce;
+}
+
 void find_chains(CompiledGraph& out) {
   out.chunks.assign(out.ops.size(), 0);
+  out.turns_input.assign(out.ops.size(), false);
   for (size_t i = 0; i < out.ops.size(); ++i) {
     if (i == 0 || out.chunks[i - 1] == 0) out.chunks[i] = chunk_of(out, i);
+    out.turns_input[i] = turns_input(out, i);
   }
 }
 

@@ -45,6 +45,9 @@ struct CompiledGraph {
   // time: the second one reads step by step what the first one makes and nobody else reads, so that stays in
   // a cache.
   std::vector<int64_t> chunks;
+  // By operation: whether the operation before such a chain, a transpose that only the chain reads, belongs
+  // to it, too: then only the input of a chunk is turned at a time.
+  std::vector<bool> turns_input;
   int slots = 0;
   std::vector<int> slot_tensors;  // those that live in slots of their own memory: their sizes make the slots'
   int64_t scratch_bytes = 0;      // of one thread

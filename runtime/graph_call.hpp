@@ -115,6 +115,7 @@ class GraphCall {
   void run(const Int& batch) {
     batch_ = batch;
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      if (i + 1 < graph_.ops.size() && graph_.turns_input[i + 1]) ++i;
       if (graph_.chunks[i] > 0) {
         run_pair(i);
         ++i;
@@ -175,19 +176,16 @@ class GraphCall {
     return z_.divc(z_.max(z_.number(0), z_.sub(z_.number(p.span()), rest)), 2);
   }
 
-  // The chunk of the chain whose middle the tensor is, or 0.
-  int64_t chunk_behind(int tensor) const {
-    for (size_t i = 0; i < graph_.chunks.size(); ++i) {
-      if (graph_.chunks[i] > 0 && g_.ops[i].out == tensor) return graph_.chunks[i];
-    }
-    return 0;
-  }
-
+  // Of a chain no more than a chunk of what lies between its operations is there at a time.
   Int slot_bytes(int tensor, const Int& batch) {
-    const int64_t chunk = chunk_behind(tensor);
     Int rows = z_.variable(product(z_, batch, steps_of(tensor)));
-    if (chunk > 0) {
-      z_.if_less(z_.number(chunk), steps_of(tensor), [&] { z_.assign(rows, z_.number(chunk)); });
+    for (size_t i = 0; i < graph_.chunks.size(); ++i) {
+      const ir::Op& op = g_.ops[i];
+      const int64_t chunk = graph_.chunks[i];
+      const bool turned = graph_.turns_input[i] && op.in == tensor;
+      if (chunk == 0 || (op.out != tensor && !turned)) continue;
+      const int64_t kept = turned ? (chunk - 1) * op.problem.stride + op.problem.span() : chunk;
+      z_.if_less(z_.number(chunk), steps_of(op.out), [&] { z_.assign(rows, z_.number(kept)); });
     }
     const Int channels = z_.number(g_.tensors[static_cast<size_t>(tensor)].channels);
     const Int floats = z_.min(product(z_, rows, channels), z_.number(int64_t{1} << 58));
@@ -389,6 +387,7 @@ class GraphCall {
     const Int chunk = z_.number(graph_.chunks[i]);
     z_.if_less(chunk, steps, [&] { run_chain(i, steps); });
     z_.if_less(steps, z_.addc(chunk, 1), [&] {
+      if (graph_.turns_input[i]) run_op(i - 1);
       run_op(i);
       run_op(i + 1);
     });
@@ -398,6 +397,7 @@ class GraphCall {
   void run_chain(size_t i, const Int& steps) {
     const ir::Op& op = g_.ops[i];
     const ir::Op& next = g_.ops[i + 1];
+    const bool turns = graph_.turns_input[i];
     const int64_t pitch = op.problem.out_pitch();
     Int n = z_.variable(z_.number(0));
     z_.while_less(n, batch_, [&] {
@@ -406,30 +406,45 @@ class GraphCall {
         const Int end = z_.min(z_.addc(begin, graph_.chunks[i]), steps);
         const Ptr slot = address(op.out);
         const Ptr middle = z_.moved(slot, z_.mulc(begin, -pitch));
+        Ptr from = turns ? turn_chunk(i, n, begin, end) : address(op.in);
         const PartCall first = begin_part(i, 0, z_.number(0), steps_of(op.in), steps);
+        if (!turns) from = z_.moved(from, z_.mul(n, first.in_sample));
+        z_.set(Arg::kIn, from);
         z_.set(Arg::kOut, middle);
-        run_link(op, first, n, begin, end, /*to_middle=*/true);
+        run_link(op, first, n, begin, end);
         const PartCall second = next.kind == ir::OpKind::kTranspose
                                     ? begin_transpose(i + 1)
                                     : begin_part(i + 1, 0, z_.number(0), steps, steps_of(next.out));
         z_.set(Arg::kIn, middle);
-        run_link(next, second, n, begin, end, /*to_middle=*/false);
+        z_.set(Arg::kOut, z_.moved(second.out, z_.mul(n, second.out_sample)));
+        run_link(next, second, n, begin, end);
         z_.assign(begin, end);
       });
       z_.assign(n, z_.addc(n, 1));
     });
   }
 
-  void run_link(const ir::Op& op, const PartCall& part, const Int& n, const Int& begin, const Int& end,
-                bool to_middle) {
-    if (to_middle) {
-      z_.set(Arg::kIn, z_.moved(part.in, z_.mul(n, part.in_sample)));
-    } else {
-      z_.set(Arg::kOut, z_.moved(part.out, z_.mul(n, part.out_sample)));
-    }
+  void run_link(const ir::Op& op, const PartCall& part, const Int& n, const Int& begin, const Int& end) {
     if (op.problem.combine != Combine::kNone)
       z_.set(Arg::kOperand, z_.moved(part.operand, z_.mul(n, part.operand_sample)));
     call(*part.part->kernel, z_.number(1), begin, end);
+  }
+
+  // Turns what output steps [begin, end) of sample n of the chain look at. Gives where position 0 would be.
+  Ptr turn_chunk(size_t i, const Int& n, const Int& begin, const Int& end) {
+    const Problem& p = g_.ops[i].problem;
+    const Int steps = steps_of(g_.ops[i].in);
+    const Int pad = left_padding(p, steps);
+    const Int first = z_.max(z_.number(0), z_.sub(z_.mulc(begin, p.stride), pad));
+    const Int behind = z_.sub(z_.addc(z_.mulc(end, p.stride), p.span() - p.stride), pad);
+    const Int last = z_.min(steps, behind);
+    const PartCall turn = begin_transpose(i - 1);
+    z_.if_less(first, last, [&] {
+      z_.set(Arg::kIn, z_.moved(turn.in, z_.add(z_.mul(n, turn.in_sample), first)));
+      z_.set(Arg::kBlockEnd, z_.sub(last, first));
+      call(*turn.part->kernel, z_.number(1), z_.number(0), z_.number(p.channels));
+    });
+    return z_.moved(turn.out, z_.mulc(first, -p.channels));
   }
 
   Z& z_;

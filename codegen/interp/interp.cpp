@@ -356,7 +356,7 @@ class InterpKernel final : public Kernel {
       case Opcode::kInsert1:
       case Opcode::kInsert2:
       case Opcode::kInsert3: {
-        const size_t first = 4 * (1 + static_cast<size_t>(inst.op) - static_cast<size_t>(Opcode::kInsert1));
+        const auto first = static_cast<size_t>(4 * vir::inserted_block(inst.op));
         const Lanes& a = s.v[r[1]];
         each(s.v[r[0]],
              [&](size_t j) { return j - first < 4 ? word(s.p[r[2]], inst.imm, j - first) : a[j]; });

@@ -365,8 +365,7 @@ class Emitter {
       case Opcode::kInsert1:
       case Opcode::kInsert2:
       case Opcode::kInsert3:
-        return lanes_.insert(in[0],
-                             1 + static_cast<uint32_t>(inst.op) - static_cast<uint32_t>(Opcode::kInsert1),
+        return lanes_.insert(in[0], static_cast<uint32_t>(vir::inserted_block(inst.op)),
                              offset(in[1], integer(inst.imm)));
       case Opcode::kBcast:
         return lanes_.broadcast(address());

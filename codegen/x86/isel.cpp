@@ -303,7 +303,7 @@ void Selector::copy_blocks(const Inst& inst) {
 }
 
 void Selector::insert_block(const Inst& inst) {
-  const int block = 1 + static_cast<int>(inst.op) - static_cast<int>(Opcode::kInsert1);
+  const int block = vir::inserted_block(inst.op);
   const Xbyak::Address from = address(2, inst.imm);
   if (wide()) {
     e_.vinsertf32x4(Xbyak::Zmm(location(0).reg()), Xbyak::Zmm(location(1).reg()), from,

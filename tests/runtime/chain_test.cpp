@@ -55,5 +55,48 @@ TEST(Chain, ChunksGiveTheBitsOfTwoLayers) {
   EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
 }
 
+std::vector<float> turned(const std::vector<float>& from, int64_t batch, int64_t rows, int64_t columns) {
+  std::vector<float> to(from.size());
+  for (int64_t n = 0; n < batch; ++n) {
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j)
+        to[static_cast<size_t>((n * columns + j) * rows + i)] =
+            from[static_cast<size_t>((n * rows + i) * columns + j)];
+    }
+  }
+  return to;
+}
+
+// A wide channels-first layer: input and output are transposed chunk by chunk, too, from the input's edges to
+// its middle.
+TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
+  constexpr int64_t kChannels = 40;
+  constexpr int64_t kFilters = 1100;
+  constexpr int64_t kBatch = 2;
+  Random r(6);
+  const std::vector<float> kernel = r.floats(7 * kChannels * kFilters);
+  const std::vector<float> bias = r.floats(kFilters);
+  const ThreadPool pool(2);
+  for (const std::string padding : {"'same'", "'causal'", "'valid'", "(9, 70)"}) {
+    const auto text = [&](const std::string& rest) {
+      return "Conv1D(1100, 7, strides=2, padding=" + padding + ", activation='relu', " + rest;
+    };
+    const std::string first = text("data_format='channels_first', input_shape=(40, None))");
+    for (const int64_t steps : {60, 129, 700}) {
+      SCOPED_TRACE(padding + " " + std::to_string(steps));
+      const std::vector<float> input = r.floats(kBatch * steps * kChannels);
+      const std::vector<float> last = run(text("input_shape=(None, 40))"), {kernel, bias},
+                                          turned(input, kBatch, kChannels, steps), kBatch, steps);
+      const int64_t outputs = static_cast<int64_t>(last.size()) / kBatch / kFilters;
+      const auto expected = bits_of(turned(last, kBatch, outputs, kFilters));
+      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps)), expected);
+      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps, pool.parallel_for())), expected);
+    }
+    const auto layer = compile(first);
+    ASSERT_TRUE(layer);
+    EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
+  }
+}
+
 }  // namespace
 }  // namespace convsmith::test
