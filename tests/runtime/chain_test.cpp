@@ -13,7 +13,7 @@ using Spans = std::vector<std::span<const float>>;
 
 std::vector<float> run(const std::string& text, const Spans& weights, const std::vector<float>& input,
                        int64_t batch, int64_t steps, const ParallelFor& parallel = {}) {
-  const auto layer = compile(text);
+  const auto layer = compile(text, {.rules = Rules::kAny});
   EXPECT_TRUE(layer) << (layer ? "" : layer.error().message);
   if (!layer) return {};
   const auto packed = layer->pack(weights);
@@ -92,7 +92,7 @@ TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
       EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps)), expected);
       EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps, pool.parallel_for())), expected);
     }
-    const auto layer = compile(first);
+    const auto layer = compile(first, {.rules = Rules::kAny});
     ASSERT_TRUE(layer);
     EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
   }
