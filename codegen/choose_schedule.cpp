@@ -119,9 +119,22 @@ TileShape better_window(const Problem& p, const Target& target, const TileShape&
   return best;
 }
 
-// Lanes over filters: the width that leaves the fewest idle registers over all blocks. A tile of one
-// vector needs a load for each FMA, hence its price. Weights that come from the second cache do so for each
-// tile: the fewer rows share them, the more of its bandwidth that takes.
+// What so many loads for each multiply-add cost: a little beside it, and from one on their own time.
+double load_cost(double loads) {
+  return std::max(1 + 0.08 * loads, 1.04 * loads);
+}
+
+// What reading the weights of a block of `width` vectors again for each tile costs, by row that shares them:
+// nothing from the first cache, little from a corner of the second one. From a larger part of it, or where
+// far-apart taps need that, too, it is the bandwidth that counts.
+double weight_stream(const Problem& p, const Target& target, int64_t width) {
+  const int64_t bytes = 4 * p.taps * p.group_channels() * target.lanes * width;
+  if (bytes <= target.l1_bytes / 2) return 0;
+  return p.dilation == 1 && bytes <= target.l2_bytes / 8 ? 0.05 : 0.6;
+}
+
+// Lanes over filters: the width that leaves the fewest idle registers over all blocks, and among those the
+// one with the fewest loads, of inputs and of weights.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bool may_blend) {
   // A product takes a subroutine there: small code is all that a tile can gain.
   if (!target.fused_multiply_add)
@@ -139,9 +152,8 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
       for (int64_t left = total; left > 0; left -= vectors) {
         const int64_t width = std::min(left, vectors);
         const int64_t shares = left == width ? blend : 0;
-        const double loads = width == 1 ? 1.08 : width == 2 ? 1.02 : 1.01;
-        const bool far = 4 * p.taps * p.group_channels() * target.lanes * width > target.l1_bytes / 2;
-        const double stream = far ? 0.6 / static_cast<double>(rows) : 0;
+        const double loads = load_cost(1.0 / static_cast<double>(width) + 1.0 / static_cast<double>(rows));
+        const double stream = weight_stream(p, target, width) / static_cast<double>(rows);
         const double slots = row_slots(p, target, width, shares);
         const double idle =
             std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));

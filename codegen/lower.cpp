@@ -23,6 +23,9 @@ namespace {
 // Address offsets inside a tile are 32-bit displacements.
 constexpr int64_t kMaxOffset = int64_t{1} << 30;
 
+// Sums beside each other that hide the latency of a multiply-add on two ports.
+constexpr int64_t kBusySums = 8;
+
 // That a sliding window writes out.
 constexpr int64_t kMostProducts = 1024;
 
@@ -75,7 +78,7 @@ int64_t Lowerer::wide_blocks() const {
   if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
   const int64_t units = innermost_serial_step(nest_, lanes_);
   // No more than other tiles, of whose epilogue is known that it fits.
-  const int64_t accumulators = std::min<int64_t>(target_.vector_registers / 2, tile_steps_ * units / lanes());
+  const int64_t accumulators = std::min(kBusySums, tile_steps_ * units / lanes());
   int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
   while (wide > 1 && 4 * layout_.tile_offset(wide * units) > kMaxOffset) --wide;
   return std::max<int64_t>(wide, 1);
