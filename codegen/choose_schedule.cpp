@@ -309,6 +309,8 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   return form;
 }
 
+constexpr int64_t kShortWindow = 7;  // taps
+
 // Rows of a sliding window whose products and weights fit; 0 where it can't be.
 int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
   if (!p.has_weights() || p.taps == 1 || p.taps * vectors * 2 > kMostProducts) return 0;
@@ -332,7 +334,9 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
     return form;
   }
   form.stream = may_stream(p);
-  form.vectors = 1;
+  // Short windows wait for memory: pairs of lines come together.
+  form.vectors =
+      target.vector_registers == 32 && p.taps <= kShortWindow && p.has_weights() && total > 1 ? 2 : 1;
   if (in_panels && !fills_panels(form.vectors, total, target))
     form.vectors = std::min(kPanel / target.lanes, total);
   form.rows = window_rows(p, target, form.vectors);

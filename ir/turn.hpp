@@ -11,7 +11,7 @@ namespace convsmith::ir {
 bool prefers_channels_last(const Problem& p);
 
 // Turns those problems, and what stands between them: transposes that meet cancel each other. Not a bit of
-// the results changes. What was done is added to `decisions`.
+// the results changes.
 Graph turn(Graph graph);
 
 }  // namespace convsmith::ir

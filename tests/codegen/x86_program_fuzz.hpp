@@ -180,7 +180,8 @@ class ProgramFuzzer {
     b_.store(out_, offset(), bits(), first);
     b_.load(bits(), in_, 4 * pick(0, 100), less);
     b_.copy(bits(), b_.select(first, bits(), bits()));
-    b_.copy(bits(), b_.insert(b_.load4(in_, 4 * pick(0, 100)), pick(1, b_.lanes() / 4 - 1), in_, 8));
+    const vir::V four = b_.load4(in_, 4 * pick(0, 100));
+    if (b_.lanes() > 4) b_.copy(bits(), b_.insert(four, pick(1, b_.lanes() / 4 - 1), in_, 8));
     const vir::I begin = bounded(0, b_.lanes());
     b_.store(out_, offset(), bits(), b_.between(begin, bounded(0, b_.lanes())));
   }
