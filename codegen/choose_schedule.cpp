@@ -235,10 +235,13 @@ int64_t lifted_vectors(const Problem& p, const Target& target, double slots) {
   return std::clamp(std::min(fitting, in_cache), enough, ir::kMostLifted);
 }
 
-// Whether outputs that leave the caches are what a call waits for: rows of whole lines, and little arithmetic
-// for each.
-bool may_stream(const Problem& p) {
-  return p.out_pitch() % 16 == 0 && p.taps * p.group_channels() <= 256;
+constexpr int64_t kLineFloats = 16;
+
+// Whether outputs that leave the caches are what a call waits for: whole lines in rows and tiles, since a
+// part of one goes to memory by itself, and little arithmetic for each.
+bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
+  return p.out_pitch() % kLineFloats == 0 && vectors * target.lanes % kLineFloats == 0 &&
+         p.taps * p.group_channels() <= 256;
 }
 
 // Steps of one chunk, whose input all filter blocks pass one after the other: as many as the second cache
@@ -301,7 +304,7 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   }
   if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
-  form.stream = may_stream(p);
+  form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
   form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   form.ragged = p.taps > 1 || form.lift > 0;
@@ -333,7 +336,6 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
     form.vectors = one_step_vectors(p, target, p.groups, in_panels);
     return form;
   }
-  form.stream = may_stream(p);
   // Short windows wait for memory: pairs of lines come together.
   form.vectors =
       target.vector_registers == 32 && p.taps <= kShortWindow && p.has_weights() && total > 1 ? 2 : 1;
@@ -347,6 +349,7 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
     form.rows = target.vector_registers == 32 ? (two ? 12 : 16) : (two ? 5 : 10);
     form.rows = std::min(form.rows, rows_that_fit(target, form.vectors, p));
   }
+  form.stream = may_stream(p, target, form.vectors);
   // Displacements of a tile's rows are 32 bits.
   const int64_t reach = form.slide ? p.taps * p.dilation : 0;
   const int64_t distance = form.slide ? p.dilation / std::gcd(p.stride, p.dilation) : 1;
