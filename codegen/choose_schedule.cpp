@@ -275,11 +275,14 @@ int64_t one_step_vectors(const Problem& p, const Target& target, int64_t units, 
   return vectors;
 }
 
+// Rows of weights whose offsets are displacements of 32 bits.
+constexpr int64_t kNearWeights = int64_t{1} << 22;
+
 // Whether the sums of all taps fit beside the inputs: these then need not pass through scratch.
 bool slides_lifted(const Problem& p, const Target& target) {
   return p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias && p.taps > 1 &&
          p.channels % target.lanes == 0 && target.lanes % p.filters == 0 &&
-         p.taps * p.filters <= most_lifted_sums(target);
+         p.taps * p.filters <= most_lifted_sums(target) && p.taps * p.channels <= kNearWeights;
 }
 
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {

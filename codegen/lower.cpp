@@ -132,6 +132,8 @@ Result<void> Lowerer::check() const {
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
   if (nest_.slide && nest_.lifted > 0) {
     const int64_t sums = p_.taps * p_.filters;
+    if (4 * layout_.tile_width(p_.filters) * p_.taps * p_.channels > kMaxOffset)
+      return refuse("the weights of the taps lie too far apart for one tile");
     const bool whole = p_.channels % lanes() == 0 && nest_.lifted * p_.filters % lanes() == 0;
     if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(target_)) {
       return refuse(fmt::format(

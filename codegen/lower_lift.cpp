@@ -113,9 +113,9 @@ void Lowerer::lift(size_t i, const LiftedBlock& block, const Cursor& at, I block
 }
 
 // By input position: each vector of inputs meets all taps as it comes out of the transpose, and the sums of
-// so many steps are under way at once, each at its own tap. Inputs never pass through scratch. The first
-// positions of all complete steps before the first one; these go to scratch in front of the sums and are left
-// there.
+// so many steps are under way at once, each at its own tap. Inputs never pass through scratch. What the
+// very first positions complete are steps before the first one: they go to scratch in front of the sums and
+// are left there.
 void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
   const int64_t step = p_.filters * b_.vector_bytes();
   const I in_pitch = b_.imulc(apart, in_row_);

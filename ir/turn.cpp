@@ -8,7 +8,7 @@ namespace {
 
 // Filters of a group that fill a vector on every target.
 constexpr int64_t kFillingFilters = 16;
-// Products for each float that is turned, from which on turning pays: measured, see docs/benchmarks.md. With
+// Products for each float that is turned, from which on turning pays: measured on bench/shapes.csv. With
 // a stride lanes over steps have to copy their input apart.
 constexpr int64_t kPays = 90;
 constexpr int64_t kPaysStrided = 50;
