@@ -43,11 +43,12 @@ V Lowerer::own_sums(const Tile& t, int64_t row, P in, int64_t in_offset, const s
   return x;
 }
 
-// One (tap, channel) of all rows.
-void Lowerer::blended_rows(const Tile& t, P in, int64_t in_offset, const std::vector<V>& weights) {
-  for (int64_t a = 0; a < t.rows; a += t.blended) {
+// One (tap, channel) of rows and all that share vectors with them.
+void Lowerer::blended_rows(const Tile& t, const Rows& rows, P in, int64_t in_offset,
+                           const std::vector<V>& weights) {
+  for (int64_t a = rows.begin; a < rows.end; a += t.blended) {
     const V x = own_sums(t, a, in, in_offset, weights);
-    for (int64_t i = 1; i < t.blended && a + i < t.rows; ++i)
+    for (int64_t i = 1; i < t.blended && a + i < rows.end; ++i)
       copy_part(t, x, own_sums(t, a + i, in, in_offset, weights), i);
     const V sum = t.sum(a, t.vectors - 1);
     b_.fma(sum, x, weights.back(), sum);

@@ -7,6 +7,11 @@
 
 namespace convsmith::lowering {
 
+namespace {
+constexpr int64_t kLongWindow = 16;  // taps
+constexpr int64_t kTogether = 4;     // rows that share weights there
+}  // namespace
+
 void Lowerer::ragged(Tile& t) {
   VirInts z{b_};
   const I steps = b_.arg_int(Arg::kSteps);
@@ -56,18 +61,45 @@ void Lowerer::ragged(Tile& t) {
 }
 
 // `count` taps that some of the rows see. `position` is where row 0 stands at the first of them; it and the
-// pointers move past them.
+// pointers move past them. Much of the work of long windows may lie here: there, rows are tested once a tap
+// instead of once a product, and share weights where all of a few see the tap.
 void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) {
   const int64_t apart = row_distance_ * p_.stride;
   b_.loop(b_.icopy(count), "k.some", [&] {
     const I from_left = b_.isub(b_.iconst(apart - 1), position);
     const I from_right = b_.iadd(from_left, steps);
-    const Rows rows{b_.idivc(from_left, apart), b_.idivc(from_right, apart)};
-    channels(t, in, weights, rows, 1);
+    const Rows::Seen seen{b_.idivc(from_left, apart), b_.idivc(from_right, apart)};
+    if (p_.taps < kLongWindow || p_.group_channels() == 1 || is_wide(t)) {
+      channels(t, in, weights, {0, t.rows, seen}, 1);
+    } else {
+      some_groups_of_rows(t, in, weights, seen);
+    }
     advance(in, {p_.dilation * in_row_, {}});
     advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
     b_.iaddc(position, position, p_.dilation);
   });
+}
+
+void Lowerer::some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Seen& seen) {
+  const I not_end = b_.imulc(seen.end, -1);
+  const I zero = b_.iconst(0);
+  const I one = b_.iconst(1);
+  // How many of the rows [begin, end) don't see the tap; 0 or less: all do.
+  const auto missing = [&](int64_t begin, int64_t end) {
+    return b_.imax(b_.iaddc(seen.begin, -begin), b_.iaddc(not_end, end));
+  };
+  const auto where_seen = [&](I none, int64_t begin, int64_t end) {
+    b_.if_less(none, one, "rows", [&] { channels(t, in, weights, {begin, end, {}}, 1); });
+  };
+  for (int64_t begin = 0; begin < t.rows; begin += kTogether) {
+    const int64_t end = std::min(begin + kTogether, t.rows);
+    const I none = missing(begin, end);
+    where_seen(none, begin, end);
+    if (end - begin == 1) continue;
+    b_.if_less(zero, none, "rows.some", [&] {
+      for (int64_t a = begin; a < end; ++a) where_seen(missing(a, a + 1), a, a + 1);
+    });
+  }
 }
 
 }  // namespace convsmith::lowering

@@ -71,7 +71,8 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   if (nest_.fused()) {
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
-      for (int64_t j = 0; j < unroll_; ++j) item(t, in, memory_.in_item.bytes * j, weights, row * j, {});
+      for (int64_t j = 0; j < unroll_; ++j)
+        item(t, in, memory_.in_item.bytes * j, weights, row * j, {0, t.rows, {}});
       advance(in, times(memory_.in_item, unroll_));
       advance(weights, {row * unroll_, {}});
     });
@@ -81,7 +82,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const I tap = b_.iconst(0);  // counted from the first; used with phases only
   b_.loop(b_.icopy(count), "k", [&] {
     if (t.count) count_tap(t);
-    channels(t, phases ? tap_pointer(tap, in) : in, weights, {}, unroll_);
+    channels(t, phases ? tap_pointer(tap, in) : in, weights, {0, t.rows, {}}, unroll_);
     if (p_.has_weights()) advance(weights, {row * p_.group_channels(), {}});
     if (phases) {
       b_.iaddc(tap, tap, 1);
@@ -113,7 +114,7 @@ P Lowerer::tap_pointer(I tap, P slab) {
 }
 
 // All channels of one tap. `weights` and `in` are left as they are.
-void Lowerer::channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll) {
+void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t unroll) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   const auto items = [&](P x, P w) {
     for (int64_t j = 0; j < unroll; ++j) {
@@ -154,37 +155,43 @@ V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int6
   return x;
 }
 
+// A wide tile keeps its inputs in registers, the others what their rows share.
+bool Lowerer::is_wide(const Tile& t) const {
+  return lanes_ == Dim::kFilter && t.rows < t.vectors && t.blended == 1;
+}
+
 // One (tap, channel): the vectors that several accumulators share are loaded first, the others one
 // by one into the same register.
 void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
-                   std::optional<Rows> rows) {
-  // A wide tile keeps its inputs in registers, the others what their rows share.
-  const bool wide = lanes_ == Dim::kFilter && t.rows < t.vectors && t.blended == 1;
-  if (wide && !rows) return wide_item(t, in, in_offset, weights, weight_offset);
+                   const Rows& rows) {
+  const int64_t count = rows.end - rows.begin;
+  const bool all = count == t.rows && !rows.seen;
+  if (is_wide(t) && all) return wide_item(t, in, in_offset, weights, weight_offset);
   std::vector<V> shared;
   shared.reserve(static_cast<size_t>(t.vectors));
-  if (!wide && t.rows > 1 && (lanes_over_steps() || p_.has_weights())) {
+  const bool shares = t.blended > 1 || (count > 1 && !is_wide(t));
+  if (shares && (lanes_over_steps() || p_.has_weights())) {
     for (int64_t v = 0; v < t.vectors; ++v)
       shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
   }
-  if (nest_.prefetch && !rows && !memory_.lifted && t.rows == tile_steps_) {
+  if (nest_.prefetch && all && !memory_.lifted && t.rows == tile_steps_) {
     for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
       b_.prefetch(weights, weight_offset + 4 * layout_.tile_offset(layout_.width(t.units) + unit));
   }
-  if (t.blended > 1 && !rows) return blended_rows(t, in, in_offset, shared);
+  if (t.blended > 1 && count > 1 && !rows.seen) return blended_rows(t, rows, in, in_offset, shared);
   const auto one_row = [&](int64_t a) {
     if (t.blended > 1) return blended_row(t, a, in, in_offset, shared);
     item_row(t, a, in, in_offset, weights, weight_offset, shared);
   };
-  for (int64_t a = 0; a < t.rows; ++a) {
-    if (!rows) {
+  for (int64_t a = rows.begin; a < rows.end; ++a) {
+    if (!rows.seen) {
       one_row(a);
       continue;
     }
     const I next = b_.iconst(a + 1);
-    b_.if_less(rows->begin, next, "row", [&] {
+    b_.if_less(rows.seen->begin, next, "row", [&] {
       const I here = b_.iconst(a);
-      b_.if_less(here, rows->end, "row", [&] { one_row(a); });
+      b_.if_less(here, rows.seen->end, "row", [&] { one_row(a); });
     });
   }
 }

@@ -162,15 +162,20 @@ class Lowerer {
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
-  // The rows [begin, end) of a tile.
+  // The rows [begin, end) of a tile; where `seen` is there, only those of them that lie in it.
   struct Rows {
-    I begin;
-    I end;
+    int64_t begin;
+    int64_t end;
+    struct Seen {
+      I begin;
+      I end;
+    };
+    std::optional<Seen> seen;
   };
-  void channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll);
+  void channels(const Tile& t, P in, P weights, const Rows& rows, int64_t unroll);
+  bool is_wide(const Tile& t) const;
   V shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset, int64_t v);
-  void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
-            std::optional<Rows> rows);
+  void item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset, const Rows& rows);
   void wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset);
   void item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
                 const std::vector<V>& shared);  // none: of a single row
@@ -211,13 +216,14 @@ class Lowerer {
   V load_shared(const Tile& t, P weights, int64_t offset);
   void copy_part(const Tile& t, V to, V from, int64_t part);
   V own_sums(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
-  void blended_rows(const Tile& t, P in, int64_t in_offset, const std::vector<V>& weights);
+  void blended_rows(const Tile& t, const Rows& rows, P in, int64_t in_offset, const std::vector<V>& weights);
   void blended_row(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
   void store_blended(Tile& t);
 
   // lower_ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);
   void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
+  void some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Seen& seen);
 
   // lower_lift.cpp: lanes over far-apart segments of the steps
   struct LiftedBlock {
