@@ -98,6 +98,7 @@ constexpr Name kNames[] = {
     {"form", "lifted, sliding"},
     {"form", "single steps in wide tiles"},
     {"form", "prefetching"},
+    {"form", "reading ahead"},
     {"form", "rows that share vectors"},
     {"form", "streamed where large"},
     {"units", "whole blocks"},
@@ -441,6 +442,7 @@ void Coverage::hit_steps(const ir::LoopNest& nest, const Target& target, int64_t
   }
   if (rest > 0) hit("steps", "smaller tiles");
   if (nest.prefetch && width >= block) hit("form", "prefetching");
+  if (nest.read_ahead && width >= block) hit("form", "reading ahead");
   if (nest.blended > 0 && tile > 1 && width >= block) hit("form", "rows that share vectors");
   int64_t single = block == tile && nest.problem.has_weights() ? rest : 0;
   for (int64_t height = tile / 2; height > 1; height /= 2) single %= height;

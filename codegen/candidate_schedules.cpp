@@ -124,6 +124,7 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
   variants.vary(&FilterForm::fuse, {false, true});
   variants.vary(&FilterForm::chunk, {0, chunk / 4, chunk, chunk * 4});
   variants.vary(&FilterForm::prefetch, {false, true});
+  variants.vary(&FilterForm::read_ahead, {false, true});
   std::vector<int64_t> blends = {0};
   for (const int64_t rows : {2, 4}) {
     if (ir::can_blend(p, target.lanes, rows)) blends.push_back(rows);
@@ -143,7 +144,8 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
     form.ragged = chosen.ragged || form.lift > 0;
     const int changes = (form.unroll != chosen.unroll) + (form.fuse != chosen.fuse) +
                         (form.chunk != chosen.chunk) + (form.lift != chosen.lift) +
-                        (form.prefetch != chosen.prefetch) + (form.blend != chosen.blend);
+                        (form.prefetch != chosen.prefetch) + (form.read_ahead != chosen.read_ahead) +
+                        (form.blend != chosen.blend);
     form.chunk = (form.chunk + form.rows - 1) / form.rows * form.rows;
     const auto loads = [&](double width) { return 1 / width + 1 / static_cast<double>(form.rows); };
     return kChange * changes + block_cost(p.group_filters(), target.lanes, form.vectors, form.rows, loads);

@@ -237,6 +237,9 @@ int64_t lifted_vectors(const Problem& p, const Target& target, double slots) {
 
 constexpr int64_t kLineFloats = 16;
 
+// Vectors of products for an input, see reads_ahead.
+constexpr int64_t kFewProducts = 16;
+
 // Whether outputs that leave the caches are what a call waits for: whole lines in rows and tiles, since a
 // part of one goes to memory by itself, and little arithmetic for each.
 bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
@@ -265,6 +268,14 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
 bool prefers_prefetch(const Problem& p, const Target& target, int64_t block) {
   const int64_t row = 4 * p.taps * p.group_channels();
   return row * p.filters > target.l2_bytes / 2 && 2 * row * block < target.l2_bytes * 2 / 3;
+}
+
+// Whether tiles ask for the inputs of the next one: so few products with each input that the call waits for
+// them where they come from beyond the second cache.
+bool reads_ahead(const Problem& p, const TileShape& tile, int64_t passes) {
+  const int64_t taps = p.dilation < tile.rows * p.stride ? p.taps : 1;
+  return tile.rows > 1 && p.groups == 1 && p.channels >= kLineFloats &&
+         tile.vectors * passes * taps <= kFewProducts * p.stride;
 }
 
 // Vectors of a tile of one step: enough accumulators beside each other.
@@ -298,6 +309,7 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
+  form.read_ahead = lift == 0 && reads_ahead(p, tile, passes);
   form.lift = lift;
   form.blend = tile.blend;
   form.slide = tile.slide;

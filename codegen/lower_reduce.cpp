@@ -70,7 +70,9 @@ void Lowerer::reduce(Tile& t) {
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   if (nest_.fused()) {
+    const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps);
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
+      if (next) ask_for(*next, (t.rows * p_.stride * unroll_ + p_.taps - 1) / p_.taps);
       for (int64_t j = 0; j < unroll_; ++j)
         item(t, in, memory_.in_item.bytes * j, weights, row * j, {0, t.rows, {}});
       advance(in, times(memory_.in_item, unroll_));
@@ -90,6 +92,19 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
       advance(in, {memory_.in_tap, {}});
     }
   });
+}
+
+// The input that `t` asks for in rounds, so many rows behind what it reads itself; none if it does not.
+std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows) {
+  if (!nest_.read_ahead || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
+  return b_.paddc(in, rows * in_row_);
+}
+
+// One round: `floats` of them, in whole lines.
+void Lowerer::ask_for(P next, int64_t floats) {
+  const int64_t lines = (floats + kLineFloats - 1) / kLineFloats;
+  for (int64_t i = 0; i < lines; ++i) b_.prefetch(next, 4 * kLineFloats * i);
+  b_.paddc(next, next, 4 * kLineFloats * lines);
 }
 
 // A float counts to 2^24; beyond that in two of them, the carry every 2^23.
@@ -131,7 +146,10 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
   const P x = b_.pcopy(in);
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
+  const bool all = rows.end - rows.begin == t.rows && !rows.seen;
+  const auto next = all ? next_inputs(t, in, t.rows * p_.stride) : std::nullopt;
   b_.loop(b_.iconst(trips), "c", [&] {
+    if (next) ask_for(*next, t.rows * p_.stride * unroll);
     items(x, w);
     if (!memory_.in_item.reg) advance(x, times(memory_.in_item, unroll));
     advance(w, {row * unroll, {}});

@@ -88,6 +88,7 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   if (form.slide) steps.add(StepKind::kSlide, {});
   if (form.stream) steps.add(StepKind::kStream, {});
   if (form.prefetch) steps.add(StepKind::kPrefetch, {});
+  if (form.read_ahead) steps.add(StepKind::kReadAhead, {});
   steps.sized(StepKind::kPanel, form.panel);
   return steps.take();
 }

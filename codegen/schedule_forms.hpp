@@ -19,6 +19,7 @@ struct FilterForm {
   bool ragged = false;
   bool stream = false;
   bool prefetch = false;
+  bool read_ahead = false;
   int64_t lift = 0;    // vectors of steps of a lifted tile; 0: none
   int64_t blend = 0;   // rows that share the vector of the last filters; 0: none
   bool slide = false;  // with lift, or with blend where that is the only vector

@@ -68,6 +68,8 @@ struct LoopNest {
   bool stream = false;
   // Tiles ask for the weights of the next block of filters while they read their own.
   bool prefetch = false;
+  // Tiles ask for the inputs of the tile behind them while they read their own.
+  bool read_ahead = false;
   // Weights are packed in panels of so many units of the lanes (of filters, where lanes run over steps),
   // whatever the tile: kernels for several CPUs can share them. 0: in blocks of one tile.
   int64_t panel = 0;

@@ -133,6 +133,7 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
   if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
+  if (nest.read_ahead && *lanes != Dim::kFilter) return fail("'read_ahead' is for lanes over f");
   if (nest.lifted > 0 && !can_lift(nest))
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
   if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {

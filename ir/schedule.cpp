@@ -16,11 +16,14 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},           {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
-    {StepKind::kReorder, "reorder"},   {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"}, {StepKind::kLift, "lift"},
-    {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"}, {StepKind::kStream, "stream"},
-    {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"}, {StepKind::kBlend, "blend"},
+    {StepKind::kCut, "cut"},           {StepKind::kFuse, "fuse"},
+    {StepKind::kSplit, "split"},       {StepKind::kReorder, "reorder"},
+    {StepKind::kTile, "tile"},         {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"},
+    {StepKind::kLift, "lift"},         {StepKind::kRagged, "ragged"},
+    {StepKind::kSlide, "slide"},       {StepKind::kStream, "stream"},
+    {StepKind::kPrefetch, "prefetch"}, {StepKind::kReadAhead, "read_ahead"},
+    {StepKind::kPanel, "panel"},       {StepKind::kBlend, "blend"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -186,6 +189,12 @@ Result<LoopNest> prefetch(LoopNest nest, const Step& step) {
   return nest;
 }
 
+Result<LoopNest> read_ahead(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'read_ahead' takes no loop");
+  nest.read_ahead = true;
+  return nest;
+}
+
 Result<LoopNest> panel(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
   if (step.factor < 1 || step.factor > kMostPanel)
@@ -229,6 +238,8 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return stream(std::move(nest), step);
     case StepKind::kPrefetch:
       return prefetch(std::move(nest), step);
+    case StepKind::kReadAhead:
+      return read_ahead(std::move(nest), step);
     case StepKind::kPanel:
       return panel(std::move(nest), step);
   }
@@ -276,7 +287,7 @@ Result<Step> parse_step(std::string_view text) {
   }
   return fail(
       fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage, lift, blend, ragged, slide, stream, prefetch and panel.",
+                  "unroll, stage, lift, blend, ragged, slide, stream, prefetch, read_ahead and panel.",
                   text));
 }
 

@@ -16,6 +16,7 @@
 //   slide             load each input once for all the rows of a tile that read it
 //   stream            outputs too large for the caches bypass them
 //   prefetch          each tile asks for the next block's weights
+//   read_ahead        each tile asks for the next tile's inputs
 //   panel 16          pack weights in panels of 16 filters (or groups), whatever the tile
 #pragma once
 
@@ -43,6 +44,7 @@ enum class StepKind {
   kSlide,
   kStream,
   kPrefetch,
+  kReadAhead,
   kPanel
 };
 

@@ -200,6 +200,7 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
   if (p.group_channels() % unroll == 0) form.unroll = unroll;
   form.ragged = !r.once_in(4);
   form.prefetch = r.once_in(3);
+  form.read_ahead = r.once_in(3);
   form.stream = p.out_pitch() % 16 == 0 && r.once_in(2);
   if (form.vectors * target.lanes % 16 == 0 && r.once_in(3)) form.panel = 16;
   const bool is_dense =

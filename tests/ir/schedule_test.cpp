@@ -115,6 +115,7 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"blend 5", "2 to 4 rows that share a vector, found 5"},
       {"stream o", "'stream' takes no loop"},
       {"prefetch f", "'prefetch' takes no loop"},
+      {"read_ahead f", "'read_ahead' takes no loop"},
   };
   for (const Refusal& refusal : refusals) {
     const auto schedule = parse_schedule(refusal.schedule);
@@ -201,6 +202,7 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
       {half_problem(), plain, "blend 2"},
       {dense_problem(), plain, "stream"},
       {dense_problem(), plain, "prefetch"},
+      {dense_problem(), plain, "read_ahead"},
       {depthwise_problem(), kOverGroups, "ragged"},
       {depthwise_problem(), std::string(kOverGroups) + "ragged", "slide"},
       {depthwise_problem(), kOverGroups, "stream"},
@@ -255,6 +257,7 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {direct, order(kOverSteps, "stream"), "'stream' is for lanes over f or g"},
       {depthwise_problem(), order(kOverGroups, "prefetch"), "'prefetch' is for lanes over f"},
       {direct, order(kOverSteps, "prefetch"), "'prefetch' is for lanes over f"},
+      {direct, order(kOverSteps, "read_ahead"), "'read_ahead' is for lanes over f"},
       {depthwise_problem(), order(kOverGroups, "ragged; lift 2"), "'lift' is for lanes over f"},
       {dense_problem(), order(kOverFilters, outside) + "lift 2", "all groups and filters inside the steps"},
       {wide_rows, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
