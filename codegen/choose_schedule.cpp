@@ -247,6 +247,9 @@ bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
          p.taps * p.group_channels() <= 256;
 }
 
+// Steps in which reading the weights of a block from the second cache is no matter any more.
+constexpr int64_t kAmortized = 256;
+
 // Steps of one chunk, whose input all filter blocks pass one after the other: as many as the second cache
 // holds beside the weights that stand there; 0 where there is only one pass. Far-apart taps read that many
 // separate runs of rows.
@@ -261,7 +264,12 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
-  return std::max<int64_t>(8, fitting / tile_steps) * tile_steps;
+  // Weights that stay near all the time leave chunks to be short, so that rows of the output are written
+  // whole.
+  const int64_t all_weights = 4 * p.taps * p.group_channels() * p.group_filters();
+  if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
+  const int64_t most = all_weights <= target.l2_bytes / 2 ? kAmortized : fitting;
+  return std::max<int64_t>(8, std::min(fitting, most) / tile_steps) * tile_steps;
 }
 
 // Whether weights come from beyond the second cache, and two blocks fit there.

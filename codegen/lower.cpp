@@ -179,8 +179,8 @@ Result<vir::Program> Lowerer::run() {
   return program;
 }
 
-// Whether this call's outputs go past the caches: more of them than a core may hope to keep there, in whole
-// lines.
+// Where this call's outputs go: past the caches, if there are more of them than a core may hope to keep
+// there. Parts of lines can't: lines that wait in memory are asked for before they are written.
 void Lowerer::decide_stream() {
   constexpr int64_t kKept = 24 << 20;
   constexpr int64_t kLine = 64;
@@ -195,11 +195,12 @@ void Lowerer::decide_stream() {
   const I out = past_line(b_.pint(b_.arg_ptr(Arg::kOut)));
   const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), 4));
   const I past = b_.iadd(out, sample);
-  streams_ = b_.iconst(0);
+  streams_ = b_.iconst(kKeeps);
   const I kept = b_.iconst(kKept);
   b_.if_less(kept, bytes, "large", [&] {
     const I one = b_.iconst(1);
-    b_.if_less(past, one, "aligned", [&] { b_.iconst(*streams_, 1); });
+    b_.iconst(*streams_, kAsks);
+    b_.if_less(past, one, "aligned", [&] { b_.iconst(*streams_, kStreams); });
   });
 }
 

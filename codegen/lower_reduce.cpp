@@ -25,6 +25,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
   decide_blend(t);
+  if (may_stream(t)) ask_for_outputs(t);
   begin_sums(t);
   if (nest_.ragged && !memory_.lifted) {
     ragged(t);

@@ -95,11 +95,26 @@ V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t op
   return epilogue(sum, t.at.operand, operand_offset, per_lane, mask, Stage::kAll);
 }
 
+bool Lowerer::may_stream(const Tile& t) const {
+  return streams_ && finishes_sums_ && t.rows == tile_steps_ && t.units % lanes() == 0;
+}
+
+// Asks for the lines that a tile is going to write: stores wait for their lines one by one.
+void Lowerer::ask_for_outputs(const Tile& t) {
+  constexpr int64_t kLine = 64;
+  const I keeps = b_.iconst(kKeeps);
+  b_.if_less(*streams_, keeps, "ask", [&] {
+    for (int64_t a = 0; a < t.rows; ++a) {
+      for (int64_t byte = 0; byte <= 4 * t.units; byte += kLine)
+        b_.prefetch(t.at.out, a * row_distance_ * out_row_ + byte);
+    }
+  });
+}
+
 // Rows of steps, vectors of filters or channels.
 void Lowerer::store_rows(Tile& t) {
   if (t.blended > 1) store_blended(t);
   const std::optional<M> unit_lanes = t.blended > 1 ? std::nullopt : unit_mask(t.units);
-  const bool may_stream = streams_ && finishes_sums_ && t.rows == tile_steps_ && t.units % lanes() == 0;
   for (int64_t v = 0; v < t.own_vectors(); ++v) {
     const std::optional<M> mask = v + 1 == t.vectors ? unit_lanes : std::nullopt;
     std::optional<V> bias;
@@ -109,19 +124,19 @@ void Lowerer::store_rows(Tile& t) {
       const int64_t operand = a * row_distance_ * operand_row_ + (p_.operand_has_channels ? column : 0);
       V& acc = t.sum(a, v);
       acc = finish_vector(t, acc, bias, operand, mask);
-      if (!may_stream) store_row(t, a, v, false, mask);
+      if (!may_stream(t)) store_row(t, a, v, false, mask);
     }
   }
-  if (may_stream) {
+  if (may_stream(t)) {
     const auto store_all = [&](bool stream) {
       for (int64_t a = 0; a < t.rows; ++a) {
         for (int64_t v = 0; v < t.vectors; ++v) store_row(t, a, v, stream, {});
       }
     };
-    const I none = b_.iconst(0);
-    b_.if_less(none, *streams_, "stream", [&] { store_all(true); });
-    const I one = b_.iconst(1);
-    b_.if_less(*streams_, one, "store", [&] { store_all(false); });
+    const I keeps = b_.iconst(kKeeps);
+    b_.if_less(keeps, *streams_, "stream", [&] { store_all(true); });
+    const I streams = b_.iconst(kStreams);
+    b_.if_less(*streams_, streams, "store", [&] { store_all(false); });
   }
   if (finishes_sums_) return;
   finish_steps(t.at, b_.iconst(t.rows), row_distance_, t.units, Stage::kAll);

@@ -185,6 +185,8 @@ class Lowerer {
   void accumulate(V acc, V x);
   void count_tap(const Tile& t);
   void finish(Tile& t);
+  bool may_stream(const Tile& t) const;
+  void ask_for_outputs(const Tile& t);
   void store_rows(Tile& t);
   void store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask);
   void store_filters(Tile& t);
@@ -293,7 +295,9 @@ class Lowerer {
   int64_t slab_channels_ = 0;  // that one staged tile holds
   int64_t slab_pitch_ = 0;     // floats of one staged row
   int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
-  std::optional<I> streams_;   // 1 where this call streams its outputs, else 0
+  // What this call does with its outputs; none if it need not be decided.
+  static constexpr int64_t kAsks = -1, kKeeps = 0, kStreams = 1;
+  std::optional<I> streams_;
   bool transposes_output_ = false;
   // Until the sums are in the output, because their lanes are not those of the operand.
   bool epilogue_waits_ = false;
