@@ -389,6 +389,10 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   form.vectors = tile.vectors;
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
   form.stage = !direct_steps(p);
+  // Rows of the output lie far apart: each had better be written for long.
+  const int64_t fitting = target.l2_bytes / 2 / (4 * p.channels * form.vectors * target.lanes);
+  if (!form.stage && p.group_filters() > form.filters && p.layout == Layout::kChannelsFirst && fitting > 1)
+    form.chunk = fitting * form.vectors * target.lanes;
   form.channels_first = p.layout == Layout::kChannelsFirst;
   form.panel = in_panels ? 1 : 0;
   return form;

@@ -23,17 +23,20 @@ class Steps {
   void split(const std::string& loop, int64_t factor) {
     schedule_.push_back({StepKind::kSplit, {loop}, factor});
   }
-  // The loop over `dim` in blocks of `vectors` vectors; names the loops that stand inside.
-  std::vector<std::string> vectors(const std::string& dim, int64_t vectors, int64_t lanes) {
-    split(dim, vectors * lanes);
+  // The innermost loop over `dim`, which was split so often, in blocks of `vectors` vectors; names the loops
+  // that stand inside.
+  std::vector<std::string> vectors(const std::string& dim, int64_t vectors, int64_t lanes, int splits = 0) {
+    const auto loop = [&](int i) { return i == 0 ? dim : dim + std::to_string(i); };
+    const std::string block = loop(splits + 1);
+    split(loop(splits), vectors * lanes);
     if (vectors == 1) {
-      add(StepKind::kLanes, {dim + "1"});
-      return {dim + "1"};
+      add(StepKind::kLanes, {block});
+      return {block};
     }
-    split(dim + "1", lanes);
-    add(StepKind::kTile, {dim + "1"});
-    add(StepKind::kLanes, {dim + "2"});
-    return {dim + "1", dim + "2"};
+    split(block, lanes);
+    add(StepKind::kTile, {block});
+    add(StepKind::kLanes, {loop(splits + 2)});
+    return {block, loop(splits + 2)};
   }
   // `count` iterations of `loop` as accumulators; names the loop that stands inside, if any.
   std::vector<std::string> rows(const std::string& loop, const std::string& inner, int64_t count) {
@@ -109,10 +112,14 @@ Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes) {
 Schedule lanes_over_steps(const StepForm& form, int64_t lanes) {
   Steps steps;
   steps.add(StepKind::kCut, {"o"});
-  const Names vectors = steps.vectors("o", form.vectors, lanes);
+  Names outer = form.channels_first ? Names{"n", "g", "b", "o", "f"} : Names{"n", "b", "o", "g", "f"};
+  if (form.chunk > 0) {
+    steps.split("o", form.chunk);
+    outer.push_back("o1");
+  }
+  const Names vectors = steps.vectors("o", form.vectors, lanes, form.chunk > 0 ? 1 : 0);
   const Names rows = steps.rows("f", "f1", form.filters);
   const Names unrolled = steps.unroll("c", form.unroll);
-  const Names outer = form.channels_first ? Names{"n", "g", "b", "o", "f"} : Names{"n", "b", "o", "g", "f"};
   steps.add(StepKind::kReorder, joined({outer, rows, vectors, {"k", "c"}, unrolled}));
   if (form.stage) steps.add(StepKind::kStage, {});
   steps.sized(StepKind::kPanel, form.panel);

@@ -43,6 +43,7 @@ ir::Schedule lanes_over_channels(const ChannelForm& form, int64_t lanes);
 struct StepForm {
   int64_t filters = 1;
   int64_t vectors = 1;
+  int64_t chunk = 0;  // as in FilterForm; channels first only
   int64_t unroll = 1;
   bool stage = false;           // steps are no neighbours in memory
   bool channels_first = false;  // one group at a time; else the input of all groups is staged together
