@@ -58,12 +58,8 @@ void Lowerer::ragged(Tile& t) {
 // `count` taps that some of the rows see. `position` is where row 0 stands at the first of them; it and the
 // pointers move past them.
 void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) {
-  const int64_t apart = row_distance_ * p_.stride;
   b_.loop(b_.icopy(count), "k.some", [&] {
-    const I from_left = b_.isub(b_.iconst(apart - 1), position);
-    const I from_right = b_.iadd(from_left, steps);
-    const Rows rows{b_.idivc(from_left, apart), b_.idivc(from_right, apart)};
-    channels(t, in, weights, rows, 1);
+    channels(t, in, weights, Rows{position, steps}, 1);
     advance(in, {p_.dilation * in_row_, {}});
     advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
     b_.iaddc(position, position, p_.dilation);

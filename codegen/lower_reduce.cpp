@@ -181,11 +181,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
       one_row(a);
       continue;
     }
-    const I next = b_.iconst(a + 1);
-    b_.if_less(rows->begin, next, "row", [&] {
-      const I here = b_.iconst(a);
-      b_.if_less(here, rows->end, "row", [&] { one_row(a); });
-    });
+    b_.within(rows->position, a * row_distance_ * p_.stride, rows->steps, [&] { one_row(a); });
   }
 }
 

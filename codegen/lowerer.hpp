@@ -162,10 +162,10 @@ class Lowerer {
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
-  // The rows [begin, end) of a tile.
+  // The rows of a tile whose position lies inside the input.
   struct Rows {
-    I begin;
-    I end;
+    I position;  // of row 0
+    I steps;     // of the input
   };
   void channels(const Tile& t, P in, P weights, std::optional<Rows> rows, int64_t unroll);
   V shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset, int64_t v);

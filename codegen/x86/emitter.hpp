@@ -16,6 +16,7 @@
 namespace convsmith::x86 {
 
 using Condition = uint8_t;  // the low four bits of a conditional jump's opcode
+constexpr Condition kIfNotBelow = 0x3;  // without sign
 constexpr Condition kIfNotZero = 0x5;
 constexpr Condition kIfLess = 0xc;
 constexpr Condition kIfNotLess = 0xd;

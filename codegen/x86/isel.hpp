@@ -29,6 +29,7 @@ class Selector {
   bool select_integer(const vir::Inst& inst);
   bool select_block(const vir::Inst& inst);
   void open_bounded_if();
+  void open_within(const vir::Inst& inst);
   bool is_innermost_loop() const;
   void add(Location d, Location a, Location b);
   void add_constant(Location d, Location a, int64_t n);

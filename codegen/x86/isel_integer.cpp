@@ -114,6 +114,10 @@ bool Selector::select_block(const Inst& inst) {
     return true;
   }
   if (!vir::opens_block(inst.op)) return false;
+  if (inst.op == Opcode::kWithin) {
+    open_within(inst);
+    return true;
+  }
   if (folded(0) || folded(1)) {
     open_bounded_if();
     return true;
@@ -146,7 +150,7 @@ bool Selector::is_innermost_loop() const {
   for (size_t i = at_ + 1, open = 1; open > 0; ++i) {
     const Opcode op = program_.body[i].op;
     if (vir::is_loop(op)) return false;
-    if (op == Opcode::kIf) ++open;
+    if (vir::opens_block(op)) ++open;
     if (op == Opcode::kEnd) --open;
   }
   return true;
@@ -158,6 +162,18 @@ void Selector::open_bounded_if() {
   const Location a = location(folded(0) ? 1 : 0);
   with_integer(a, [&](const Operand& x) { e_.cmp(x, imm32(n)); });
   const Emitter::Jump past = e_.jump_forward(folded(0) ? kIfNotGreater : kIfNotLess);
+  blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
+}
+
+// One test for both ends: what is below 0 is far above b without its sign.
+void Selector::open_within(const Inst& inst) {
+  Location a = location(0);
+  if (inst.imm != 0) {
+    add_constant(Location::in_register(kRax), a, inst.imm);
+    a = Location::in_register(kRax);
+  }
+  compare(a, location(1));
+  const Emitter::Jump past = e_.jump_forward(kIfNotBelow);
   blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
 }
 
