@@ -10,7 +10,7 @@ namespace convsmith::lowering {
 void Lowerer::ragged(Tile& t) {
   VirInts z{b_};
   const I steps = b_.arg_int(Arg::kSteps);
-  const I first = b_.isub(b_.imulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
+  const I first = b_.isub(z.mulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
   // Most tiles stand where all rows see all taps, and are spared the arithmetic.
   const int64_t reach = (t.rows - 1) * row_distance_;
   const ir::TapRange<I> top{b_.iconst(0), b_.iconst(p_.taps)};
@@ -34,13 +34,13 @@ void Lowerer::ragged(Tile& t) {
     const P in = moved(t.at.in, bottom.begin, {p_.dilation * in_row_, {}});
     const P weights = tap_weights(t, bottom.begin);
     if (t.rows == 1) return taps(t, in, weights, all);
-    const I position = b_.iadd(first, b_.imulc(bottom.begin, p_.dilation));
+    const I position = b_.iadd(first, z.mulc(bottom.begin, p_.dilation));
     const I some = b_.isub(top.begin, bottom.begin);
     // Twice the same code: before and behind the taps that all rows see.
     b_.loop(b_.iconst(2), "side", [&] {
       some_rows(t, in, weights, position, steps, some);
       taps(t, in, weights, all);
-      b_.iadd(position, position, b_.imulc(all, p_.dilation));
+      b_.iadd(position, position, z.mulc(all, p_.dilation));
       b_.icopy(some, b_.isub(top.end, all_end));
       b_.iconst(all, 0);
     });

@@ -82,7 +82,7 @@ struct VirInts {
   I add(I a, I c) { return b.iadd(a, c); }
   I addc(I a, int64_t n) { return b.iaddc(a, n); }
   I sub(I a, I c) { return b.isub(a, c); }
-  I mulc(I a, int64_t n) { return b.imulc(a, n); }
+  I mulc(I a, int64_t n) { return n == 1 ? a : b.imulc(a, n); }
   I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }
   I min(I a, I c) { return b.imin(a, c); }
   I max(I a, I c) { return b.imax(a, c); }
