@@ -36,6 +36,12 @@ void Emitter::align_loop() {
   nop((kLoopAlignment - getSize() % kLoopAlignment) % kLoopAlignment);
 }
 
+void Emitter::grow(size_t bytes) {
+  code_.resize(2 * code_.size() + bytes);
+  top_ = code_.data();
+  maxSize_ = code_.size();
+}
+
 void Emitter::refer_to(ConstantKind kind, uint64_t value) {
   auto it = std::find_if(constants_.begin(), constants_.end(),
                          [&](const Constant& c) { return c.value == value && c.kind == kind; });
@@ -75,6 +81,8 @@ void Emitter::address_of(const Xbyak::Reg64& r, const std::string& name) {
 }
 
 uint32_t Emitter::finish() {
+  constexpr size_t kLargest = 32;
+  reserve(kLargest * (constants_.size() + 1));
   // Largest first, so that each is aligned to its own size.
   const uint32_t code_end = position();
   for (const ConstantKind kind :
@@ -90,6 +98,7 @@ uint32_t Emitter::finish() {
   for (const Reference& reference : references_) {
     rewrite(reference.displacement, constants_[reference.constant].offset - reference.end, 4);
   }
+  code_.resize(position());
   CONVSMITH_CHECK(Xbyak::GetError() == Xbyak::ERR_NONE, Xbyak::ConvertErrorToString(Xbyak::GetError()));
   return code_end;
 }

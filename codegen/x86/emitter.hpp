@@ -33,9 +33,9 @@ enum class ConstantKind : uint8_t {
 
 class Emitter : public Xbyak::CodeGenerator {
  public:
-  // The buffer must hold all that is emitted; running over it fails in finish().
-  Emitter(uint8_t* buffer, size_t capacity, const Target& target)
-      : CodeGenerator(capacity, buffer), wide_(target.lanes == 16) {
+  // `code`, which is not empty, is written over, and grows with reserve(); running over it fails in finish().
+  Emitter(std::vector<uint8_t>& code, const Target& target)
+      : CodeGenerator(code.size(), code.data()), code_(code), wide_(target.lanes == 16) {
     Xbyak::ClearError();
     const auto kind = wide_ ? Xbyak::Operand::ZMM : Xbyak::Operand::YMM;
     for (int i = 0; i < target.vector_registers; ++i) vectors_[static_cast<size_t>(i)] = Xbyak::Xmm(kind, i);
@@ -47,6 +47,10 @@ class Emitter : public Xbyak::CodeGenerator {
   // [register + offset]. Xbyak adds whole address expressions, but subtracts numbers, which is faster.
   Xbyak::RegExp memory(const Xbyak::Reg64& base, int64_t offset) const {
     return bases_[static_cast<size_t>(base.getIdx())] - (size_t{0} - static_cast<size_t>(offset));
+  }
+  // Makes room for so many more bytes.
+  void reserve(size_t bytes) {
+    if (size_ + bytes > maxSize_) grow(bytes);
   }
   uint32_t position() const { return static_cast<uint32_t>(getSize()); }
 
@@ -98,7 +102,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void address_of(const Xbyak::Reg64& r, const std::string& name);
   std::vector<NameReference> take_names() { return std::move(names_); }
 
-  // Appends the pool and fixes the addresses into it; returns the offset of the first constant.
+  // Appends the pool, fixes the addresses into it, and cuts `code` off behind it; returns the offset of the
+  // first constant.
   uint32_t finish();
 
  private:
@@ -120,8 +125,10 @@ class Emitter : public Xbyak::CodeGenerator {
     return nullptr;
   }
   void moved_to(const uint8_t* end) { size_ = static_cast<size_t>(end - top_); }
+  void grow(size_t bytes);
   void refer_to(ConstantKind kind, uint64_t value);
 
+  std::vector<uint8_t>& code_;
   bool wide_;
   // Operands made once: Xbyak's are slow to build.
   std::array<Xbyak::Xmm, 32> vectors_;
