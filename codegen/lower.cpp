@@ -247,6 +247,7 @@ bool Lowerer::serial_inside(size_t i, Dim dim) const {
 }
 
 P Lowerer::moved(P p, I count, const Stride& stride) {
+  if (!stride.reg && stride.bytes == 0) return b_.pcopy(p);
   return b_.padd(p, stride.reg ? b_.imul(count, *stride.reg) : b_.imulc(count, stride.bytes));
 }
 

@@ -15,7 +15,7 @@ constexpr int64_t kTogether = 4;     // rows that share weights there
 void Lowerer::ragged(Tile& t) {
   VirInts z{b_};
   const I steps = b_.arg_int(Arg::kSteps);
-  const I first = b_.isub(b_.imulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
+  const I first = b_.isub(z.mulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
   // Most tiles stand where all rows see all taps, and are spared the arithmetic.
   const int64_t reach = (t.rows - 1) * row_distance_;
   const ir::TapRange<I> top{b_.iconst(0), b_.iconst(p_.taps)};
@@ -39,13 +39,13 @@ void Lowerer::ragged(Tile& t) {
     const P in = moved(t.at.in, bottom.begin, {p_.dilation * in_row_, {}});
     const P weights = tap_weights(t, bottom.begin);
     if (t.rows == 1) return taps(t, in, weights, all);
-    const I position = b_.iadd(first, b_.imulc(bottom.begin, p_.dilation));
+    const I position = b_.iadd(first, z.mulc(bottom.begin, p_.dilation));
     const I some = b_.isub(top.begin, bottom.begin);
     // Twice the same code: before and behind the taps that all rows see.
     b_.loop(b_.iconst(2), "side", [&] {
       some_rows(t, in, weights, position, steps, some);
       taps(t, in, weights, all);
-      b_.iadd(position, position, b_.imulc(all, p_.dilation));
+      b_.iadd(position, position, z.mulc(all, p_.dilation));
       b_.icopy(some, b_.isub(top.end, all_end));
       b_.iconst(all, 0);
     });
@@ -64,11 +64,8 @@ void Lowerer::ragged(Tile& t) {
 // pointers move past them. Much of the work of long windows may lie here: there, rows are tested once a tap
 // instead of once a product, and share weights where all of a few see the tap.
 void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) {
-  const int64_t apart = row_distance_ * p_.stride;
   b_.loop(b_.icopy(count), "k.some", [&] {
-    const I from_left = b_.isub(b_.iconst(apart - 1), position);
-    const I from_right = b_.iadd(from_left, steps);
-    const Rows::Seen seen{b_.idivc(from_left, apart), b_.idivc(from_right, apart)};
+    const Rows::Seen seen{position, steps};
     if (p_.taps < kLongWindow || p_.group_channels() == 1 || is_wide(t)) {
       channels(t, in, weights, {0, t.rows, seen}, 1);
     } else {
@@ -81,23 +78,23 @@ void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) 
 }
 
 void Lowerer::some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Seen& seen) {
-  const I not_end = b_.imulc(seen.end, -1);
   const I zero = b_.iconst(0);
-  const I one = b_.iconst(1);
-  // How many of the rows [begin, end) don't see the tap; 0 or less: all do.
-  const auto missing = [&](int64_t begin, int64_t end) {
-    return b_.imax(b_.iaddc(seen.begin, -begin), b_.iaddc(not_end, end));
-  };
-  const auto where_seen = [&](I none, int64_t begin, int64_t end) {
-    b_.if_less(none, one, "rows", [&] { channels(t, in, weights, {begin, end, {}}, 1); });
+  const auto where_seen = [&](int64_t row, const auto& body) {
+    b_.within(seen.position, row * row_distance_ * p_.stride, seen.steps, body);
   };
   for (int64_t begin = 0; begin < t.rows; begin += kTogether) {
     const int64_t end = std::min(begin + kTogether, t.rows);
-    const I none = missing(begin, end);
-    where_seen(none, begin, end);
+    const I apart = b_.icopy(b_.iconst(1));
+    where_seen(begin, [&] {
+      where_seen(end - 1, [&] {
+        channels(t, in, weights, {begin, end, {}}, 1);
+        b_.iconst(apart, 0);
+      });
+    });
     if (end - begin == 1) continue;
-    b_.if_less(zero, none, "rows.some", [&] {
-      for (int64_t a = begin; a < end; ++a) where_seen(missing(a, a + 1), a, a + 1);
+    b_.if_less(zero, apart, "rows.some", [&] {
+      for (int64_t a = begin; a < end; ++a)
+        where_seen(a, [&] { channels(t, in, weights, {a, a + 1, {}}, 1); });
     });
   }
 }

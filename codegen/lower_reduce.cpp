@@ -207,11 +207,7 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
       one_row(a);
       continue;
     }
-    const I next = b_.iconst(a + 1);
-    b_.if_less(rows.seen->begin, next, "row", [&] {
-      const I here = b_.iconst(a);
-      b_.if_less(here, rows.seen->end, "row", [&] { one_row(a); });
-    });
+    b_.within(rows.seen->position, a * row_distance_ * p_.stride, rows.seen->steps, [&] { one_row(a); });
   }
 }
 
@@ -233,7 +229,7 @@ void Lowerer::wide_item(const Tile& t, P in, int64_t in_offset, P weights, int64
 
 void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P weights, int64_t weight_offset,
                        const std::vector<V>& shared) {
-  const V own = b_.vec();
+  V own = b_.vec();
   const int64_t x = in_offset + row * row_distance_ * p_.stride * in_row_;
   if (lanes_over_steps() && p_.has_weights())
     b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(row));
@@ -243,7 +239,10 @@ void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P we
                           : shared[static_cast<size_t>(v)];
   };
   for (int64_t v = 0; v < t.vectors; ++v) {
-    if (lanes_ == Dim::kGroup) load_channels(t, own, in, x, v);
+    if (lanes_ == Dim::kGroup) {
+      own = b_.vec();  // only what is read once can be read from memory
+      load_channels(t, own, in, x, v);
+    }
     const V acc = t.sum(row, v);
     if (p_.has_weights()) {
       b_.fma(acc, own, other(v), acc);

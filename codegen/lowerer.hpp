@@ -82,7 +82,7 @@ struct VirInts {
   I add(I a, I c) { return b.iadd(a, c); }
   I addc(I a, int64_t n) { return b.iaddc(a, n); }
   I sub(I a, I c) { return b.isub(a, c); }
-  I mulc(I a, int64_t n) { return b.imulc(a, n); }
+  I mulc(I a, int64_t n) { return n == 1 ? a : b.imulc(a, n); }
   I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }
   I min(I a, I c) { return b.imin(a, c); }
   I max(I a, I c) { return b.imax(a, c); }
@@ -164,13 +164,13 @@ class Lowerer {
   P tap_pointer(I tap, P slab);
   std::optional<P> next_inputs(const Tile& t, P in, int64_t rows);
   void ask_for(P next, int64_t floats);
-  // The rows [begin, end) of a tile; where `seen` is there, only those of them that lie in it.
+  // The rows [begin, end) of a tile; where `seen` is there, only those whose position lies inside the input.
   struct Rows {
     int64_t begin;
     int64_t end;
     struct Seen {
-      I begin;
-      I end;
+      I position;  // of row 0
+      I steps;     // of the input
     };
     std::optional<Seen> seen;
   };

@@ -36,6 +36,11 @@ Uses uses(const Inst& inst) {
   return result;
 }
 
+std::string_view label_of(const Program& program, const Inst& opener) {
+  if (operands_of(opener.op).constant != 's') return {};
+  return program.labels[static_cast<size_t>(opener.imm)];
+}
+
 std::vector<int32_t> match_blocks(const Program& program) {
   std::vector<int32_t> match(program.body.size(), 0);
   std::vector<int32_t> open;

@@ -117,8 +117,11 @@ inline int inserted_block(Opcode op) {
 }
 
 inline bool opens_block(Opcode op) {
-  return is_loop(op) || op == Opcode::kIf;
+  return is_loop(op) || op == Opcode::kIf || op == Opcode::kWithin;
 }
+
+// Of what opens a block; empty where it has none.
+std::string_view label_of(const Program& program, const Inst& opener);
 
 // For each block opener its `end`, for each `end` its opener, 0 elsewhere. The program is verified.
 std::vector<int32_t> match_blocks(const Program& program);

@@ -66,6 +66,12 @@ class Builder {
   void if_less(I a, I b, std::string_view label, Body&& body) {
     block(Opcode::kIf, {a.id, b.id}, label, body);
   }
+  template <class Body>
+  void within(I a, int64_t n, I b, Body&& body) {
+    emit(Opcode::kWithin, {a.id, b.id}, n);
+    body();
+    emit(Opcode::kEnd, {});
+  }
 
   // Calls
   void set_params(std::vector<Arg> params) { program_.params = std::move(params); }

@@ -62,4 +62,21 @@ inline const Operands& operands_of(Opcode op) {
   return kOperands[static_cast<size_t>(op)];
 }
 
+// The registers of all kinds in one row of numbers.
+class RegisterNumbers {
+ public:
+  explicit RegisterNumbers(const Program& program) {
+    for (size_t k = 0; k < kKinds; ++k) base_[k + 1] = base_[k] + program.registers[k];
+  }
+  size_t count() const { return base_[kKinds]; }
+  size_t first_of(Kind kind) const { return base_[static_cast<size_t>(kind)]; }
+  // Operand k.
+  size_t of(const Inst& inst, const Operands& operands, size_t k) const {
+    return first_of(operands.kind[k]) + inst.regs[k];
+  }
+
+ private:
+  std::array<size_t, kKinds + 1> base_{};
+};
+
 }  // namespace convsmith::vir

@@ -14,14 +14,9 @@ namespace {
 // have happened when it ends, so the set of its opener returns there.
 class Verifier {
  public:
-  explicit Verifier(const Program& program) : program_(program) {
-    size_t registers = 0;
-    for (size_t k = 0; k < kKinds; ++k) {
-      base_[k] = registers;
-      registers += program.registers[k];
-    }
-    states_.resize(registers);
-    changes_.reserve(registers);
+  explicit Verifier(const Program& program)
+      : program_(program), numbers_(program), states_(numbers_.count()) {
+    changes_.reserve(numbers_.count());
   }
 
   Result<void> run() {
@@ -67,10 +62,6 @@ class Verifier {
     return make_error(ErrorCode::kInvalidSpec, wrong_);
   }
 
-  size_t number(const Inst& inst, const Operands& operands, size_t k) const {
-    return base_[static_cast<size_t>(operands.kind[k])] + inst.regs[k];
-  }
-
   bool check(const Inst& inst) {
     const Operands& operands = operands_of(inst.op);
     if (operands.constant != 0 && !check_constant(inst, operands.constant)) return false;
@@ -79,12 +70,12 @@ class Verifier {
       const auto kind = static_cast<size_t>(operands.kind[k]);
       if (inst.regs[k] >= program_.registers[kind])
         return fail(fmt::format("register {} is out of range", inst.regs[k]));
-      if (k >= operands.first_read && states_[number(inst, operands, k)] == kUnwritten) {
+      if (k >= operands.first_read && states_[numbers_.of(inst, operands, k)] == kUnwritten) {
         return fail(fmt::format("'{}' reads {}{} before it is written", info(inst.op).text, "pivm"[kind],
                                 inst.regs[k]));
       }
     }
-    if (operands.writes && !write(number(inst, operands, 0)))
+    if (operands.writes && !write(numbers_.of(inst, operands, 0)))
       return fail(fmt::format("i{} counts a loop and is written inside it", inst.regs[0]));
     if (opens_block(inst.op)) open(inst, operands);
     return inst.op != Opcode::kEnd || close();
@@ -122,7 +113,7 @@ class Verifier {
   }
 
   void open(const Inst& inst, const Operands& operands) {
-    open_.push_back({inst.op, number(inst, operands, 0), changes_.size()});
+    open_.push_back({inst.op, numbers_.of(inst, operands, 0), changes_.size()});
     if (inst.op == Opcode::kLoop) states_[open_.back().counter] = kCounts;
   }
 
@@ -192,7 +183,7 @@ class Verifier {
   }
 
   const Program& program_;
-  std::array<size_t, kKinds> base_{};  // number of the first register of each kind
+  RegisterNumbers numbers_;
   size_t at_ = 0;
   std::vector<State> states_;    // of registers of all kinds
   std::vector<size_t> changes_;  // registers that the open blocks wrote first

@@ -182,9 +182,10 @@ Result<void> check_layer_activation(const LayerSpec& spec, Rules rules) {
 
 Result<void> check_objects(const LayerSpec& spec, Rules rules) {
   for (const ObjectMember& member : kObjectMembers) {
-    const std::string_view name = argument_name(spec.kind, member.target);
     const KerasObject* object = object_of(spec, member);
-    if (object == nullptr || name.empty()) continue;
+    if (object == nullptr) continue;
+    const std::string_view name = argument_name(spec.kind, member.target);
+    if (name.empty()) continue;
     if (Result<void> done = check_keras_object(*object, member.role, name, rules); !done) return done;
     const bool is_matrix = spec.kind == LayerKind::kDense && member.target == Target::kKernelInitializer;
     if (object->class_name == "Identity" && !is_matrix) {

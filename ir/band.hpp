@@ -32,8 +32,9 @@ TapRange<Int> taps_at(Ints& z, const Problem& p, Int first, Int steps) {
   const Int zero = z.constant(0);
   const Int taps = z.constant(p.taps);
   const Int begin = z.min(taps, z.max(zero, z.sub(zero, z.divc(first, p.dilation))));
-  const Int to_last = z.addc(z.sub(steps, first), -1);
-  return {begin, z.max(zero, z.min(taps, z.addc(z.divc(to_last, p.dilation), 1)))};
+  const Int inside = z.sub(steps, first);
+  const Int past = p.dilation == 1 ? inside : z.addc(z.divc(z.addc(inside, -1), p.dilation), 1);
+  return {begin, z.max(zero, z.min(taps, past))};
 }
 
 // The band that begins at output step `o`, inside [o, o_end), of an input with `steps` steps.

@@ -1,9 +1,20 @@
 #include "ir/nest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 
 namespace convsmith::ir {
+
+namespace {
+
+// "o", "o1" and so on.
+bool is_name(std::string_view name, char letter, size_t level) {
+  if (name.empty() || name[0] != letter) return false;
+  return level == 0 ? name.size() == 1 : name.substr(1) == std::to_string(level);
+}
+
+}  // namespace
 
 bool LoopNest::fused() const {
   return std::any_of(loops.begin(), loops.end(), [](const Loop& l) { return l.dim == Dim::kReduction; });
@@ -55,8 +66,11 @@ std::string loop_name(const LoopNest& nest, size_t index) {
 }
 
 std::optional<size_t> find_loop(const LoopNest& nest, std::string_view name) {
+  std::array<size_t, kDimLetters.size()> level{};
   for (size_t i = 0; i < nest.loops.size(); ++i) {
-    if (loop_name(nest, i) == name) return i;
+    const Loop& loop = nest.loops[i];
+    const auto dim = static_cast<size_t>(loop.dim);
+    if (loop.role == Role::kBand ? name == "b" : is_name(name, kDimLetters[dim], level[dim]++)) return i;
   }
   return std::nullopt;
 }

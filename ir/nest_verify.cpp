@@ -16,7 +16,7 @@ bool is_reduction(Dim dim) {
 
 Result<void> verify_dim(const LoopNest& nest, Dim dim) {
   const char letter = kDimLetters[static_cast<size_t>(dim)];
-  const bool absent_is_right = dim == Dim::kReduction ? !nest.fused() : nest.fused() && is_reduction(dim);
+  const bool absent_is_right = is_reduction(dim) && (dim == Dim::kReduction) != nest.fused();
   int64_t outer = 0;
   Role outer_role = Role::kSerial;
   int count = 0;

@@ -115,6 +115,11 @@ class InterpKernel final : public Kernel {
         case Opcode::kIf:
           if (s.i[inst.regs[0]] >= s.i[inst.regs[1]]) pc = end;
           break;
+        case Opcode::kWithin:
+          if (static_cast<uint64_t>(wrap_add(s.i[inst.regs[0]], inst.imm)) >=
+              static_cast<uint64_t>(s.i[inst.regs[1]]))
+            pc = end;
+          break;
         case Opcode::kEnd: {
           const Inst& opener = body[end];  // of an end, the match is its opener
           if (opener.op == Opcode::kLoop && --s.i[opener.regs[0]] > 0) pc = end;

@@ -106,17 +106,20 @@ class Emitter {
   Value* condition(const Inst& opener) {
     Value* const a = value({Kind::kInt, opener.regs[0]});
     if (opener.op == Opcode::kLoop) return builder_.CreateICmpSGT(a, integer(0));
-    return builder_.CreateICmpSLT(a, value({Kind::kInt, opener.regs[1]}));
+    Value* const b = value({Kind::kInt, opener.regs[1]});
+    if (opener.op == Opcode::kWithin)
+      return builder_.CreateICmpULT(builder_.CreateAdd(a, integer(opener.imm)), b);
+    return builder_.CreateICmpSLT(a, b);
   }
 
-  // Turn this: loop, while, if
+  // Turn this: loop, while, if, within
   // Into this: guard: br condition, body, exit
   //            body:  phis ... (loop, while: br condition, body, exit)
   //            exit:  phis
   void open(size_t at) {
     Block block{&program_.body[at], false, nullptr, nullptr, nullptr, {}, {}};
     const Inst& opener = *block.opener;
-    const std::string& label = program_.labels[static_cast<size_t>(opener.imm)];
+    const std::string label(vir::label_of(program_, opener));
     collect_written(at, block);
     block.guard = builder_.GetInsertBlock();
     block.body = new_block(label);
@@ -130,7 +133,7 @@ class Emitter {
       builder_.CreateCondBr(enter, block.body, block.exit);
     }
     start(block.body);
-    if (opener.op != Opcode::kIf) {
+    if (vir::is_loop(opener.op)) {
       for (Carried& c : block.carried) {
         c.phi = builder_.CreatePHI(c.before->getType(), 2);
         c.phi->addIncoming(c.before, block.guard);
@@ -145,7 +148,7 @@ class Emitter {
     open_.pop_back();
     const Inst& opener = *block.opener;
     BasicBlock* const latch = builder_.GetInsertBlock();
-    if (opener.op == Opcode::kIf) {
+    if (!vir::is_loop(opener.op)) {
       builder_.CreateBr(block.exit);
     } else {
       Value* again = nullptr;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <memory>
-
 #include "codegen/x86/emitter.hpp"
 #include "codegen/x86/fold.hpp"
 #include "codegen/x86/isel.hpp"
@@ -14,10 +12,10 @@ namespace convsmith::x86 {
 
 namespace {
 
-// More than any instruction takes: its longest sequence with everything spilled, loop alignment, and a
-// constant of its own.
-constexpr size_t kMaxBytesPerInstruction = 128;
-constexpr size_t kMaxFrameBytes = 512;  // prologue and epilogue
+// More than any instruction takes: its longest sequence with everything spilled, and loop alignment.
+constexpr size_t kMaxBytesPerInstruction = 96;
+constexpr size_t kMaxFrameBytes = 256;   // of a prologue or an epilogue
+constexpr size_t kUsualBytes = 8 << 10;  // that most layers need not grow
 
 Result<void> check_target(const vir::Program& program, const Target& target) {
   if (!target.fused_multiply_add || target.lanes < 8) {
@@ -41,31 +39,31 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   const auto allocation = allocate_registers(program, liveness, folds, target);
   if (!allocation) return tl::unexpected<Error>(allocation.error());
 
-  // Not a vector: untouched pages cost nothing.
-  const size_t capacity = kMaxFrameBytes + kMaxBytesPerInstruction * program.body.size();
-  const auto buffer = std::make_unique_for_overwrite<uint8_t[]>(capacity);
-  Emitter emitter(buffer.get(), capacity, target);
+  MachineCode code;
+  code.bytes.resize(kUsualBytes);
+  Emitter emitter(code.bytes, target);
   Frame frame(program, *allocation);
   Selector selector(emitter, program, folds, liveness, *allocation, frame, target);
 
-  MachineCode code;
   code.spills = allocation->spills;
   code.marks.reserve(program.body.size() + 3);
   const auto mark = [&](int32_t inst) { code.marks.push_back({emitter.position(), inst}); };
   mark(CodeMark::kPrologue);
+  emitter.reserve(kMaxFrameBytes);
   frame.enter(emitter);
   for (size_t i = 0; i < program.body.size(); ++i) {
     if (folds[i].gone) continue;
     mark(static_cast<int32_t>(i));
+    emitter.reserve(kMaxBytesPerInstruction);
     selector.select(i);
   }
   mark(CodeMark::kEpilogue);
+  emitter.reserve(kMaxFrameBytes);
   frame.leave(emitter);
   mark(CodeMark::kConstants);
   code.constants_offset = emitter.finish();
   code.names = emitter.take_names();
   code.frame = frame.steps();
-  code.bytes.assign(buffer.get(), buffer.get() + emitter.position());
   return code;
 }
 

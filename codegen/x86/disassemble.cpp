@@ -40,8 +40,8 @@ class Blocks {
   std::string path(int32_t block) const {
     if (block == kOutside) return "";
     const vir::Inst& inst = program_.body[static_cast<size_t>(block)];
-    const std::string own =
-        fmt::format("{} {}", vir::info(inst.op).text, program_.labels[static_cast<size_t>(inst.imm)]);
+    const std::string_view label = vir::label_of(program_, inst);
+    const std::string own = fmt::format("{}{}{}", vir::info(inst.op).text, label.empty() ? "" : " ", label);
     const std::string outer = path(around(block));
     return outer.empty() ? own : outer + " > " + own;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 #include "codegen/x86/emitter.hpp"
 #include "codegen/x86/unwind.hpp"
@@ -20,9 +19,8 @@ class Dispatcher {
   Dispatcher(std::span<const Entry> entries, std::span<const Isa> isas)
       : entries_(entries),
         isas_(isas.begin(), isas.end()),
-        capacity_(1024 + entries.size() * 256),
-        buffer_(std::make_unique<uint8_t[]>(capacity_)),
-        e_(buffer_.get(), capacity_, target_for(Isa::kAvx2)) {
+        code_(1024 + entries.size() * 256),
+        e_(code_, target_for(Isa::kAvx2)) {
     std::sort(isas_.begin(), isas_.end(), std::greater<>());
   }
 
@@ -38,7 +36,6 @@ class Dispatcher {
     const std::vector<FrameStep> steps = detect();
     e_.finish();
     CodeImage image;
-    image.bytes.assign(buffer_.get(), buffer_.get() + e_.getSize());
     std::vector<MachineCode> codes(begins.size());
     for (size_t i = 0; i < begins.size(); ++i) {
       const size_t end = i + 1 < begins.size() ? begins[i + 1] : e_.getSize();
@@ -49,6 +46,7 @@ class Dispatcher {
     image.unwind = unwind_table(codes, image.functions);
     for (NameReference& name : e_.take_names())
       image.references.push_back({name.offset, std::move(name.name), R_X86_64_PC32, -4});
+    image.bytes = std::move(code_);
     return image;
   }
 
@@ -140,8 +138,7 @@ class Dispatcher {
 
   std::span<const Entry> entries_;
   std::vector<Isa> isas_;
-  size_t capacity_;
-  std::unique_ptr<uint8_t[]> buffer_;
+  std::vector<uint8_t> code_;
   Emitter e_;
   Xbyak::Label detect_;
 };

@@ -36,26 +36,21 @@ void Emitter::align_loop() {
   nop((kLoopAlignment - getSize() % kLoopAlignment) % kLoopAlignment);
 }
 
-void Emitter::move_stack(uint8_t opcode, const Xbyak::Reg64& r, int32_t offset) {
-  constexpr int kWide = 0x48;      // REX.W
-  constexpr int kSibFollows = 4;   // ModRM.rm
-  constexpr int kRspAlone = 0x24;  // SIB: base rsp, no index
-  const int reg = r.getIdx();
-  const bool is_byte = offset == static_cast<int8_t>(offset);
-  const int mod = offset == 0 ? 0 : is_byte ? 1 : 2;
-  db(kWide | (reg >> 3) << 2);
-  db(opcode);
-  db(mod << 6 | (reg & 7) << 3 | kSibFollows);
-  db(kRspAlone);
-  if (mod == 1) db(offset & 0xff);
-  if (mod == 2) dd(static_cast<uint32_t>(offset));
+void Emitter::grow(size_t bytes) {
+  code_.resize(2 * code_.size() + bytes);
+  top_ = code_.data();
+  maxSize_ = code_.size();
 }
 
-Xbyak::Address Emitter::constant(ConstantKind kind, uint64_t value, bool broadcast) {
+void Emitter::refer_to(ConstantKind kind, uint64_t value) {
   auto it = std::find_if(constants_.begin(), constants_.end(),
                          [&](const Constant& c) { return c.value == value && c.kind == kind; });
   if (it == constants_.end()) it = constants_.insert(it, {kind, value, 0});
   references_.push_back({static_cast<uint32_t>(it - constants_.begin()), 0, 0});
+}
+
+Xbyak::Address Emitter::constant(ConstantKind kind, uint64_t value, bool broadcast) {
+  refer_to(kind, value);
   const Xbyak::RegRip address;
   switch (kind) {
     case ConstantKind::kVector:
@@ -86,6 +81,8 @@ void Emitter::address_of(const Xbyak::Reg64& r, const std::string& name) {
 }
 
 uint32_t Emitter::finish() {
+  constexpr size_t kLargest = 32;
+  reserve(kLargest * (constants_.size() + 1));
   // Largest first, so that each is aligned to its own size.
   const uint32_t code_end = position();
   for (const ConstantKind kind :
@@ -101,6 +98,7 @@ uint32_t Emitter::finish() {
   for (const Reference& reference : references_) {
     rewrite(reference.displacement, constants_[reference.constant].offset - reference.end, 4);
   }
+  code_.resize(position());
   CONVSMITH_CHECK(Xbyak::GetError() == Xbyak::ERR_NONE, Xbyak::ConvertErrorToString(Xbyak::GetError()));
   return code_end;
 }

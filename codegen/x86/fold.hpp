@@ -7,8 +7,8 @@
 //
 // An integer constant is folded into an `if` that follows it.
 //
-// Only values read exactly once are folded, a load only into the next instruction, and a constant
-// only within its basic block: the number of loads that run never grows.
+// Only registers that are written once and read once are folded, a load only into the next instruction,
+// and a constant only within its basic block: the number of loads that run never grows.
 #pragma once
 
 #include <cstdint>

@@ -37,7 +37,11 @@ Selector::Selector(Emitter& emitter, const vir::Program& program, const std::vec
 void Selector::select(size_t at) {
   at_ = at;
   const Inst& inst = program_.body[at];
-  if (select_integer(inst) || select_block(inst) || select_call(inst)) return;
+  // The sections of the operations' table.
+  if (inst.op <= Opcode::kPtrInt) return select_integer(inst);
+  if (inst.op <= Opcode::kEnd) return select_block(inst);
+  if (inst.op <= Opcode::kLoadPtr) return select_call(inst);
+  if (inst.op <= Opcode::kPrefetch) return select_memory(inst);
   select_vector(inst);
 }
 
@@ -46,17 +50,24 @@ void Selector::select_vector(const Inst& inst) {
     case Opcode::kConst:
       return make_constant(inst);
     case Opcode::kCopy:
-      return copy_vector(vec(0), vec(1));
+      return copy_vector(reg(0), reg(1));
     case Opcode::kFma:
       return fused_multiply_add(inst);
     case Opcode::kSqrt:
       return e_.vsqrtps(vec(0), vec(1));
     case Opcode::kAdd:
+      return arithmetic(kVectorAdd);
     case Opcode::kSub:
+      return arithmetic(kVectorSubtract);
     case Opcode::kMul:
+      return arithmetic(kVectorMultiply);
     case Opcode::kDiv:
+      return arithmetic(kVectorDivide);
+    // These give the second operand unless the first is strictly greater or less: as vir does.
     case Opcode::kMax:
+      return arithmetic(kVectorMax);
     case Opcode::kMin:
+      return arithmetic(kVectorMin);
     case Opcode::kAnd:
     case Opcode::kOr:
     case Opcode::kXor:
@@ -79,14 +90,14 @@ void Selector::select_vector(const Inst& inst) {
     case Opcode::kSelect:
       return select_by_mask(inst);
     default:
-      return select_memory(inst);
+      return select_lanes(inst);
   }
 }
 
 void Selector::select_memory(const Inst& inst) {
   switch (inst.op) {
     case Opcode::kLoad:
-      return e_.vmovups(vec(0), address(1, inst.imm));
+      return e_.vector(kVectorLoad, reg(0), 0, memory(1, inst.imm));
     case Opcode::kLoad4:
       if (wide()) return e_.vbroadcastf32x4(Xbyak::Zmm(location(0).reg()), address(1, inst.imm));
       return e_.vbroadcastf128(Xbyak::Ymm(location(0).reg()), address(1, inst.imm));
@@ -98,9 +109,9 @@ void Selector::select_memory(const Inst& inst) {
     case Opcode::kInsert3:
       return insert_block(inst);
     case Opcode::kBcast:
-      return e_.vbroadcastss(vec(0), address(1, inst.imm));
+      return e_.vector(kVectorBroadcast, reg(0), 0, memory(1, inst.imm));
     case Opcode::kStore:
-      return e_.vmovups(address(0, inst.imm), vec(1));
+      return e_.vector(kVectorStore, reg(1), 0, memory(0, inst.imm));
     case Opcode::kStream:
       return e_.vmovntps(address(0, inst.imm), vec(1));
     case Opcode::kFence:
@@ -114,7 +125,7 @@ void Selector::select_memory(const Inst& inst) {
       if (wide()) return e_.vmovups(address(0, inst.imm) | mask(2), vec(1));
       return e_.vmaskmovps(address(0, inst.imm), vec(2), vec(1));
     default:
-      return select_lanes(inst);
+      fail_check(__FILE__, __LINE__, "the x86 back end lacks an operation");
   }
 }
 
@@ -135,6 +146,17 @@ void Selector::select_lanes(const Inst& inst) {
   }
 }
 
+Place Selector::operand(size_t k) {
+  if (!folded(k)) return Place::in_register(reg(k));
+  const auto source = static_cast<size_t>(folds_[at_].source);
+  const Inst& inst = program_.body[source];
+  if (inst.op == Opcode::kConst)
+    return e_.pooled(wide() ? ConstantKind::kWord : ConstantKind::kVector, static_cast<uint64_t>(inst.imm),
+                     wide());
+  const Location pointer = allocation_.of[liveness_.operands[source][1]];
+  return Place::in_memory(read(pointer, e_.rax).getIdx(), inst.imm, inst.op == Opcode::kBcast);
+}
+
 template <class Emit>
 void Selector::with_operand(size_t k, Emit&& emit, int immediate_bytes) {
   if (!folded(k)) return emit(vec(k));
@@ -150,26 +172,18 @@ void Selector::with_operand(size_t k, Emit&& emit, int immediate_bytes) {
   emit(inst.op == Opcode::kBcast ? e_.ptr_b[memory] : e_.ptr[memory]);
 }
 
+// Only commutative operations have a folded first operand: the register goes first.
+void Selector::arithmetic(VectorOp op) {
+  const size_t first = folded(1) ? 2 : 1;
+  e_.vector(op, reg(0), reg(first), operand(3 - first));
+}
+
 void Selector::binary(const Inst& inst) {
-  // Only commutative operations have a folded first operand: the register goes first.
   const size_t first = folded(1) ? 2 : 1;
   const Xmm& d = vec(0);
   const Xmm& a = vec(first);
   with_operand(3 - first, [&](const Operand& b) {
     switch (inst.op) {
-      case Opcode::kAdd:
-        return e_.vaddps(d, a, b);
-      case Opcode::kSub:
-        return e_.vsubps(d, a, b);
-      case Opcode::kMul:
-        return e_.vmulps(d, a, b);
-      case Opcode::kDiv:
-        return e_.vdivps(d, a, b);
-      // These give the second operand unless the first is strictly greater or less: as vir does.
-      case Opcode::kMax:
-        return e_.vmaxps(d, a, b);
-      case Opcode::kMin:
-        return e_.vminps(d, a, b);
       case Opcode::kAnd:
         return wide() ? e_.vpandd(d, a, b) : e_.vandps(d, a, b);
       case Opcode::kOr:
@@ -187,22 +201,22 @@ void Selector::binary(const Inst& inst) {
 // d = a*b + c in one of the three forms that overwrite an operand: 231 (the addend), 213 or 132 (a
 // factor), by which operand is in the destination's register already and which one is in memory.
 void Selector::fused_multiply_add(const Inst&) {
-  const Xmm& d = vec(0);
+  const int d = reg(0);
   const auto in_place = [&](size_t k) { return !folded(k) && location(k) == location(0); };
   if (folded(3)) {
     const size_t factor = in_place(2) ? 2 : 1;
-    copy_vector(d, vec(factor));
-    with_operand(3, [&](const Operand& c) { e_.vfmadd213ps(d, vec(3 - factor), c); });
+    copy_vector(d, reg(factor));
+    e_.vector(kVectorFma213, d, reg(3 - factor), operand(3));
   } else if (in_place(3) || (!in_place(1) && !in_place(2))) {
     const size_t factor = folded(1) ? 2 : 1;  // the one in a register
-    copy_vector(d, vec(3));
-    with_operand(3 - factor, [&](const Operand& b) { e_.vfmadd231ps(d, vec(factor), b); });
+    copy_vector(d, reg(3));
+    e_.vector(kVectorFma231, d, reg(factor), operand(3 - factor));
   } else {
     const size_t factor = in_place(1) ? 1 : 2;
     if (folded(3 - factor)) {
-      with_operand(3 - factor, [&](const Operand& b) { e_.vfmadd132ps(d, vec(3), b); });
+      e_.vector(kVectorFma132, d, reg(3), operand(3 - factor));
     } else {
-      e_.vfmadd213ps(d, vec(3 - factor), vec(3));
+      e_.vector(kVectorFma213, d, reg(3 - factor), operand(3));
     }
   }
 }
@@ -238,14 +252,8 @@ void Selector::select_by_mask(const Inst&) {
 }
 
 void Selector::make_constant(const Inst& inst) {
-  const Xmm& d = vec(0);
-  if (inst.imm == 0) {
-    const Xmm narrow(d.getIdx());  // clears the whole register
-    if (d.getIdx() < 16) return e_.vxorps(narrow, narrow, narrow);
-    return e_.vpxord(d, d, d);
-  }
-  e_.vbroadcastss(d, e_.constant(ConstantKind::kWord, static_cast<uint64_t>(inst.imm)));
-  e_.constant_used();
+  if (inst.imm == 0) return e_.clear_vector(reg(0));
+  e_.vector(kVectorBroadcast, reg(0), 0, e_.pooled(ConstantKind::kWord, static_cast<uint64_t>(inst.imm)));
 }
 
 void Selector::make_first(const Inst&) {
@@ -314,8 +322,12 @@ void Selector::insert_block(const Inst& inst) {
   }
 }
 
-void Selector::copy_vector(const Xmm& d, const Xmm& a) {
-  if (d.getIdx() != a.getIdx()) e_.vmovaps(d, a);
+void Selector::copy_vector(int d, int a) {
+  if (d != a) e_.vector(kVectorCopy, d, 0, Place::in_register(a));
+}
+
+Place Selector::memory(size_t k, int64_t offset) {
+  return Place::in_memory(read(location(k), e_.rax).getIdx(), offset);
 }
 
 Xbyak::Address Selector::address(size_t k, int64_t offset) {

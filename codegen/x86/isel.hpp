@@ -25,10 +25,12 @@ class Selector {
   void select(size_t at);
 
  private:
-  // Integers and pointers (isel_integer.cpp). Each returns whether the operation was one of its kind.
-  bool select_integer(const vir::Inst& inst);
-  bool select_block(const vir::Inst& inst);
+  // Integers and pointers (isel_integer.cpp)
+  void select_integer(const vir::Inst& inst);
+  void select_block(const vir::Inst& inst);
+  void open_block(const vir::Inst& inst);
   void open_bounded_if();
+  void open_within(const vir::Inst& inst);
   bool is_innermost_loop() const;
   void add(Location d, Location a, Location b);
   void add_constant(Location d, Location a, int64_t n);
@@ -44,7 +46,7 @@ class Selector {
   void compare(Location a, Location b);
 
   // Calls (isel_call.cpp)
-  bool select_call(const vir::Inst& inst);
+  void select_call(const vir::Inst& inst);
   const std::string& name(const vir::Inst& inst) const {
     return program_.labels[static_cast<size_t>(inst.imm)];
   }
@@ -54,6 +56,7 @@ class Selector {
   void select_memory(const vir::Inst& inst);
   void select_lanes(const vir::Inst& inst);
   void binary(const vir::Inst& inst);
+  void arithmetic(VectorOp op);
   void fused_multiply_add(const vir::Inst& inst);
   void compare_lanes(const vir::Inst& inst);
   void select_by_mask(const vir::Inst& inst);
@@ -62,19 +65,25 @@ class Selector {
   void make_between(const vir::Inst& inst);
   void copy_blocks(const vir::Inst& inst);
   void insert_block(const vir::Inst& inst);
-  void copy_vector(const Xbyak::Xmm& d, const Xbyak::Xmm& a);
+  void copy_vector(int d, int a);
 
   Location location(size_t k) const { return allocation_.of[liveness_.operands[at_][k]]; }
-  const Xbyak::Xmm& vec(size_t k) const { return e_.vec(location(k).reg()); }
+  int reg(size_t k) const { return location(k).reg(); }
+  const Xbyak::Xmm& vec(size_t k) const { return e_.vec(reg(k)); }
   Xbyak::Opmask mask(size_t k) const { return Xbyak::Opmask(location(k).reg()); }
   bool folded(size_t k) const { return folds_[at_].operand == k; }
   bool wide() const { return target_.mask_registers; }  // AVX-512
 
-  // Calls emit(x) where x is operand k: its register, or the memory that was folded into it.
+  // Operand k: its register, or the memory that was folded into it.
+  Place operand(size_t k);
+  // Calls emit(x) with it, for Xbyak.
   template <class Emit>
   void with_operand(size_t k, Emit&& emit, int immediate_bytes = 0);
 
   Xbyak::Address slot(Location where) const { return e_.qword[e_.memory(e_.rsp, Frame::slot(where))]; }
+  static Place place(Location where) {
+    return where.spilled() ? Place::in_memory(kRsp, Frame::slot(where)) : Place::in_register(where.reg());
+  }
   // The register of `where`, or `scratch` loaded from its slot.
   Xbyak::Reg64 read(Location where, const Xbyak::Reg64& scratch);
   void read_into(const Xbyak::Reg64& r, Location where);
@@ -84,7 +93,9 @@ class Selector {
   // Calls emit(x) with the register or the stack slot.
   template <class Emit>
   void with_integer(Location where, Emit&& emit);
-  Xbyak::Address address(size_t k, int64_t offset);  // through rax when the pointer is spilled
+  // Through rax when the pointer is spilled.
+  Place memory(size_t k, int64_t offset);
+  Xbyak::Address address(size_t k, int64_t offset);
 
   struct Block {
     vir::Opcode opener;

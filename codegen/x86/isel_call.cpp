@@ -1,5 +1,6 @@
 // Instruction selection for calls of other functions and what passes between them.
 #include "codegen/x86/isel.hpp"
+#include "frontend/check.hpp"
 
 namespace convsmith::x86 {
 
@@ -7,19 +8,19 @@ using vir::Inst;
 using vir::Opcode;
 using Xbyak::Reg64;
 
-bool Selector::select_call(const Inst& inst) {
+void Selector::select_call(const Inst& inst) {
   const auto address_of = [&](int offset) { return e_.ptr[e_.rsp + static_cast<size_t>(offset)]; };
   switch (inst.op) {
     case Opcode::kSetPtr:
     case Opcode::kSetInt:
       e_.store_stack(frame_.outgoing(inst.imm), read(location(0), e_.rax));
-      return true;
+      return;
     case Opcode::kCall:
       e_.lea(e_.rdi, address_of(frame_.outgoing(0)));
       e_.xor_(e_.esi, e_.esi);
       e_.call_function(name(inst));
       done(location(0), e_.rax);
-      return true;
+      return;
     case Opcode::kFork:
       read_into(e_.rcx, location(0));
       load_argument(Location::in_register(kRax), static_cast<int64_t>(vir::Arg::kParallel));
@@ -27,32 +28,32 @@ bool Selector::select_call(const Inst& inst) {
       e_.address_of(e_.rsi, name(inst));
       e_.lea(e_.rdx, address_of(frame_.outgoing(0)));
       e_.call(e_.qword[e_.rax]);
-      return true;
+      return;
     case Opcode::kPart: {
       const Reg64 r = result(location(0));
       e_.load_stack(r, frame_.part());
       done(location(0), r);
-      return true;
+      return;
     }
     case Opcode::kData: {
       const Reg64 r = result(location(0));
       e_.address_of(r, name(inst));
       done(location(0), r);
-      return true;
+      return;
     }
     case Opcode::kResultInt:
     case Opcode::kResultPtr:
       read_into(e_.rax, location(0));
-      return true;
+      return;
     case Opcode::kLoadInt:
     case Opcode::kLoadPtr: {
       const Reg64 r = result(location(0));
       e_.mov(r, address(1, inst.imm));
       done(location(0), r);
-      return true;
+      return;
     }
     default:
-      return false;
+      fail_check(__FILE__, __LINE__, "the x86 back end lacks an operation");
   }
 }
 

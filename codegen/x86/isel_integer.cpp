@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "codegen/x86/isel.hpp"
+#include "frontend/check.hpp"
 
 namespace convsmith::x86 {
 
@@ -16,11 +17,6 @@ bool fits_int32(int64_t n) {
   return n == static_cast<int32_t>(n);
 }
 
-// Xbyak takes immediates and displacements as the unsigned number of the same bits.
-uint32_t imm32(int64_t n) {
-  return static_cast<uint32_t>(static_cast<int32_t>(n));
-}
-
 }  // namespace
 
 Reg64 Selector::read(Location where, const Reg64& scratch) {
@@ -30,10 +26,8 @@ Reg64 Selector::read(Location where, const Reg64& scratch) {
 }
 
 void Selector::read_into(const Reg64& r, Location where) {
-  if (where.spilled()) {
-    e_.load_stack(r, Frame::slot(where));
-  } else if (where.reg() != r.getIdx()) {
-    e_.mov(r, Reg64(where.reg()));
+  if (where.spilled() || where.reg() != r.getIdx()) {
+    e_.integer(IntegerOp::kLoad, r, place(where));
   }
 }
 
@@ -42,64 +36,50 @@ Reg64 Selector::result(Location where) const {
 }
 
 void Selector::done(Location where, const Reg64& computed) {
-  if (where.spilled()) {
-    e_.store_stack(Frame::slot(where), computed);
-  } else if (where.reg() != computed.getIdx()) {
-    e_.mov(Reg64(where.reg()), computed);
+  if (where.spilled() || where.reg() != computed.getIdx()) {
+    e_.integer(IntegerOp::kStore, computed, place(where));
   }
 }
 
-bool Selector::select_integer(const Inst& inst) {
+void Selector::select_integer(const Inst& inst) {
   switch (inst.op) {
     case Opcode::kArgPtr:
     case Opcode::kArgInt:
-      load_argument(location(0), inst.imm);
-      return true;
+      return load_argument(location(0), inst.imm);
     case Opcode::kIntConst:
-      move_constant(location(0), inst.imm);
-      return true;
+      return move_constant(location(0), inst.imm);
     case Opcode::kIntDiv:
-      divide(location(0), location(1), location(2));
-      return true;
+      return divide(location(0), location(1), location(2));
     case Opcode::kIntCopy:
     case Opcode::kPtrCopy:
     case Opcode::kPtrInt:
-      move(location(0), location(1));
-      return true;
+      return move(location(0), location(1));
     case Opcode::kIntAdd:
     case Opcode::kPtrAdd:
-      add(location(0), location(1), location(2));
-      return true;
+      return add(location(0), location(1), location(2));
     case Opcode::kIntAddC:
     case Opcode::kPtrAddC:
-      add_constant(location(0), location(1), inst.imm);
-      return true;
+      return add_constant(location(0), location(1), inst.imm);
     case Opcode::kIntSub:
-      subtract(location(0), location(1), location(2));
-      return true;
+      return subtract(location(0), location(1), location(2));
     case Opcode::kIntMul:
-      multiply(location(0), location(1), location(2));
-      return true;
+      return multiply(location(0), location(1), location(2));
     case Opcode::kIntMulC:
-      multiply_constant(location(0), location(1), inst.imm);
-      return true;
+      return multiply_constant(location(0), location(1), inst.imm);
     case Opcode::kIntMin:
-      pick(location(0), location(1), location(2), true);
-      return true;
+      return pick(location(0), location(1), location(2), true);
     case Opcode::kIntMax:
-      pick(location(0), location(1), location(2), false);
-      return true;
+      return pick(location(0), location(1), location(2), false);
     case Opcode::kIntDivC:
-      floor_divide(location(0), location(1), inst.imm);
-      return true;
+      return floor_divide(location(0), location(1), inst.imm);
     default:
-      return false;
+      fail_check(__FILE__, __LINE__, "the x86 back end lacks an operation");
   }
 }
 
 // Loops are tested at the bottom; the jump at the top is left out where the count is a constant that
 // was set just before.
-bool Selector::select_block(const Inst& inst) {
+void Selector::select_block(const Inst& inst) {
   if (inst.op == Opcode::kEnd) {
     const Block block = blocks_.back();
     blocks_.pop_back();
@@ -111,13 +91,14 @@ bool Selector::select_block(const Inst& inst) {
       e_.jump_back(kIfLess, block.head);
     }
     if (block.past != 0) e_.bind(block.past);
-    return true;
+    return;
   }
-  if (!vir::opens_block(inst.op)) return false;
-  if (folded(0) || folded(1)) {
-    open_bounded_if();
-    return true;
-  }
+  if (inst.op == Opcode::kWithin) return open_within(inst);
+  if (folded(0) || folded(1)) return open_bounded_if();
+  open_block(inst);
+}
+
+void Selector::open_block(const Inst& inst) {
   Block block{inst.op, 0, 0, location(0), location(0)};
   if (inst.op == Opcode::kLoop) {
     const Inst* before = at_ > 0 ? &program_.body[at_ - 1] : nullptr;
@@ -139,14 +120,13 @@ bool Selector::select_block(const Inst& inst) {
   if (inst.op != Opcode::kIf && is_innermost_loop()) e_.align_loop();
   block.head = e_.position();
   blocks_.push_back(block);
-  return true;
 }
 
 bool Selector::is_innermost_loop() const {
   for (size_t i = at_ + 1, open = 1; open > 0; ++i) {
     const Opcode op = program_.body[i].op;
     if (vir::is_loop(op)) return false;
-    if (op == Opcode::kIf) ++open;
+    if (vir::opens_block(op)) ++open;
     if (op == Opcode::kEnd) --open;
   }
   return true;
@@ -156,19 +136,31 @@ bool Selector::is_innermost_loop() const {
 void Selector::open_bounded_if() {
   const int64_t n = program_.body[static_cast<size_t>(folds_[at_].source)].imm;
   const Location a = location(folded(0) ? 1 : 0);
-  with_integer(a, [&](const Operand& x) { e_.cmp(x, imm32(n)); });
+  e_.integer(ImmediateOp::kCompare, place(a), static_cast<int32_t>(n));
   const Emitter::Jump past = e_.jump_forward(folded(0) ? kIfNotGreater : kIfNotLess);
+  blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
+}
+
+// One test for both ends: what is below 0 is far above b without its sign.
+void Selector::open_within(const Inst& inst) {
+  Location a = location(0);
+  if (inst.imm != 0) {
+    add_constant(Location::in_register(kRax), a, inst.imm);
+    a = Location::in_register(kRax);
+  }
+  compare(a, location(1));
+  const Emitter::Jump past = e_.jump_forward(kIfNotBelow);
   blocks_.push_back({Opcode::kIf, past, e_.position(), a, a});
 }
 
 void Selector::add(Location d, Location a, Location b) {
   if (d == b) std::swap(a, b);
   if (!d.spilled() && !a.spilled() && !b.spilled() && d != a) {
-    return e_.lea(Reg64(d.reg()), e_.ptr[Reg64(a.reg()) + Reg64(b.reg())]);
+    return e_.add_registers(Reg64(d.reg()), a.reg(), b.reg());
   }
   const Reg64 r = result(d);
   read_into(r, a);
-  with_integer(b, [&](const Operand& x) { e_.add(r, x); });
+  e_.integer(IntegerOp::kAdd, r, place(b));
   done(d, r);
 }
 
@@ -176,16 +168,17 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
   if (n == 0) return move(d, a);
   if (!fits_int32(n)) {
     e_.mov(e_.rax, static_cast<uint64_t>(n));
-    with_integer(a, [&](const Operand& x) { e_.add(e_.rax, x); });
+    e_.integer(IntegerOp::kAdd, e_.rax, place(a));
     return done(d, e_.rax);
   }
-  if (d == a) return with_integer(d, [&](const Operand& x) { e_.add(x, imm32(n)); });
+  const auto small = static_cast<int32_t>(n);
+  if (d == a) return e_.integer(ImmediateOp::kAdd, place(d), small);
   const Reg64 r = result(d);
   if (a.spilled()) {
     e_.load_stack(r, Frame::slot(a));
-    e_.add(r, imm32(n));
+    e_.integer(ImmediateOp::kAdd, Place::in_register(r.getIdx()), small);
   } else {
-    e_.lea(r, e_.ptr[e_.memory(Reg64(a.reg()), n)]);
+    e_.integer(IntegerOp::kAddress, r, Place::in_memory(a.reg(), n));
   }
   done(d, r);
 }
@@ -193,7 +186,7 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
 void Selector::subtract(Location d, Location a, Location b) {
   const Reg64 r = d == b ? e_.rax : result(d);  // b is still needed when r is written
   read_into(r, a);
-  with_integer(b, [&](const Operand& x) { e_.sub(r, x); });
+  e_.integer(IntegerOp::kSubtract, r, place(b));
   done(d, r);
 }
 
@@ -201,7 +194,7 @@ void Selector::multiply(Location d, Location a, Location b) {
   if (d == b) std::swap(a, b);
   const Reg64 r = result(d);
   read_into(r, a);
-  with_integer(b, [&](const Operand& x) { e_.imul(r, x); });
+  e_.integer(IntegerOp::kMultiply, r, place(b));
   done(d, r);
 }
 
@@ -219,7 +212,7 @@ void Selector::multiply_constant(Location d, Location a, int64_t n) {
     with_integer(a, [&](const Operand& x) { e_.imul(r, x, static_cast<int>(n)); });
   } else {
     e_.mov(e_.rdx, bits);
-    with_integer(a, [&](const Operand& x) { e_.imul(e_.rdx, x); });
+    e_.integer(IntegerOp::kMultiply, e_.rdx, place(a));
     return done(d, e_.rdx);
   }
   done(d, r);
@@ -229,14 +222,8 @@ void Selector::pick(Location d, Location a, Location b, bool smaller) {
   if (d == b) std::swap(a, b);
   const Reg64 r = result(d);
   read_into(r, a);
-  with_integer(b, [&](const Operand& x) {
-    e_.cmp(r, x);
-    if (smaller) {
-      e_.cmovg(r, x);
-    } else {
-      e_.cmovl(r, x);
-    }
-  });
+  e_.integer(IntegerOp::kCompare, r, place(b));
+  e_.integer(smaller ? IntegerOp::kMoveIfGreater : IntegerOp::kMoveIfLess, r, place(b));
   done(d, r);
 }
 
@@ -294,13 +281,12 @@ void Selector::load_argument(Location d, int64_t slot) {
   const bool is_there =
       at_ > 0 && leaves_pointer(program_.body[at_].op) && leaves_pointer(program_.body[at_ - 1].op);
   if (!is_there) e_.load_stack(e_.rdx, 0);
-  e_.mov(r, e_.qword[e_.memory(e_.rdx, 8 * slot)]);
+  e_.integer(IntegerOp::kLoad, r, Place::in_memory(kRdx, 8 * slot));
   done(d, r);
 }
 
 void Selector::compare(Location a, Location b) {
-  const Reg64 r = read(a, e_.rax);
-  with_integer(b, [&](const Operand& x) { e_.cmp(r, x); });
+  e_.integer(IntegerOp::kCompare, read(a, e_.rax), place(b));
 }
 
 }  // namespace convsmith::x86

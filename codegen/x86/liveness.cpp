@@ -48,15 +48,14 @@ class Analysis {
   Analysis(const vir::Program& program, const std::vector<Fold>& folds)
       : body_(program.body),
         folds_(folds),
-        registers_(count_registers(program)),
-        opener_(body_.size()),
-        row_of_loop_(body_.size()),
-        exposed_(count_loops(program), registers_),
-        current_(registers_, kDead),
-        kinds_(registers_) {
+        numbers_(program),
+        exposed_(count_loops(program), numbers_.count()),
+        current_(numbers_.count(), kDead),
+        kinds_(numbers_.count()) {
     for (size_t k = 0; k < vir::kKinds; ++k) {
-      std::fill_n(kinds_.begin() + static_cast<std::ptrdiff_t>(base_[k]), program.registers[k],
-                  static_cast<vir::Kind>(k));
+      const auto kind = static_cast<vir::Kind>(k);
+      std::fill_n(kinds_.begin() + static_cast<std::ptrdiff_t>(numbers_.first_of(kind)), program.registers[k],
+                  kind);
     }
     result_.operands.resize(body_.size());
     result_.ranges.reserve(body_.size());
@@ -73,78 +72,73 @@ class Analysis {
   }
 
  private:
-  size_t count_registers(const vir::Program& program) {
-    size_t n = 0;
-    for (size_t k = 0; k < vir::kKinds; ++k) {
-      base_[k] = n;
-      n += program.registers[k];
-    }
-    return n;
-  }
   static size_t count_loops(const vir::Program& program) {
     return static_cast<size_t>(std::count_if(program.body.begin(), program.body.end(),
                                              [](const Inst& i) { return vir::is_loop(i.op); }));
   }
-  // The number among registers of all kinds of operand k.
-  size_t number(const Inst& inst, const vir::Operands& operands, size_t k) const {
-    return base_[static_cast<size_t>(operands.kind[k])] + inst.regs[k];
-  }
 
   // Forward. A register is exposed in a loop when some read there may see a value from before the
-  // loop's block: it then lives all through the loop. What a block writes may not have happened when
-  // it ends, so the writes that are known to come first are forgotten there.
+  // loop's block: it then lives all through the loop. What a block settles may not have happened when
+  // it ends, so that is forgotten there.
   // Not inlined, like the other pass: one function of both has too few registers for either's loop.
   [[gnu::noinline]] void find_exposed() {
     struct Change {
       size_t reg;
-      uint32_t written_at;
+      uint32_t settled_at;
     };
-    struct Block {
+    struct Open {
       size_t opener;
       size_t changes;  // how many there were at the opener
+      size_t row;      // of a loop
     };
     struct Loop {
       uint32_t depth = 0;
       size_t row = 0;  // in exposed_
     };
-    std::vector<uint32_t> written_at(registers_);  // depth of the innermost block that surely wrote it
+    // The depth of the innermost block where it is sure that the register was written or is exposed: the
+    // reads that follow there add nothing.
+    std::vector<uint32_t> settled_at(numbers_.count());
     std::vector<Change> changes;
-    changes.reserve(registers_);
-    std::vector<Block> blocks;                     // the open ones
+    changes.reserve(numbers_.count());
+    std::vector<Open> open;
     std::vector<Loop> loops(exposed_.rows() + 1);  // the open ones; the first stands for none
     uint32_t depth = 0;
     size_t rows = 0;
     Loop* innermost = loops.data();
+    const auto settle = [&](size_t r) {
+      changes.push_back({r, settled_at[r]});
+      settled_at[r] = depth;
+    };
     const auto read = [&](size_t r) {
+      if (settled_at[r] >= innermost->depth) return;
       // Where it is exposed already, it is in the loops around too.
-      for (const Loop* loop = innermost; loop->depth > written_at[r]; --loop) {
-        if (!exposed_.insert(loop->row, r)) return;
+      for (const Loop* loop = innermost; loop->depth > settled_at[r]; --loop) {
+        if (!exposed_.insert(loop->row, r)) break;
       }
+      settle(r);
     };
     for (size_t i = 0; i < body_.size(); ++i) {
       const Inst& inst = body_[i];
-      const vir::Operands& operands = vir::operands_of(inst.op);
       if (vir::opens_block(inst.op)) {
         ++depth;
-        blocks.push_back({i, changes.size()});
-        if (vir::is_loop(inst.op)) {  // before the reads: its test is in the loop
-          row_of_loop_[i] = static_cast<uint32_t>(rows);
-          *++innermost = {depth, rows++};
-        }
+        open.push_back({i, changes.size(), rows});
+        if (vir::is_loop(inst.op))
+          *++innermost = {depth, rows++};  // before the reads: its test is in the loop
       }
-      for (size_t k = operands.first_read; k < operands.count; ++k) read(number(inst, operands, k));
+      const vir::Operands& operands = vir::operands_of(inst.op);
+      for (size_t k = operands.first_read; k < operands.count; ++k) read(numbers_.of(inst, operands, k));
+      if (operands.makes_value()) {  // a counter is as good as only read: one range
+        const size_t r = numbers_.of(inst, operands, 0);
+        if (settled_at[r] < depth) settle(r);
+      }
       if (inst.op == Opcode::kEnd) {
-        for (; changes.size() > blocks.back().changes; changes.pop_back())
-          written_at[changes.back().reg] = changes.back().written_at;
-        opener_[i] = static_cast<uint32_t>(blocks.back().opener);
-        blocks.pop_back();
+        const Open& block = open.back();
+        for (; changes.size() > block.changes; changes.pop_back())
+          settled_at[changes.back().reg] = changes.back().settled_at;
+        blocks_.push_back({block.opener, block.row});
+        open.pop_back();
         if (innermost->depth == depth--) --innermost;
       }
-      if (!operands.makes_value()) continue;  // a counter is as good as only read: one range
-      const size_t r = number(inst, operands, 0);
-      if (written_at[r] >= depth) continue;
-      changes.push_back({r, written_at[r]});
-      written_at[r] = depth;
     }
   }
 
@@ -165,17 +159,17 @@ class Analysis {
   // Behind a block (we walk backward). Every path round or past the block joins here, so what is live
   // here, or exposed in the loop, lives throughout: it is pinned, and writes inside do not cut it.
   void enter_block(size_t i) {
-    const size_t opener = opener_[i];
-    if (vir::is_loop(body_[opener].op)) {
-      exposed_.for_each(row_of_loop_[opener], [&](size_t r) {
+    const Block block = blocks_.back();
+    blocks_.pop_back();
+    const Inst& opener = body_[block.opener];
+    if (vir::is_loop(opener.op)) {
+      exposed_.for_each(block.row, [&](size_t r) {
         if (current_[r] == kDead) open_range(r, position(i) + 1);
       });
       weight_ *= 10;
-      const vir::Operands& operands = vir::operands_of(body_[opener].op);
-      for (size_t k = 0; k < operands.count; ++k) {
-        result_.ranges[current_[number(body_[opener], operands, k)]].weight +=
-            weight_;  // the test at the bottom
-      }
+      const vir::Operands& operands = vir::operands_of(opener.op);
+      for (size_t k = 0; k < operands.count; ++k)  // the test at the bottom
+        result_.ranges[current_[numbers_.of(opener, operands, k)]].weight += weight_;
     }
     outer_pinned_.push_back(pinned_);
     pinned_ = result_.ranges.size();
@@ -192,21 +186,23 @@ class Analysis {
     const vir::Operands& operands = vir::operands_of(inst.op);
     const Fold fold = folds_[i];
     std::array<uint32_t, 4>& ranges = result_.operands[i];
-    const auto reads = [&](size_t k) { return fold.operand != k; };
     if (operands.makes_value()) {
       bool kept = false;
       for (size_t k = 1; k < operands.count; ++k)
-        kept |= inst.regs[k] == inst.regs[0] && operands.kind[k] == operands.kind[0] && reads(k);
-      ranges[0] = write(number(inst, operands, 0), i, kept);
+        kept |= operands.kind[k] == operands.kind[0] && inst.regs[k] == inst.regs[0] && fold.operand != k;
+      ranges[0] = write(numbers_.of(inst, operands, 0), i, kept);
     }
     for (size_t k = operands.first_read; k < operands.count; ++k) {
-      if (reads(k)) ranges[k] = read(number(inst, operands, k), i);
+      if (fold.operand != k) ranges[k] = read(numbers_.of(inst, operands, k), i);
     }
-    if (fold.source < 0) return;
-    const auto source = static_cast<size_t>(fold.source);
-    if (body_[source].op == Opcode::kConst || body_[source].op == Opcode::kIntConst) return;
-    result_.operands[source][1] =
-        read(base_[static_cast<size_t>(vir::Kind::kPtr)] + body_[source].regs[1], i);
+    if (fold.source >= 0) access_folded(static_cast<size_t>(fold.source), i);
+  }
+
+  // Instruction i reads what `source` would have read.
+  void access_folded(size_t source, size_t i) {
+    const Inst& inst = body_[source];
+    if (inst.op == Opcode::kConst || inst.op == Opcode::kIntConst) return;
+    result_.operands[source][1] = read(numbers_.of(inst, vir::operands_of(inst.op), 1), i);
   }
 
   // `kept`: the instruction also reads the register, which then stays where it is.
@@ -238,14 +234,17 @@ class Analysis {
 
   static constexpr uint32_t kDead = UINT32_MAX;
 
+  struct Block {
+    size_t opener;
+    size_t row;  // of a loop, in exposed_
+  };
+
   const std::vector<Inst>& body_;
   const std::vector<Fold>& folds_;
-  std::array<size_t, vir::kKinds> base_{};  // number of the first register of each kind
-  size_t registers_;
-  std::vector<uint32_t> opener_;       // by `end`
-  std::vector<uint32_t> row_of_loop_;  // by opener
-  RegisterSets exposed_;               // one row a loop
-  std::vector<uint32_t> current_;      // the open range of each live register
+  vir::RegisterNumbers numbers_;
+  std::vector<Block> blocks_;      // in the order of their ends
+  RegisterSets exposed_;           // one row a loop
+  std::vector<uint32_t> current_;  // the open range of each live register
   std::vector<vir::Kind> kinds_;
   // Ranges are numbered as they are met: those below were open when the innermost open block was entered.
   size_t pinned_ = 0;

@@ -94,7 +94,7 @@ inline std::vector<HotLoop> blocks_called(const x86::MachineCode& code, const vi
   std::vector<HotLoop> result;
   for (size_t i = 0; i < program.body.size(); ++i) {
     const vir::Inst& inst = program.body[i];
-    if (vir::opens_block(inst.op) && program.labels[static_cast<size_t>(inst.imm)] == label)
+    if (vir::opens_block(inst.op) && vir::label_of(program, inst) == label)
       result.push_back(measure_block(code, program, all, i, static_cast<size_t>(match[i])));
   }
   return result;

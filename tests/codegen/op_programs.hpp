@@ -215,6 +215,17 @@ inline void add_blocks(int lanes, std::vector<Program>& programs) {
     b.if_less(x, far, "far", [&] { b.iaddc(r, r, 1000); });
     return R{r, far};
   });
+  add("within", [](Builder& b, I x, I y) {
+    const I r = b.icopy(x);
+    int64_t digit = 1;
+    for (const int64_t n : {int64_t{0}, int64_t{-3}, int64_t{500}, int64_t{1} << 40}) {
+      b.within(x, n, y, [&] { b.iaddc(r, r, digit *= 10); });
+    }
+    // Both ends, exactly.
+    const I three = b.iconst(3);
+    for (int64_t n = -1; n < 5; ++n) b.within(b.iconst(0), n, three, [&] { b.iaddc(r, r, digit *= 10); });
+    return R{r};
+  });
   add("if", [](Builder& b, I x, I y) {
     const I r = b.icopy(x);
     b.if_less(x, y, "less", [&] {

@@ -188,7 +188,7 @@ class ProgramFuzzer {
 
   void block(int depth) {
     const auto body = [&] { statements(pick(1, 8), depth + 1); };
-    switch (pick(0, 2)) {
+    switch (pick(0, 3)) {
       case 0: {
         const vir::I count = pick(0, 1) == 0 ? b_.iconst(pick(-1, 3)) : b_.icopy(bounded(-2, 3));
         // The loop owns its counter; its value is read inside and behind the loop.
@@ -211,6 +211,9 @@ class ProgramFuzzer {
         integers_.pop_back();
         break;
       }
+      case 2:
+        b_.within(integer(), number(), integer(), body);
+        break;
       default:
         b_.if_less(integer(), integer(), "i", body);
     }
