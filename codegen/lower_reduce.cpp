@@ -10,6 +10,7 @@ namespace convsmith::lowering {
 
 namespace {
 constexpr int64_t kLineFloats = 16;
+constexpr int64_t kLineBytes = 4 * kLineFloats;
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -67,10 +68,23 @@ void Lowerer::reduce(Tile& t) {
   taps(t, b_.pcopy(t.at.in), weights, *t.cover.tap_count);
 }
 
+// What the next tile is the first to read, where a call may be so large that inputs come from memory: the
+// rows of a tile are as many streams beside each other as no prefetcher of a CPU follows.
+Lowerer::Ahead Lowerer::input_ahead(const Tile& t, int64_t trips) {
+  if (!nest_.stream || t.rows == 1 || t.rows < tile_steps_) return {t.at.in, 0};
+  const int64_t lines = (t.rows * p_.stride * in_row_ + kLineBytes - 1) / kLineBytes;
+  const P from = b_.paddc(t.at.in, ((t.rows - 1) * p_.stride + (p_.taps - 1) * p_.dilation + 1) * in_row_);
+  return {from, (lines + trips - 1) / trips};
+}
+
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   if (nest_.fused()) {
-    b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
+    const int64_t trips = p_.group_channels() / unroll_;
+    const Ahead ahead = input_ahead(t, p_.taps * trips);
+    b_.loop(b_.imulc(count, trips), "r", [&] {
+      for (int64_t line = 0; line < ahead.lines; ++line) b_.prefetch(ahead.from, kLineBytes * line);
+      advance(ahead.from, {kLineBytes * ahead.lines, {}});
       for (int64_t j = 0; j < unroll_; ++j) item(t, in, memory_.in_item.bytes * j, weights, row * j, {});
       advance(in, times(memory_.in_item, unroll_));
       advance(weights, {row * unroll_, {}});

@@ -159,6 +159,12 @@ class Lowerer {
   void reduce(Tile& t);
   // Where the weights of `tap` begin.
   P tap_weights(const Tile& t, I tap);
+  // Lines of the input that each iteration of a fused reduction asks for, 0 where none.
+  struct Ahead {
+    P from;
+    int64_t lines;
+  };
+  Ahead input_ahead(const Tile& t, int64_t trips);
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
