@@ -162,20 +162,26 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
   memory_ = arrays;
 }
 
-// All channels of one position, for all taps.
+// All channels of one position, for all taps: as many inputs at a time as registers are left beside the sums.
 void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   const P x = b_.pcopy(t.at.in);
   const P weights = tap_weights(t, b_.iconst(0));
+  const int quads = target_.lanes / 4;
+  const bool fit = static_cast<int64_t>(sums.size()) + lanes() + 2 <= target_.vector_registers;
+  const int together = fit ? quads : 1;
   b_.loop(b_.iconst(p_.channels / lanes()), "c", [&] {
-    const std::vector<V> inputs = load_columns(b_, x, pitch);
-    for (int64_t c = 0; c < lanes(); ++c) {
-      for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
-        const int64_t tap = j / p_.filters;
-        const V weight = b_.vec();
-        b_.bcast(weight, weights, row * (tap * p_.channels + c) + 4 * layout_.tile_offset(j % p_.filters));
-        const V sum = sums[static_cast<size_t>(j)];
-        b_.fma(sum, inputs[static_cast<size_t>(c)], weight, sum);
+    for (int quad = 0; quad < quads; quad += together) {
+      const std::vector<V> inputs = load_columns(b_, x, pitch, quad, quad + together);
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        const int64_t c = 4 * quad + static_cast<int64_t>(i);
+        for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
+          const int64_t tap = j / p_.filters;
+          const V weight = b_.vec();
+          b_.bcast(weight, weights, row * (tap * p_.channels + c) + 4 * layout_.tile_offset(j % p_.filters));
+          const V sum = sums[static_cast<size_t>(j)];
+          b_.fma(sum, inputs[i], weight, sum);
+        }
       }
     }
     advance(x, {b_.vector_bytes(), {}});
@@ -232,7 +238,14 @@ void Lowerer::lift_out(P from, P to, I pitch, int64_t floats) {
   const P target = b_.pcopy(to);
   if (floats >= lanes()) {
     b_.loop(b_.iconst(floats / lanes()), "out", [&] {
-      convsmith::store_rows(b_, target, pitch, load_columns(b_, source));
+      // A few rows at a time: sums may be under way.
+      const P row = b_.pcopy(target);
+      for (int quad = 0; quad < target_.lanes / 4; ++quad) {
+        for (const V& y : load_columns(b_, source, quad, quad + 1)) {
+          b_.store(row, 0, y);
+          b_.padd(row, row, pitch);
+        }
+      }
       advance(source, {lanes() * b_.vector_bytes(), {}});
       advance(target, {b_.vector_bytes(), {}});
     });

@@ -59,22 +59,22 @@ std::vector<V> transpose(vir::Builder& b, const std::vector<V>& rows, int64_t co
 
 namespace {
 
-// The columns of rows 0 to lanes - 1; place(j) is called in this order and gives where row j begins.
+// Four columns of rows 0 to lanes - 1 for each quad [first, end); place(j) is called in this order and gives
+// where row j begins.
 template <class Place>
-std::vector<V> columns_of(vir::Builder& b, Place&& place) {
-  const int groups = b.lanes() / 4;
+std::vector<V> columns_of(vir::Builder& b, int first, int end, Place&& place) {
   // Row 4g + i, columns 4q to 4q + 3, in block g of quads[q][i].
   std::array<std::array<V, 4>, 4> quads{};
   for (int j = 0; j < b.lanes(); ++j) {
     const auto [row, offset] = place(j);
-    for (int q = 0; q < groups; ++q) {
+    for (int q = first; q < end; ++q) {
       V& quad = quads[static_cast<size_t>(q)][static_cast<size_t>(j % 4)];
       quad = j < 4 ? b.load4(row, offset + 16 * q) : b.insert(quad, j / 4, row, offset + 16 * q);
     }
   }
   std::vector<V> columns;
-  for (size_t q = 0; q < static_cast<size_t>(groups); ++q) {
-    const auto& [a, c, d, e] = quads[q];
+  for (int q = first; q < end; ++q) {
+    const auto& [a, c, d, e] = quads[static_cast<size_t>(q)];
     const std::array<V, 2> upper{b.zip(Opcode::kZip32Lo, a, c), b.zip(Opcode::kZip32Hi, a, c)};
     const std::array<V, 2> lower{b.zip(Opcode::kZip32Lo, d, e), b.zip(Opcode::kZip32Hi, d, e)};
     for (size_t half = 0; half < 2; ++half) {
@@ -87,16 +87,24 @@ std::vector<V> columns_of(vir::Builder& b, Place&& place) {
 
 }  // namespace
 
-std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch) {
+std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch, int first, int end) {
   const P row = b.pcopy(from);
-  return columns_of(b, [&](int j) {
+  return columns_of(b, first, end, [&](int j) {
     if (j > 0) b.padd(row, row, pitch);
     return std::pair(row, int64_t{0});
   });
 }
 
+std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch) {
+  return load_columns(b, from, pitch, 0, b.lanes() / 4);
+}
+
+std::vector<V> load_columns(vir::Builder& b, P from, int first, int end) {
+  return columns_of(b, first, end, [&](int j) { return std::pair(from, j * b.vector_bytes()); });
+}
+
 std::vector<V> load_columns(vir::Builder& b, P from) {
-  return columns_of(b, [&](int j) { return std::pair(from, j * b.vector_bytes()); });
+  return load_columns(b, from, 0, b.lanes() / 4);
 }
 
 void prefetch_rows(vir::Builder& b, P from, vir::I pitch) {

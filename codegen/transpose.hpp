@@ -18,6 +18,9 @@ std::vector<vir::V> transpose(vir::Builder& b, const std::vector<vir::V>& rows, 
 // loaded.
 std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch);
 std::vector<vir::V> load_columns(vir::Builder& b, vir::P from);
+// Of these only the columns 4 * first to 4 * end - 1.
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch, int first, int end);
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, int first, int end);
 
 // A hint that `lanes` rows, `pitch` bytes apart, are read or written soon.
 void prefetch_rows(vir::Builder& b, vir::P from, vir::I pitch);
