@@ -162,25 +162,22 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
   memory_ = arrays;
 }
 
-// All channels of one position, for all taps: as many inputs at a time as registers are left beside the sums.
+// All channels of one position, for all taps: four inputs at a time, so that turning them runs beside the
+// multiply-adds of others, and registers are left for the sums.
 void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   const P x = b_.pcopy(t.at.in);
   const P weights = tap_weights(t, b_.iconst(0));
-  const int quads = target_.lanes / 4;
-  const bool fit = static_cast<int64_t>(sums.size()) + lanes() + 2 <= target_.vector_registers;
-  const int together = fit ? quads : 1;
   b_.loop(b_.iconst(p_.channels / lanes()), "c", [&] {
-    for (int quad = 0; quad < quads; quad += together) {
-      const std::vector<V> inputs = load_columns(b_, x, pitch, quad, quad + together);
-      for (size_t i = 0; i < inputs.size(); ++i) {
-        const int64_t c = 4 * quad + static_cast<int64_t>(i);
+    for (int quad = 0; quad < target_.lanes / 4; ++quad) {
+      const std::vector<V> inputs = load_columns(b_, x, pitch, quad, quad + 1);
+      for (int64_t i = 0; i < 4; ++i) {
         for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
-          const int64_t tap = j / p_.filters;
+          const int64_t item = j / p_.filters * p_.channels + 4 * quad + i;
           const V weight = b_.vec();
-          b_.bcast(weight, weights, row * (tap * p_.channels + c) + 4 * layout_.tile_offset(j % p_.filters));
+          b_.bcast(weight, weights, row * item + 4 * layout_.tile_offset(j % p_.filters));
           const V sum = sums[static_cast<size_t>(j)];
-          b_.fma(sum, inputs[i], weight, sum);
+          b_.fma(sum, inputs[static_cast<size_t>(i)], weight, sum);
         }
       }
     }
