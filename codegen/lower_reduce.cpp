@@ -11,6 +11,7 @@ namespace convsmith::lowering {
 namespace {
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kLineBytes = 4 * kLineFloats;
+constexpr int64_t kMostProducts = 1024;  // that a tile writes out
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -77,8 +78,23 @@ Lowerer::Ahead Lowerer::input_ahead(const Tile& t, int64_t trips) {
   return {from, (lines + trips - 1) / trips};
 }
 
+// Whether all products of a tile stand one after the other: where the lifted input is staged, so that the
+// next tile's begin while this one's sums are turned.
+bool Lowerer::writes_out(const Tile& t) const {
+  const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
+  return memory_.lifted && nest_.staged && products <= kMostProducts;
+}
+
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
+  if (writes_out(t)) {
+    for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
+      const int64_t x =
+          i / p_.group_channels() * memory_.in_tap + i % p_.group_channels() * memory_.in_item.bytes;
+      item(t, in, x, weights, row * i, {});
+    }
+    return;
+  }
   if (nest_.fused()) {
     const int64_t trips = p_.group_channels() / unroll_;
     const Ahead ahead = input_ahead(t, p_.taps * trips);

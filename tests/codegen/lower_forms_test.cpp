@@ -210,6 +210,8 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
     form.ragged = true;
     form.chunk = 0;
     form.lift = r.between(1, lifted);
+    form.stage = p.stride == 1 && std::max(p.channels, p.filters) <= target.lanes && !r.once_in(4);
+    form.fuse = form.fuse && !form.stage;
   }
   for (const int64_t rows : {2, 4}) {
     if (ir::can_blend(p, target.lanes, rows) && r.once_in(2)) form.blend = rows;
@@ -300,6 +302,7 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   int ragged = 0;
   int slid = 0;
   int lifted = 0;
+  int staged = 0;
   int prefetching = 0;
   int streaming = 0;
   int blended = 0;
@@ -313,12 +316,13 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     ragged += c.nest.ragged ? 1 : 0;
     slid += c.nest.slide ? 1 : 0;
     lifted += c.nest.lifted > 0 ? 1 : 0;
+    staged += c.nest.staged ? 1 : 0;
     prefetching += c.nest.prefetch ? 1 : 0;
     streaming += c.nest.stream ? 1 : 0;
     blended += c.nest.blended > 0 ? 1 : 0;
     slid_shared += c.nest.blended > 0 && c.nest.slide ? 1 : 0;
   }
-  for (const int count : {ragged, slid, lifted, prefetching, streaming, blended, slid_shared})
+  for (const int count : {ragged, slid, lifted, staged, prefetching, streaming, blended, slid_shared})
     EXPECT_GT(count, 40);
 }
 
