@@ -313,6 +313,18 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
   }
 }
 
+// Where a call may be so large that its inputs come from memory, tiles ask for the next one's.
+TEST(Lower, StreamingTilesAskForTheNextInput) {
+  const auto prefetches = [](int filters) {
+    const auto layer = lower_layer(problem_of({"", 64, filters, 2, 1, 1}), target_for(Isa::kAvx512), "");
+    const auto& body = layer->program.body;
+    return std::count_if(body.begin(), body.end(),
+                         [](const vir::Inst& inst) { return inst.op == vir::Opcode::kPrefetch; });
+  };
+  EXPECT_GT(prefetches(32), 0);
+  EXPECT_EQ(prefetches(33), 0);
+}
+
 // Single steps that are left take several blocks of filters at once.
 TEST(Lower, SingleStepsAreWideTiles) {
   for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
