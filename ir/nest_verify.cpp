@@ -75,9 +75,11 @@ bool can_lift(const LoopNest& nest) {
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
+// Rows are read by fours: of more than one channel these end within the next row.
 bool can_stage_lifted(const LoopNest& nest) {
   const Problem& p = nest.problem;
-  return p.stride == 1 && !nest.slide && p.channels <= lane_count(nest) && p.filters <= lane_count(nest);
+  return p.stride == 1 && !nest.slide && p.channels > 1 && p.channels <= lane_count(nest) &&
+         p.filters <= lane_count(nest);
 }
 
 bool can_slide_lifted(const LoopNest& nest) {
@@ -126,7 +128,8 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.staged && nest.lifted > 0) {
     if (!can_stage_lifted(nest))
       return fail(
-          "'stage' with 'lift' needs stride 1, no 'slide', and no more channels and filters than lanes");
+          "'stage' with 'lift' needs stride 1, no 'slide', 2 channels or more, and no more channels and "
+          "filters than lanes");
   } else if (nest.staged != (*lanes == Dim::kStep && !contiguous)) {
     return fail(nest.staged ? "'stage' is only for lanes over steps that are not neighbours in memory"
                             : "lanes over these steps need 'stage'");
