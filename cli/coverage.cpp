@@ -96,6 +96,7 @@ constexpr Name kNames[] = {
     {"form", "sliding windows"},
     {"form", "lifted"},
     {"form", "lifted, sliding"},
+    {"form", "lifted, staged"},
     {"form", "single steps in wide tiles"},
     {"form", "prefetching"},
     {"form", "reading ahead"},
@@ -385,7 +386,7 @@ void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target) {
   const bool over_steps = lanes == Dim::kStep;
   hit("lanes over", over_steps ? "steps" : lanes == Dim::kGroup ? "groups" : "filters");
   hit("reduction", nest.fused() ? "fused" : "tap loop");
-  hit("input", nest.staged ? "staged" : "direct");
+  hit("input", nest.staged && over_steps ? "staged" : "direct");
   hit("store", over_steps ? "rows of steps" : "rows of filters");
   if (nest.stream) hit("form", "streamed where large");
   const ir::PackLayout layout = ir::pack_layout(nest);
@@ -398,7 +399,8 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
   const Problem& p = nest.problem;
   const int64_t block = step_loops(nest).tile * nest.row_distance();
   const int64_t in_tiles = (rows.end - rows.begin) / block * block;
-  const int64_t most_lifted = target.lanes * std::max(nest.lifted, ir::kMostLiftedSteps);
+  const int64_t most_lifted =
+      target.lanes * (nest.staged ? nest.lifted : std::max(nest.lifted, ir::kMostLiftedSteps));
   ir::HostInts z;
   for (int64_t o = rows.begin; o < rows.end;) {
     const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
@@ -416,7 +418,8 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
     if (!nest.ragged) {
       hit_steps(nest, target, band.end - o);
     } else if (nest.lifted > 0) {
-      if (interior && band.end - o >= most_lifted) hit("form", nest.slide ? "lifted, sliding" : "lifted");
+      const char* form = nest.slide ? "lifted, sliding" : nest.staged ? "lifted, staged" : "lifted";
+      if (interior && band.end - o >= most_lifted) hit("form", form);
     } else {
       if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
       const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;

@@ -28,14 +28,17 @@ int64_t random_small(Random& random, int64_t usual, int64_t most) {
 }
 
 void draw_groups(Random& random, LayerSpec& spec, int64_t& channels) {
-  const int64_t form = random.between(0, 9);
+  const int64_t form = random.between(0, 11);
   if (form <= 4) {
     channels = random_units(random, kMostUnits);
     spec.filters = random_units(random, kMostUnits);
   } else if (form == 5) {  // the last layer of a network
     channels = 16 * random.between(1, 4);
     spec.filters = random.between(1, 2);
-  } else if (form <= 7) {  // depthwise, sometimes with several filters a channel
+  } else if (form <= 7) {  // the first one
+    channels = random.between(3, 8);
+    spec.filters = random.one_in(3) ? 8 : 4;
+  } else if (form <= 9) {  // depthwise, sometimes with several filters a channel
     spec.groups = random_units(random, kMostUnits);
     channels = spec.groups;
     const int64_t multiplier =

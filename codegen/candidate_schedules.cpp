@@ -132,10 +132,12 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
   variants.vary(&FilterForm::blend, blends);
   if (chosen.slide) variants.vary(&FilterForm::slide, {false});
   if (p.group_filters() < target.lanes) variants.vary(&FilterForm::lift, {0, 2, 3, 4, 6, 8, 12, 16});
+  variants.vary(&FilterForm::stage, {false, true});
   return variants.ranked([&](FilterForm& form) {
     const int64_t most = most_rows(form, total, target);
     if (form.vectors > total || !is_useful_height(form.rows, most, chosen.rows)) return 0.0;
     if (form.lift > 0 && form.blend > 0) return 0.0;
+    if (form.stage && (form.lift == 0 || form.slide || form.fuse || p.stride > 1)) return 0.0;
     if (form.slide && (form.lift > 0) != (chosen.lift > 0)) return 0.0;
     if (form.slide && form.lift == 0 && form.blend == 0) return 0.0;
     // A chunk is for the next pass over the same input, and whole tiles.

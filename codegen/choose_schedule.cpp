@@ -211,28 +211,54 @@ double turning(int64_t lanes, int64_t rows, int64_t columns) {
   return cycles;
 }
 
-// Vectors of steps of a lifted tile, 0 where lifting can't be or does not pay: lanes over filters idle when
-// there are few filters in a group, `slots` for a row of them; lifted lanes pay for turning input and output.
-int64_t lifted_vectors(const Problem& p, const Target& target, double slots) {
+// Accumulators of a staged lifted tile, if there are enough registers: higher ones only make more of the last
+// tile overlap.
+constexpr int64_t kStagedAccumulators = 16;
+
+// Cycles for a vector of steps of all filters, lifted with staged input, to lanes over neighbouring steps:
+// see Lowerer::near_in and near_out. Most shuffles wait for the one port that runs them, few beside
+// multiply-adds. 0 where it can't be, or outputs are no whole vectors.
+double staged_cycles(const Problem& p, const Target& target, double products) {
+  const int64_t lanes = target.lanes;
+  // A single channel stands as lanes over steps read it.
+  const bool few = p.channels > 1 && p.channels <= lanes && p.filters < lanes && p.filters % 4 == 0;
+  if (!few || p.stride > 1 || 2 * (p.taps - 1) * p.dilation > target.l1_bytes / 4 / p.channels) return 0;
+  const int64_t in = ceil_div(p.channels, 4) * (lanes + 4);
+  const int64_t out = p.filters * (lanes == 16 ? 4 : lanes == 8 ? 3 : 2);
+  return products + 0.95 * static_cast<double>(in + out);
+}
+
+// How few filters are lifted.
+struct Lifting {
+  int64_t vectors = 0;  // of steps of a tile; 0: not at all
+  bool stage = false;
+};
+
+// Lanes over filters idle when there are few filters in a group, `slots` for a row of them; lifted lanes pay
+// for turning input and output.
+Lifting lifting(const Problem& p, const Target& target, double slots) {
   // A lane's positions and its steps must each be one run of floats.
-  if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return 0;
+  if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return {};
   const int64_t lanes = target.lanes;
   const int64_t filters = p.group_filters();
   const auto reduction = static_cast<double>(p.taps * p.group_channels());
   const double over_filters = 0.54 * reduction * static_cast<double>(p.groups * lanes) * slots;
   const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
-  const double lifted = 0.54 * reduction * static_cast<double>(p.filters) +
-                        each * static_cast<double>(p.stride * p.channels + p.filters);
-  if (filters >= lanes || lifted > over_filters) return 0;
+  const double products = 0.54 * reduction * static_cast<double>(p.filters);
+  const double lifted = products + each * static_cast<double>(p.stride * p.channels + p.filters);
+  const double staged = staged_cycles(p, target, products);
+  const bool stage = staged > 0 && staged < lifted;
+  if (filters >= lanes || (stage ? staged : lifted) > over_filters) return {};
   // Beside the accumulators stand vectors of x, which a single filter does not need, and a weight; later the
   // epilogue. The input of a tile should stay in the first cache, where that leaves enough accumulators.
   const int64_t summing =
       filters == 1 ? target.vector_registers - 2 : (target.vector_registers - 2) / (filters + 1);
   const int64_t fitting = std::max<int64_t>(1, std::min(summing, rows_that_fit(target, filters, p)));
+  if (stage) return {std::min(fitting, ceil_div(kStagedAccumulators, filters)), true};
   const int64_t positions = target.l1_bytes * 7 / 8 / (4 * p.channels * lanes);
   const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
   const int64_t enough = std::min(fitting, ceil_div(8, filters));
-  return std::clamp(std::min(fitting, in_cache), enough, ir::kMostLifted);
+  return {std::clamp(std::min(fitting, in_cache), enough, ir::kMostLifted), false};
 }
 
 constexpr int64_t kLineFloats = 16;
@@ -309,19 +335,20 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
                               : filter_tile(p, target, in_panels, true);
   // Ties go to lanes over filters, which also suit short inputs; but windows take more than their slots.
   const double slots = tile_slots(p, target, tile) * (tile.slide ? 1 : 0.85);
-  const int64_t lift = p.one_step ? 0 : lifted_vectors(p, target, slots);
+  const Lifting lift = p.one_step ? Lifting{} : lifting(p, target, slots);
   // Only edges and short inputs are left to the tile then.
-  if (lift > 0) tile = filter_tile(p, target, in_panels, false);
+  if (lift.vectors > 0) tile = filter_tile(p, target, in_panels, false);
   const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
-  form.read_ahead = lift == 0 && reads_ahead(p, tile, passes);
-  form.lift = lift;
+  form.lift = lift.vectors;
+  form.stage = lift.stage;
+  form.read_ahead = form.lift == 0 && reads_ahead(p, tile, passes);
   form.blend = tile.blend;
   form.slide = tile.slide;
-  if (lift > 0 && slides_lifted(p, target)) {
+  if (form.lift > 0 && !form.stage && slides_lifted(p, target)) {
     form.slide = true;
     form.lift = target.lanes / p.filters;  // a vector of sums
   }
@@ -329,7 +356,9 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
-  form.fuse = p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
+  // A staged channel is no neighbour of the next.
+  form.fuse =
+      !form.stage && p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   form.ragged = p.taps > 1 || form.lift > 0;
   form.panel = in_panels ? kPanel : 0;
   return form;

@@ -63,7 +63,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
   epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
                     (transposes_output_ || !operand_in_lanes);
-  if (nest.staged) {
+  if (stages_tiles()) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
     const int64_t vectors = (width + lanes() - 1) / lanes();
@@ -216,11 +216,11 @@ void Lowerer::prologue() {
     const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
-  memory_.in_item = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
+  memory_.in_item = stages_tiles() ? Stride{4 * slab_pitch_, {}} : in_channel_;
   memory_.out_item = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
-  memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
+  memory_.in_tap = p_.dilation * (stages_tiles() ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
-  memory_.by_phase = nest_.staged && p_.stride > 1;
+  memory_.by_phase = stages_tiles() && p_.stride > 1;
   if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.

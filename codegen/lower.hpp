@@ -12,9 +12,9 @@
 
 namespace convsmith {
 
-// Sums under way at once in a lifted tile that slides, beside a vector of inputs for each lane.
+// Sums under way at once in a lifted tile that slides, beside four vectors of inputs and what turns those.
 inline int64_t most_lifted_sums(const Target& target) {
-  return target.vector_registers - target.lanes - 2;
+  return target.vector_registers - 8;
 }
 
 // The vectors of a window whose rows share them stand in so many sections.

@@ -40,6 +40,7 @@ Lowerer::LiftedBlock Lowerer::lifted_block() const {
 }
 
 int64_t Lowerer::lifted_scratch() const {
+  if (nest_.staged) return near_scratch();
   if (nest_.slide) return b_.vector_bytes() * p_.filters * (nest_.lifted + p_.taps - 1);
   const LiftedBlock block = lifted_block();
   return b_.vector_bytes() * (block.positions * p_.channels + block.out_floats);
@@ -61,8 +62,16 @@ void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
     plain.step_end = stop;
     loop(i, moved(at, begin, steps_stride(1)), plain);
     b_.icopy(begin, stop);
-    // A block more than fill all lanes, where that costs less than those steps one by one.
     const I steps = b_.isub(end, stop);
+    if (nest_.staged) {
+      const I few = b_.iconst(nest_.lifted * lanes() - 1);
+      b_.if_less(few, steps, "lift", [&] {
+        lift_near(i, moved(at, stop, steps_stride(1)), steps);
+        b_.iadd(begin, begin, steps);
+      });
+      return b_.icopy(stop, *cover.step_end);
+    }
+    // A block more than fill all lanes, where that costs less than those steps one by one.
     const int64_t idle = std::max<int64_t>(1, lanes() / p_.group_filters());
     const I blocks = b_.idivc(b_.iaddc(steps, round - std::max<int64_t>(round / idle, block.steps)), round);
     const I none = b_.iconst(0);
@@ -162,20 +171,23 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
   memory_ = arrays;
 }
 
-// All channels of one position, for all taps.
+// All channels of one position, for all taps: four inputs at a time, so that turning them runs beside the
+// multiply-adds of others, and registers are left for the sums.
 void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   const P x = b_.pcopy(t.at.in);
   const P weights = tap_weights(t, b_.iconst(0));
   b_.loop(b_.iconst(p_.channels / lanes()), "c", [&] {
-    const std::vector<V> inputs = load_columns(b_, x, pitch);
-    for (int64_t c = 0; c < lanes(); ++c) {
-      for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
-        const int64_t tap = j / p_.filters;
-        const V weight = b_.vec();
-        b_.bcast(weight, weights, row * (tap * p_.channels + c) + 4 * layout_.tile_offset(j % p_.filters));
-        const V sum = sums[static_cast<size_t>(j)];
-        b_.fma(sum, inputs[static_cast<size_t>(c)], weight, sum);
+    for (int64_t first = 0; first < lanes(); first += 4) {
+      const std::vector<V> inputs = load_columns(b_, x, pitch, first, first + 4);
+      for (int64_t i = 0; i < 4; ++i) {
+        for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
+          const int64_t item = j / p_.filters * p_.channels + first + i;
+          const V weight = b_.vec();
+          b_.bcast(weight, weights, row * item + 4 * layout_.tile_offset(j % p_.filters));
+          const V sum = sums[static_cast<size_t>(j)];
+          b_.fma(sum, inputs[static_cast<size_t>(i)], weight, sum);
+        }
       }
     }
     advance(x, {b_.vector_bytes(), {}});
@@ -232,7 +244,14 @@ void Lowerer::lift_out(P from, P to, I pitch, int64_t floats) {
   const P target = b_.pcopy(to);
   if (floats >= lanes()) {
     b_.loop(b_.iconst(floats / lanes()), "out", [&] {
-      convsmith::store_rows(b_, target, pitch, load_columns(b_, source));
+      // A few rows at a time: sums may be under way.
+      const P row = b_.pcopy(target);
+      for (int64_t first = 0; first < lanes(); first += 4) {
+        for (const V& y : load_columns(b_, source, first, first + 4)) {
+          b_.store(row, 0, y);
+          b_.padd(row, row, pitch);
+        }
+      }
       advance(source, {lanes() * b_.vector_bytes(), {}});
       advance(target, {b_.vector_bytes(), {}});
     });

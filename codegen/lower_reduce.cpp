@@ -10,6 +10,7 @@ namespace convsmith::lowering {
 
 namespace {
 constexpr int64_t kLineFloats = 16;
+constexpr int64_t kMostProducts = 1024;  // that a tile writes out
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -68,8 +69,23 @@ void Lowerer::reduce(Tile& t) {
   taps(t, b_.pcopy(t.at.in), weights, *t.cover.tap_count);
 }
 
+// Whether all products of a tile stand one after the other: where the lifted input is staged, so that the
+// next tile's begin while this one's sums are turned.
+bool Lowerer::writes_out(const Tile& t) const {
+  const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
+  return memory_.lifted && nest_.staged && products <= kMostProducts;
+}
+
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
+  if (writes_out(t)) {
+    for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
+      const int64_t x =
+          i / p_.group_channels() * memory_.in_tap + i % p_.group_channels() * memory_.in_item.bytes;
+      item(t, in, x, weights, row * i, {0, t.rows, {}});
+    }
+    return;
+  }
   if (nest_.fused()) {
     const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps);
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {

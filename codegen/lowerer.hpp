@@ -2,7 +2,8 @@
 // the outside in (lower.cpp, lower_steps.cpp) down to the register tile: its reduction (lower_reduce.cpp;
 // where rows see different taps lower_ragged.cpp, by input position lower_slide.cpp, where they share vectors
 // lower_blend.cpp) and its epilogue
-// (lower_store.cpp), with the staging copies for lanes over steps (lower_stage.cpp, lower_lift.cpp).
+// (lower_store.cpp), with the staging copies for lanes over steps (lower_stage.cpp, lower_lift.cpp,
+// lower_near.cpp).
 //
 // No call has two arguments that emit: C++ leaves their order open, and the program must not depend
 // on the compiler that built us.
@@ -159,6 +160,7 @@ class Lowerer {
   void reduce(Tile& t);
   // Where the weights of `tap` begin.
   P tap_weights(const Tile& t, I tap);
+  bool writes_out(const Tile& t) const;
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
@@ -248,6 +250,18 @@ class Lowerer {
   void lift_in(P from, I pitch, P to, int64_t floats);
   void lift_out(P from, P to, I pitch, int64_t floats);
 
+  // lower_near.cpp: lanes over neighbouring steps
+  struct NearChunk {
+    int64_t steps;
+    int64_t pitch;  // floats from one staged channel to the next
+  };
+  NearChunk near_chunk() const;
+  int64_t near_scratch() const;
+  void lift_near(size_t i, const Cursor& at, I steps);
+  void near_in(P from, I positions, int64_t pitch);
+  void near_tiles(size_t i, const Cursor& at, I steps);
+  void near_out(P sums, P out);
+
   // lower_slide.cpp: tiles of depthwise layers, by input position
   void slide(const Tile& t);
   void slide_shared(const Tile& t);
@@ -270,6 +284,7 @@ class Lowerer {
 
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
+  bool stages_tiles() const { return nest_.staged && nest_.lifted == 0; }
   int64_t lanes() const { return target_.lanes; }
   P moved(P p, I count, const Stride& stride);  // p + count * stride
   void advance(P p, const Stride& stride);      // p += stride

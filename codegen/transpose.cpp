@@ -59,27 +59,29 @@ std::vector<V> transpose(vir::Builder& b, const std::vector<V>& rows, int64_t co
 
 namespace {
 
-// The columns of rows 0 to lanes - 1; place(j) is called in this order and gives where row j begins.
+// The columns [first, end) of rows 0 to lanes - 1, `first` a multiple of four; place(j) is called in this
+// order and gives where row j begins.
 template <class Place>
-std::vector<V> columns_of(vir::Builder& b, Place&& place) {
-  const int groups = b.lanes() / 4;
+std::vector<V> columns_of(vir::Builder& b, int64_t first, int64_t end, Place&& place) {
   // Row 4g + i, columns 4q to 4q + 3, in block g of quads[q][i].
   std::array<std::array<V, 4>, 4> quads{};
   for (int j = 0; j < b.lanes(); ++j) {
     const auto [row, offset] = place(j);
-    for (int q = 0; q < groups; ++q) {
+    for (int64_t q = first / 4; 4 * q < end; ++q) {
       V& quad = quads[static_cast<size_t>(q)][static_cast<size_t>(j % 4)];
       quad = j < 4 ? b.load4(row, offset + 16 * q) : b.insert(quad, j / 4, row, offset + 16 * q);
     }
   }
   std::vector<V> columns;
-  for (size_t q = 0; q < static_cast<size_t>(groups); ++q) {
-    const auto& [a, c, d, e] = quads[q];
-    const std::array<V, 2> upper{b.zip(Opcode::kZip32Lo, a, c), b.zip(Opcode::kZip32Hi, a, c)};
-    const std::array<V, 2> lower{b.zip(Opcode::kZip32Lo, d, e), b.zip(Opcode::kZip32Hi, d, e)};
-    for (size_t half = 0; half < 2; ++half) {
-      columns.push_back(b.zip(Opcode::kZip64Lo, upper[half], lower[half]));
-      columns.push_back(b.zip(Opcode::kZip64Hi, upper[half], lower[half]));
+  for (int64_t q = first / 4; 4 * q < end; ++q) {
+    const auto& [a, c, d, e] = quads[static_cast<size_t>(q)];
+    for (const Opcode zip : {Opcode::kZip32Lo, Opcode::kZip32Hi}) {
+      if (first + static_cast<int64_t>(columns.size()) >= end) break;
+      const V upper = b.zip(zip, a, c);
+      const V lower = b.zip(zip, d, e);
+      columns.push_back(b.zip(Opcode::kZip64Lo, upper, lower));
+      if (first + static_cast<int64_t>(columns.size()) >= end) break;
+      columns.push_back(b.zip(Opcode::kZip64Hi, upper, lower));
     }
   }
   return columns;
@@ -87,16 +89,66 @@ std::vector<V> columns_of(vir::Builder& b, Place&& place) {
 
 }  // namespace
 
-std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch) {
+std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch, int64_t first, int64_t end) {
   const P row = b.pcopy(from);
-  return columns_of(b, [&](int j) {
+  return columns_of(b, first, end, [&](int j) {
     if (j > 0) b.padd(row, row, pitch);
     return std::pair(row, int64_t{0});
   });
 }
 
+std::vector<V> load_columns(vir::Builder& b, P from, vir::I pitch) {
+  return load_columns(b, from, pitch, 0, b.lanes());
+}
+
+std::vector<V> load_columns(vir::Builder& b, P from, int64_t first, int64_t end) {
+  return columns_of(b, first, end, [&](int j) { return std::pair(from, j * b.vector_bytes()); });
+}
+
 std::vector<V> load_columns(vir::Builder& b, P from) {
-  return columns_of(b, [&](int j) { return std::pair(from, j * b.vector_bytes()); });
+  return load_columns(b, from, 0, b.lanes());
+}
+
+std::vector<V> load_near_columns(vir::Builder& b, P from, int64_t row_bytes, int64_t columns) {
+  return columns_of(b, 0, columns, [&](int j) { return std::pair(from, j * row_bytes); });
+}
+
+// Within blocks first: block k of items[m] is what stands at place k * items + m of the result.
+std::vector<V> interleave(vir::Builder& b, const std::vector<V>& rows) {
+  const size_t blocks = static_cast<size_t>(b.lanes()) / 4;
+  const size_t quads = rows.size() / 4;
+  std::vector<V> items(rows.size());  // quad g of column 4k + j, in block k of items[j * quads + g]
+  for (size_t g = 0; g < quads; ++g) {
+    const V* row = &rows[4 * g];
+    for (size_t half = 0; half < 2; ++half) {
+      const Opcode zip = half == 0 ? Opcode::kZip32Lo : Opcode::kZip32Hi;
+      const V upper = b.zip(zip, row[0], row[1]);
+      const V lower = b.zip(zip, row[2], row[3]);
+      items[2 * half * quads + g] = b.zip(Opcode::kZip64Lo, upper, lower);
+      items[(2 * half + 1) * quads + g] = b.zip(Opcode::kZip64Hi, upper, lower);
+    }
+  }
+  if (blocks == 1) return items;
+  std::vector<V> result(rows.size());
+  const size_t apart = items.size() / blocks;  // results from block k of an item to block k + 1
+  for (size_t m = 0; m < items.size(); m += blocks) {
+    const auto put = [&](size_t k, V x, V y, int64_t pattern) {
+      result[k * apart + m / blocks] = b.blocks(x, y, pattern);
+    };
+    if (blocks == 2) {
+      put(0, items[m], items[m + 1], 0x20);
+      put(1, items[m], items[m + 1], 0x31);
+      continue;
+    }
+    for (size_t half = 0; half < 2; ++half) {
+      const int64_t pick = half == 0 ? 0x5410 : 0x7632;
+      const V left = b.blocks(items[m], items[m + 1], pick);
+      const V right = b.blocks(items[m + 2], items[m + 3], pick);
+      put(2 * half, left, right, 0x6420);
+      put(2 * half + 1, left, right, 0x7531);
+    }
+  }
+  return result;
 }
 
 void prefetch_rows(vir::Builder& b, P from, vir::I pitch) {

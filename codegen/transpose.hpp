@@ -18,6 +18,14 @@ std::vector<vir::V> transpose(vir::Builder& b, const std::vector<vir::V>& rows, 
 // loaded.
 std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch);
 std::vector<vir::V> load_columns(vir::Builder& b, vir::P from);
+// Of these only the columns [first, end); `first` is a multiple of four.
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch, int64_t first, int64_t end);
+std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, int64_t first, int64_t end);
+// The first columns of rows `row_bytes` apart. Reads up to a multiple of four floats of each row.
+std::vector<vir::V> load_near_columns(vir::Builder& b, vir::P from, int64_t row_bytes, int64_t columns);
+
+// The columns of `rows`, at most `lanes` and a multiple of four, one after the other in as many vectors.
+std::vector<vir::V> interleave(vir::Builder& b, const std::vector<vir::V>& rows);
 
 // A hint that `lanes` rows, `pitch` bytes apart, are read or written soon.
 void prefetch_rows(vir::Builder& b, vir::P from, vir::I pitch);

@@ -132,7 +132,7 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
 
 Result<LoopNest> stage(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'stage' takes no loop");
-  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
+  if (lanes_dim(nest) != Dim::kStep && nest.lifted == 0) return fail("expected lanes over o, or 'lift'");
   nest.staged = true;
   return nest;
 }

@@ -211,6 +211,9 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
     form.ragged = true;
     form.chunk = 0;
     form.lift = r.between(1, lifted);
+    form.stage =
+        p.stride == 1 && p.channels > 1 && std::max(p.channels, p.filters) <= target.lanes && !r.once_in(4);
+    form.fuse = form.fuse && !form.stage;
   }
   for (const int64_t rows : {2, 4}) {
     if (ir::can_blend(p, target.lanes, rows) && r.once_in(2)) form.blend = rows;
@@ -301,11 +304,12 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   int ragged = 0;
   int slid = 0;
   int lifted = 0;
+  int staged = 0;
   int prefetching = 0;
   int streaming = 0;
   int blended = 0;
   int slid_shared = 0;
-  for (int round = 0; round < 1100 && !testing::Test::HasFailure(); ++round) {
+  for (int round = 0; round < 1200 && !testing::Test::HasFailure(); ++round) {
     const Isa isa = round % 5 < 2 ? Isa::kAvx512 : round % 5 < 4 ? Isa::kAvx2 : Isa::kBaseline;
     const Case c = random_case(r, isa);
     SCOPED_TRACE(ir::print(c.nest) + "batch " + std::to_string(c.tensors.batch) + " steps " +
@@ -314,12 +318,13 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     ragged += c.nest.ragged ? 1 : 0;
     slid += c.nest.slide ? 1 : 0;
     lifted += c.nest.lifted > 0 ? 1 : 0;
+    staged += c.nest.staged ? 1 : 0;
     prefetching += c.nest.prefetch ? 1 : 0;
     streaming += c.nest.stream ? 1 : 0;
     blended += c.nest.blended > 0 ? 1 : 0;
     slid_shared += c.nest.blended > 0 && c.nest.slide ? 1 : 0;
   }
-  for (const int count : {ragged, slid, lifted, prefetching, streaming, blended, slid_shared})
+  for (const int count : {ragged, slid, lifted, staged, prefetching, streaming, blended, slid_shared})
     EXPECT_GT(count, 40);
 }
 

@@ -260,6 +260,8 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {direct, order(kOverSteps, "read_ahead"), "'read_ahead' is for lanes over f"},
       {depthwise_problem(), order(kOverGroups, "ragged; lift 2"), "'lift' is for lanes over f"},
       {dense_problem(), order(kOverFilters, outside) + "lift 2", "all groups and filters inside the steps"},
+      {dense_problem(), order(kOverFilters, inside) + "lift 2; stage", "'stage' with 'lift' needs"},
+      {direct, order(kOverFilters, inside) + "lift 2; stage", "2 channels or more"},
       {wide_rows, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
       {wide_output, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
       {dense_problem(), order(kOverFilters, "reorder g n b o f o1 f1 k c"), "one loop over n, outside all"},

@@ -1,0 +1,122 @@
+// Lifting with staged input: lanes over neighbouring output steps, for layers with few channels and filters.
+// In the middle of an input, where all steps see all taps, a chunk of the input goes to scratch channel by
+// channel, as far as the first cache holds it; a tap is then a float further. The sums of a tile come back
+// as [filter][step] and are interleaved into rows of filters, in whole vectors where that can be.
+#include <algorithm>
+
+#include "codegen/lowerer.hpp"
+#include "codegen/transpose.hpp"
+
+namespace convsmith::lowering {
+
+// Steps of a chunk, whose input and output fill half of the first cache, but several times what its first
+// tile reads ahead; and floats of a staged channel: an odd number of vectors, so that channels do not share
+// cache sets.
+Lowerer::NearChunk Lowerer::near_chunk() const {
+  const int64_t tile = nest_.lifted * lanes();
+  const int64_t reach = (p_.taps - 1) * p_.dilation;
+  const int64_t fitting = target_.l1_bytes / 2 / (4 * (2 * p_.channels + p_.filters));
+  const int64_t tiles = std::max<int64_t>(1, std::max(fitting, 4 * reach) / tile);
+  const int64_t vectors = (tiles * tile + reach + lanes() - 1) / lanes();
+  return {tiles * tile, (vectors | 1) * lanes()};
+}
+
+int64_t Lowerer::near_scratch() const {
+  return 4 * (near_chunk().pitch * p_.channels + nest_.lifted * lanes() * p_.filters);
+}
+
+// All `steps` from `at` on, at least a tile. The last chunk and the last tile of a chunk are moved back to
+// end with the steps: the same sums are made again.
+void Lowerer::lift_near(size_t i, const Cursor& at, I steps) {
+  while (nest_.loops[i].dim == Dim::kStep) ++i;
+  const NearChunk chunk = near_chunk();
+  const int64_t tile = nest_.lifted * lanes();
+  const TileMemory arrays = memory_;
+  memory_ = {.in_item = {4 * chunk.pitch, {}},
+             .out_item = {4 * tile, {}},
+             .in_tap = 4 * p_.dilation,
+             .in_vector = b_.vector_bytes(),
+             .out_vector = b_.vector_bytes(),
+             .by_phase = false,
+             .lifted = true};
+  lanes_ = Dim::kStep;
+  const I o = b_.iconst(0);
+  b_.while_less(o, steps, "chunk", [&] {
+    const I most = b_.iconst(chunk.steps);
+    const I left = b_.imin(b_.isub(steps, o), most);
+    const I least = b_.iconst(tile);
+    const I count = b_.imax(left, least);
+    b_.iadd(o, o, b_.isub(left, count));
+    const P in = moved(at.in, o, {in_row_, {}});
+    near_in(in, b_.iaddc(count, (p_.taps - 1) * p_.dilation), chunk.pitch);
+    near_tiles(i, {in, moved(at.out, o, {out_row_, {}}), at.weights, {}}, count);
+    b_.iadd(o, o, count);
+  });
+  lanes_ = Dim::kFilter;
+  memory_ = arrays;
+}
+
+// So many positions to scratch, [channel][position]. The last vectors are turned by themselves: the others
+// may read a few floats of the next position.
+void Lowerer::near_in(P from, I positions, int64_t pitch) {
+  const I last = b_.iaddc(positions, -lanes());
+  const I q = b_.iconst(0);
+  const P source = b_.pcopy(from);
+  const P target = b_.arg_ptr(Arg::kScratch);
+  b_.while_less(q, last, "in", [&] {
+    const std::vector<V> columns = load_near_columns(b_, source, in_row_, p_.channels);
+    for (size_t c = 0; c < columns.size(); ++c)
+      b_.store(target, 4 * pitch * static_cast<int64_t>(c), columns[c]);
+    advance(source, {lanes() * in_row_, {}});
+    advance(target, {b_.vector_bytes(), {}});
+    b_.iaddc(q, q, lanes());
+  });
+  const P to = moved(b_.arg_ptr(Arg::kScratch), last, {4, {}});
+  transpose_block(moved(from, last, {in_row_, {}}), in_row_, p_.channels, to, 4 * pitch);
+}
+
+void Lowerer::near_tiles(size_t i, const Cursor& at, I steps) {
+  const int64_t tile = nest_.lifted * lanes();
+  Cover cover;
+  cover.groups = p_.groups;
+  cover.filters = p_.group_filters();
+  cover.steps = tile;
+  cover.tap_begin = b_.iconst(0);
+  cover.tap_count = b_.iconst(p_.taps);
+  const I last = b_.iaddc(steps, -tile);
+  const I q = b_.iconst(0);
+  b_.while_less(q, steps, "tile", [&] {
+    const I here = b_.imin(q, last);
+    const P slab = b_.arg_ptr(Arg::kScratch);
+    const P sums = b_.paddc(slab, 4 * near_chunk().pitch * p_.channels);
+    loop(i, {moved(slab, here, {4, {}}), sums, at.weights, {}}, cover);
+    if (!finishes_sums_)
+      finish_stored({sums, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false, Stage::kAll},
+                    b_.iconst(nest_.lifted * p_.filters));
+    near_out(sums, moved(at.out, here, {out_row_, {}}));
+    b_.iaddc(q, q, tile);
+  });
+}
+
+void Lowerer::near_out(P sums, P out) {
+  if (p_.filters % 4 == 0) {
+    for (int64_t v = 0; v < nest_.lifted; ++v) {
+      std::vector<V> rows;
+      for (int64_t f = 0; f < p_.filters; ++f)
+        rows.push_back(b_.load(sums, memory_.out_item.bytes * f + v * b_.vector_bytes()));
+      const std::vector<V> turned = interleave(b_, rows);
+      for (size_t j = 0; j < turned.size(); ++j)
+        b_.store(out, v * lanes() * out_row_ + static_cast<int64_t>(j) * b_.vector_bytes(), turned[j]);
+    }
+    return;
+  }
+  const P from = b_.pcopy(sums);
+  const P to = b_.pcopy(out);
+  b_.loop(b_.iconst(nest_.lifted), "out", [&] {
+    transpose_vector(from, to, p_.filters, std::nullopt);
+    advance(from, {b_.vector_bytes(), {}});
+    advance(to, {lanes() * out_row_, {}});
+  });
+}
+
+}  // namespace convsmith::lowering
