@@ -96,6 +96,7 @@ constexpr Name kNames[] = {
     {"form", "sliding windows"},
     {"form", "lifted"},
     {"form", "lifted, sliding"},
+    {"form", "lifted, neighbouring steps"},
     {"form", "single steps in wide tiles"},
     {"form", "prefetching"},
     {"form", "rows that share vectors"},
@@ -397,7 +398,7 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
   const Problem& p = nest.problem;
   const int64_t block = step_loops(nest).tile * nest.row_distance();
   const int64_t in_tiles = (rows.end - rows.begin) / block * block;
-  const int64_t most_lifted = target.lanes * std::max(nest.lifted, ir::kMostLiftedSteps);
+  const int64_t lifted = target.lanes * nest.lifted;
   ir::HostInts z;
   for (int64_t o = rows.begin; o < rows.end;) {
     const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
@@ -415,7 +416,8 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
     if (!nest.ragged) {
       hit_steps(nest, target, band.end - o);
     } else if (nest.lifted > 0) {
-      if (interior && band.end - o >= most_lifted) hit("form", nest.slide ? "lifted, sliding" : "lifted");
+      if (interior && band.end - o >= lifted)
+        hit("form", nest.slide ? "lifted, sliding" : nest.near ? "lifted, neighbouring steps" : "lifted");
     } else {
       if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
       const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;

@@ -55,6 +55,8 @@ struct LoopNest {
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
   // 0: no; else vectors of steps of a tile there.
   int64_t lifted = 0;
+  // The lanes of lifted tiles are neighbouring steps, whose inputs are read where they are.
+  bool near = false;
   // The filters that fill no more than one blended-th of the last vector share it with those of so many
   // neighbouring rows of a tile. 0: no.
   int64_t blended = 0;

@@ -135,6 +135,8 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
   if (nest.lifted > 0 && !can_lift(nest))
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  if (nest.near && (nest.lifted == 0 || nest.slide || !contiguous))
+    return fail("'near' is for 'lift' without 'slide', of one channel with stride 1");
   if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {
     return fail(fmt::format(
         "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "

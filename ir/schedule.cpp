@@ -16,11 +16,12 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},           {StepKind::kFuse, "fuse"},   {StepKind::kSplit, "split"},
-    {StepKind::kReorder, "reorder"},   {StepKind::kTile, "tile"},   {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"}, {StepKind::kLift, "lift"},
-    {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"}, {StepKind::kStream, "stream"},
-    {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"}, {StepKind::kBlend, "blend"},
+    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},         {StepKind::kSplit, "split"},
+    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},         {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},       {StepKind::kLift, "lift"},
+    {StepKind::kNear, "near"},       {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"},
+    {StepKind::kStream, "stream"},   {StepKind::kPrefetch, "prefetch"}, {StepKind::kPanel, "panel"},
+    {StepKind::kBlend, "blend"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -143,6 +144,15 @@ Result<LoopNest> lift(LoopNest nest, const Step& step) {
   return nest;
 }
 
+// Turn this:  lanes over far-apart steps, their inputs turned into scratch
+// Into this:  lanes over neighbouring steps o, their inputs in[o + k] where they are
+Result<LoopNest> near(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'near' takes no loop");
+  if (nest.lifted == 0) return fail("expected 'lift' before 'near'");
+  nest.near = true;
+  return nest;
+}
+
 // Turn this:  for rows a { for f in the filters that fill a part of a vector { acc[a][f] += x[a] * w[f] } }
 // Into this:  for pairs of rows a, b { acc[a, b][f] += (x[a], x[b]) * (w[f], w[f]) }
 Result<LoopNest> blend(LoopNest nest, const Step& step) {
@@ -219,6 +229,8 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return stage(std::move(nest), step);
     case StepKind::kLift:
       return lift(std::move(nest), step);
+    case StepKind::kNear:
+      return near(std::move(nest), step);
     case StepKind::kBlend:
       return blend(std::move(nest), step);
     case StepKind::kRagged:

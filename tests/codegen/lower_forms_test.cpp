@@ -322,6 +322,36 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     EXPECT_GT(count, 40);
 }
 
+// Lanes over neighbouring steps: every number of filters that fits, with edges and parts of calls.
+TEST(LowerForms, NearLanesGiveThePlainBits) {
+  Random r(19);
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
+    const Target& target = target_for(isa);
+    for (int round = 0; round < 40 && !testing::Test::HasFailure(); ++round) {
+      Problem p;
+      p.filters = round % 4 == 0 ? 1 : r.between(1, target.vector_registers - 4);
+      p.taps = r.between(1, 20);
+      p.dilation = r.once_in(2) ? 1 : r.between(2, 40);
+      p.has_bias = r.once_in(2);
+      p.activation = random_activation(r);
+      p.pad_left = r.between(0, p.taps * p.dilation);
+      p.pad_right = r.between(0, p.taps);
+      FilterForm form{.near = true, .fuse = can_fuse(p) && r.once_in(2)};
+      form.vectors = (p.filters + target.lanes - 1) / target.lanes;
+      form.rows = std::max<int64_t>(1, 8 / form.vectors);
+      form.ragged = true;
+      form.lift =
+          r.between(1, std::min<int64_t>((target.vector_registers - 2) / (p.filters + 1), ir::kMostLifted));
+      const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, target.lanes));
+      ASSERT_TRUE(nest) << nest.error().message;
+      const int64_t reach = (p.taps - 1) * p.dilation;
+      const Case c{p, *nest, isa, Tensors(p, r.between(1, 2), reach + r.between(1, 500), r)};
+      SCOPED_TRACE(ir::print(c.nest) + "steps " + std::to_string(c.tensors.steps));
+      check_case(c, r, round % 5 == 0);
+    }
+  }
+}
+
 // Lifted tiles by input position: every number of sums that fits, with edges and parts of calls.
 TEST(LowerForms, LiftedWindowsGiveThePlainBits) {
   Random r(15);

@@ -282,6 +282,8 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       {"one filter of one channel", 1, 1, 64, 1, 1},
       {"few filters", 32, 4, 7, 1, 1},
       {"few filters of few channels", 3, 8, 7, 1, 1},
+      {"few filters of one channel", 1, 6, 65, 1, 1},
+      {"filters beyond a vector", 16, 24, 9, 1, 1, Layout::kChannelsLast, 2},
       {"stem", 1, 16, 15, 1, 1},
       {"one tap", 512, 512, 1, 1, 1},
       {"long dilated", 32, 32, 64, 512, 1},
