@@ -96,6 +96,7 @@ constexpr Name kNames[] = {
     {"form", "sliding windows"},
     {"form", "lifted"},
     {"form", "lifted, sliding"},
+    {"form", "lifted, neighbouring steps"},
     {"form", "lifted, staged"},
     {"form", "single steps in wide tiles"},
     {"form", "prefetching"},
@@ -399,8 +400,7 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
   const Problem& p = nest.problem;
   const int64_t block = step_loops(nest).tile * nest.row_distance();
   const int64_t in_tiles = (rows.end - rows.begin) / block * block;
-  const int64_t most_lifted =
-      target.lanes * (nest.staged ? nest.lifted : std::max(nest.lifted, ir::kMostLiftedSteps));
+  const int64_t lifted = target.lanes * nest.lifted;
   ir::HostInts z;
   for (int64_t o = rows.begin; o < rows.end;) {
     const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
@@ -418,8 +418,10 @@ void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::Row
     if (!nest.ragged) {
       hit_steps(nest, target, band.end - o);
     } else if (nest.lifted > 0) {
-      const char* form = nest.slide ? "lifted, sliding" : nest.staged ? "lifted, staged" : "lifted";
-      if (interior && band.end - o >= most_lifted) hit("form", form);
+      const char* form = !nest.near        ? (nest.slide ? "lifted, sliding" : "lifted")
+                         : p.channels == 1 ? "lifted, neighbouring steps"
+                                           : "lifted, staged";
+      if (interior && band.end - o >= lifted) hit("form", form);
     } else {
       if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
       const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;

@@ -253,6 +253,12 @@ LayerSpec random_layer(uint64_t seed, uint64_t number) {
     spec.dilation_rate = random.one_in(2) ? 1 : random_small(random, 4, 16);
     draw_padding(random, spec);
     spec.data_format = random.one_in(3) ? DataFormat::kChannelsFirst : DataFormat::kChannelsLast;
+    // One channel and few filters: steps of the input are neighbours in memory, and lanes may run over them.
+    if (spec.kind == LayerKind::kConv1D && random.one_in(6)) {
+      channels = spec.groups = spec.strides = 1;
+      spec.filters = random.between(1, 24);
+      spec.data_format = DataFormat::kChannelsLast;
+    }
   }
   spec.activation = draw_activation(random, activation);
   spec.use_bias = !random.one_in(3);

@@ -131,13 +131,13 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
   }
   variants.vary(&FilterForm::blend, blends);
   if (chosen.slide) variants.vary(&FilterForm::slide, {false});
-  if (p.group_filters() < target.lanes) variants.vary(&FilterForm::lift, {0, 2, 3, 4, 6, 8, 12, 16});
-  variants.vary(&FilterForm::stage, {false, true});
+  if (p.group_filters() % target.lanes != 0) variants.vary(&FilterForm::lift, {0, 1, 2, 3, 4, 6, 8, 12, 16});
+  if (ir::can_be_near(p, target.lanes)) variants.vary(&FilterForm::near, {false, true});
   return variants.ranked([&](FilterForm& form) {
     const int64_t most = most_rows(form, total, target);
     if (form.vectors > total || !is_useful_height(form.rows, most, chosen.rows)) return 0.0;
     if (form.lift > 0 && form.blend > 0) return 0.0;
-    if (form.stage && (form.lift == 0 || form.slide || form.fuse || p.stride > 1)) return 0.0;
+    if (form.near && (form.lift == 0 || form.slide || (form.fuse && p.channels > 1))) return 0.0;
     if (form.slide && (form.lift > 0) != (chosen.lift > 0)) return 0.0;
     if (form.slide && form.lift == 0 && form.blend == 0) return 0.0;
     // A chunk is for the next pass over the same input, and whole tiles.
@@ -146,8 +146,8 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
     form.ragged = chosen.ragged || form.lift > 0;
     const int changes = (form.unroll != chosen.unroll) + (form.fuse != chosen.fuse) +
                         (form.chunk != chosen.chunk) + (form.lift != chosen.lift) +
-                        (form.prefetch != chosen.prefetch) + (form.read_ahead != chosen.read_ahead) +
-                        (form.blend != chosen.blend);
+                        (form.near != chosen.near) + (form.prefetch != chosen.prefetch) +
+                        (form.read_ahead != chosen.read_ahead) + (form.blend != chosen.blend);
     form.chunk = (form.chunk + form.rows - 1) / form.rows * form.rows;
     const auto loads = [&](double width) { return 1 / width + 1 / static_cast<double>(form.rows); };
     return kChange * changes + block_cost(p.group_filters(), target.lanes, form.vectors, form.rows, loads);

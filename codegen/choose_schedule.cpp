@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "codegen/lifted_block.hpp"
 #include "codegen/lower.hpp"
 #include "codegen/schedule_forms.hpp"
 
@@ -190,75 +191,114 @@ int64_t unroll_factor(int64_t items, int64_t fma_count) {
   return 1;
 }
 
-// Shuffles that turn `rows` rows into `columns` columns, see Lowerer::transpose.
-int64_t shuffles(int64_t lanes, int64_t rows, int64_t columns) {
-  const int64_t groups = ceil_div(std::min(rows, lanes), 4);
-  const int64_t zips = groups * ((columns > 2 ? 4 : 2) + std::min<int64_t>(4, columns));
-  if (lanes == 4) return zips;
-  return zips + columns + (lanes == 16 ? 2 * std::min<int64_t>(8, columns) : 0);
-}
-
 bool direct_steps(const Problem& p) {
   return p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
 }
 
-// Shuffles, loads and stores that turn `rows` by `columns` floats, both rounded up to blocks.
-double turning(int64_t lanes, int64_t rows, int64_t columns) {
-  double cycles = 0;
-  for (int64_t left = columns; left > 0; left -= lanes) {
-    cycles += static_cast<double>(shuffles(lanes, std::min(rows, lanes), std::min(left, lanes)) + lanes);
-  }
-  return cycles;
-}
+// What a tile takes beside its sums: loops that begin and end.
+constexpr double kTileCycles = 10;
 
-// Accumulators of a staged lifted tile, if there are enough registers: higher ones only make more of the last
-// tile overlap.
-constexpr int64_t kStagedAccumulators = 16;
+// Steps of a call that a rule should suit: half a tile of them is left, or made in vain.
+constexpr double kTypicalSteps = 300;
 
-// Cycles for a vector of steps of all filters, lifted with staged input, to lanes over neighbouring steps:
-// see Lowerer::near_in and near_out. Most shuffles wait for the one port that runs them, few beside
-// multiply-adds. 0 where it can't be, or outputs are no whole vectors.
-double staged_cycles(const Problem& p, const Target& target, double products) {
-  const int64_t lanes = target.lanes;
-  // A single channel stands as lanes over steps read it.
-  const bool few = p.channels > 1 && p.channels <= lanes && p.filters < lanes && p.filters % 4 == 0;
-  if (!few || p.stride > 1 || 2 * (p.taps - 1) * p.dilation > target.l1_bytes / 4 / p.channels) return 0;
-  const int64_t in = ceil_div(p.channels, 4) * (lanes + 4);
-  const int64_t out = p.filters * (lanes == 16 ? 4 : lanes == 8 ? 3 : 2);
-  return products + 0.95 * static_cast<double>(in + out);
-}
-
-// How few filters are lifted.
-struct Lifting {
-  int64_t vectors = 0;  // of steps of a tile; 0: not at all
-  bool stage = false;
+// How lanes over steps make the steps that see all taps, see StepKind::kLift.
+struct LiftShape {
+  int64_t vectors = 0;  // of steps of a tile; 0: lanes over filters are cheaper
+  bool near = false;
 };
 
-// Lanes over filters idle when there are few filters in a group, `slots` for a row of them; lifted lanes pay
-// for turning input and output.
-Lifting lifting(const Problem& p, const Target& target, double slots) {
+// Cycles that turn inputs and sums of a vector of neighbouring steps: see Lowerer::near_in and near_out. Most
+// shuffles wait for the one port that runs them, few beside multiply-adds.
+double near_moving(const Problem& p, const Target& target) {
+  constexpr double kShuffle = 0.95;
+  const int64_t lanes = target.lanes;
+  double cycles = p.channels == 1 ? 0 : kShuffle * static_cast<double>(ceil_div(p.channels, 4) * (lanes + 4));
+  if (p.filters == 1) return cycles;
+  const int64_t zips = lanes == 16 ? 4 : lanes == 8 ? 3 : 2;
+  return cycles + (p.filters % 4 == 0 && p.filters <= lanes
+                       ? kShuffle * static_cast<double>(p.filters * zips)
+                       : turning(lanes, lanes) * static_cast<double>(p.filters) / static_cast<double>(lanes));
+}
+
+// Whether lanes over neighbouring steps are worth a thought: the staged input stays near, and is much more
+// than what tiles read of it twice; outputs are whole vectors.
+bool may_be_near(const Problem& p, const Target& target) {
+  if (!ir::can_be_near(p, target.lanes)) return false;
+  if (p.channels == 1) return true;
+  const int64_t reach = (p.taps - 1) * p.dilation;
+  return p.filters % 4 == 0 && 2 * reach <= target.l1_bytes / 4 / p.channels;
+}
+
+// Cycles for a vector of steps.
+double lifted_cycles(const Problem& p, const Target& target, const LiftShape& lift) {
+  const int64_t filters = p.group_filters();
+  const auto sums = static_cast<double>(lift.vectors * filters);
+  // An unaligned vector is two loads where vectors are cache lines, else every other time.
+  const double inputs = lift.near ? 1 + target.lanes / 16.0 : 1;
+  const double loads = inputs / static_cast<double>(filters) + 1 / static_cast<double>(lift.vectors);
+  const auto reduction = static_cast<double>(p.taps * p.group_channels());
+  // Small tiles run beside their neighbours.
+  const double idle = std::max(0.0, static_cast<double>(kEnoughAccumulators) / sums - 1) *
+                      std::min(1.0, sums * reduction / 200);
+  // The sums of a tile that is written out begin and end beside the products of others.
+  const bool beside = lift.near && sums * reduction <= kMostWrittenOut;
+  double cycles = static_cast<double>(p.filters) *
+                  (0.5 * reduction * load_cost(loads) * (1 + idle) + (beside ? 0 : kSumCycles));
+  if (lift.near) {
+    cycles += near_moving(p, target);
+  } else {
+    const LiftedBlock block = lifted_block(p, target, lift.vectors);
+    cycles += block.moving;
+    // Inputs that the first cache does not hold.
+    const double past = static_cast<double>(block.bytes) / (0.875 * static_cast<double>(target.l1_bytes)) - 1;
+    cycles += 1.5 * static_cast<double>(p.taps * p.channels) * std::clamp(past, 0.0, 1.0);
+  }
+  const auto vectors = static_cast<double>(lift.vectors);
+  if (!beside) cycles += kTileCycles * static_cast<double>(p.groups) / vectors;
+  return cycles * (1 + vectors * target.lanes / 2 / kTypicalSteps);
+}
+
+// The same for lanes over filters.
+double filter_cycles(const Problem& p, const Target& target, const TileShape& tile) {
+  const auto reduction = static_cast<double>(p.taps * p.group_channels());
+  const auto blocks =
+      static_cast<double>(ceil_div(p.group_filters(), target.lanes)) / static_cast<double>(tile.vectors);
+  const auto sums =
+      static_cast<double>(accumulators(tile.rows, tile.vectors, tile.blend)) / static_cast<double>(tile.rows);
+  return static_cast<double>(p.groups * target.lanes) * blocks *
+         (0.54 * reduction * tile_slots(p, target, tile) + kSumCycles * sums);
+}
+
+// Lanes over filters idle where filters do not fill them; lanes over steps pay for turning input and output.
+LiftShape lift_shape(const Problem& p, const Target& target, const TileShape& tile, bool in_panels) {
   // A lane's positions and its steps must each be one run of floats.
   if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return {};
-  const int64_t lanes = target.lanes;
   const int64_t filters = p.group_filters();
-  const auto reduction = static_cast<double>(p.taps * p.group_channels());
-  const double over_filters = 0.54 * reduction * static_cast<double>(p.groups * lanes) * slots;
-  const double each = turning(lanes, lanes, lanes) / static_cast<double>(lanes);
-  const double products = 0.54 * reduction * static_cast<double>(p.filters);
-  const double lifted = products + each * static_cast<double>(p.stride * p.channels + p.filters);
-  const double staged = staged_cycles(p, target, products);
-  const bool stage = staged > 0 && staged < lifted;
-  if (filters >= lanes || (stage ? staged : lifted) > over_filters) return {};
+  if (filters % target.lanes == 0) return {};
+  // A product takes a subroutine there.
+  if (!target.fused_multiply_add && filters > target.lanes) return {};
+  // Ties go to lanes over filters. These also make the edges, without shared vectors.
+  const double over_filters = filter_cycles(p, target, tile);
+  const double at_edges = filter_cycles(p, target, filter_tile(p, target, in_panels, false));
+  const double edges = static_cast<double>((p.taps - 1) * p.dilation / p.stride) / kTypicalSteps;
+  double least = 0.96 * over_filters - edges * std::max(0.0, at_edges - over_filters);
+  LiftShape best;
   // Beside the accumulators stand vectors of x, which a single filter does not need, and a weight; later the
-  // epilogue. The input of a tile should stay in the first cache, where that leaves enough accumulators.
+  // epilogue.
   const int64_t summing =
       filters == 1 ? target.vector_registers - 2 : (target.vector_registers - 2) / (filters + 1);
-  const int64_t fitting = std::max<int64_t>(1, std::min(summing, rows_that_fit(target, filters, p)));
-  if (stage) return {std::min(fitting, ceil_div(kStagedAccumulators, filters)), true};
-  const int64_t positions = target.l1_bytes * 7 / 8 / (4 * p.channels * lanes);
-  const int64_t in_cache = (positions - 1 - (p.taps - 1) * p.dilation) / p.stride + 1;
-  const int64_t enough = std::min(fitting, ceil_div(8, filters));
-  return {std::clamp(std::min(fitting, in_cache), enough, ir::kMostLifted), false};
+  const int64_t most = std::min({summing, rows_that_fit(target, filters, p), ir::kMostLifted});
+  for (const bool near : {true, false}) {
+    if (near && !may_be_near(p, target)) continue;
+    for (int64_t vectors = 1; vectors <= most; ++vectors) {
+      const double cycles = lifted_cycles(p, target, {vectors, near});
+      if (cycles < least) {
+        least = cycles;
+        best = {vectors, near};
+      }
+    }
+  }
+  return best;
 }
 
 constexpr int64_t kLineFloats = 16;
@@ -333,22 +373,24 @@ bool slides_lifted(const Problem& p, const Target& target) {
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   TileShape tile = p.one_step ? TileShape{1, one_step_vectors(p, target, p.group_filters(), in_panels)}
                               : filter_tile(p, target, in_panels, true);
-  // Ties go to lanes over filters, which also suit short inputs; but windows take more than their slots.
-  const double slots = tile_slots(p, target, tile) * (tile.slide ? 1 : 0.85);
-  const Lifting lift = p.one_step ? Lifting{} : lifting(p, target, slots);
+  const LiftShape lift = p.one_step ? LiftShape{} : lift_shape(p, target, tile, in_panels);
   // Only edges and short inputs are left to the tile then.
-  if (lift.vectors > 0) tile = filter_tile(p, target, in_panels, false);
+  if (lift.vectors > 0) {
+    tile = filter_tile(p, target, in_panels, false);
+    tile.vectors = ceil_div(p.group_filters(), target.lanes);
+    tile.rows = std::min(tile.rows, rows_beside_shared(target, tile.vectors, 0, p));
+  }
   const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
   form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
   form.lift = lift.vectors;
-  form.stage = lift.stage;
+  form.near = lift.near;
   form.read_ahead = form.lift == 0 && reads_ahead(p, tile, passes);
   form.blend = tile.blend;
   form.slide = tile.slide;
-  if (form.lift > 0 && !form.stage && slides_lifted(p, target)) {
+  if (form.lift > 0 && !form.near && slides_lifted(p, target)) {
     form.slide = true;
     form.lift = target.lanes / p.filters;  // a vector of sums
   }
@@ -357,8 +399,8 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
   // A staged channel is no neighbour of the next.
-  form.fuse =
-      !form.stage && p.groups == 1 && (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
+  form.fuse = !(form.near && p.channels > 1) && p.groups == 1 &&
+              (p.taps == 1 || (p.dilation == 1 && p.in_pitch() == p.channels));
   form.ragged = p.taps > 1 || form.lift > 0;
   form.panel = in_panels ? kPanel : 0;
   return form;

@@ -26,9 +26,6 @@ constexpr int64_t kMaxOffset = int64_t{1} << 30;
 // Sums beside each other that hide the latency of a multiply-add on two ports.
 constexpr int64_t kBusySums = 8;
 
-// That a sliding window writes out.
-constexpr int64_t kMostProducts = 1024;
-
 int64_t innermost_serial_step(const ir::LoopNest& nest, Dim dim) {
   int64_t step = 1;
   for (const Loop& loop : nest.loops) {
@@ -63,7 +60,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
   epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
                     (transposes_output_ || !operand_in_lanes);
-  if (stages_tiles()) {
+  if (nest_.staged) {
     // An odd number of vectors, so that rows do not share cache sets.
     const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
     const int64_t vectors = (width + lanes() - 1) / lanes();
@@ -144,9 +141,9 @@ Result<void> Lowerer::check() const {
   } else if (nest_.slide) {
     const int64_t products = nest_.blended > 0 ? tile_steps_ / nest_.blended * p_.taps * p_.group_channels()
                                                : tile_steps_ * p_.taps * (tile_units / lanes());
-    if (products > kMostProducts)
+    if (products > kMostWrittenOut)
       return refuse(
-          fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostProducts));
+          fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostWrittenOut));
   }
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
@@ -216,11 +213,11 @@ void Lowerer::prologue() {
     const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
-  memory_.in_item = stages_tiles() ? Stride{4 * slab_pitch_, {}} : in_channel_;
+  memory_.in_item = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
   memory_.out_item = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
-  memory_.in_tap = p_.dilation * (stages_tiles() ? 4 : in_row_);
+  memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
-  memory_.by_phase = stages_tiles() && p_.stride > 1;
+  memory_.by_phase = nest_.staged && p_.stride > 1;
   if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.

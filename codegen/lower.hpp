@@ -17,6 +17,9 @@ inline int64_t most_lifted_sums(const Target& target) {
   return target.vector_registers - 8;
 }
 
+// Products that a tile writes out one after the other.
+inline constexpr int64_t kMostWrittenOut = 1024;
+
 // The vectors of a window whose rows share them stand in so many sections.
 inline constexpr int64_t kWindowSections = 2;
 

@@ -4,53 +4,53 @@
 // tap is then a whole vector further, whatever stride and dilation are, and no vector lies across cache
 // lines. In the arrays a lane's positions and steps are one run of floats each, so both ways are plain
 // transposes.
+#include <algorithm>
+
 #include "codegen/lowerer.hpp"
 #include "codegen/transpose.hpp"
 
 namespace convsmith::lowering {
 
-// As many tiles as make the floats of a lane whole vectors, while the input stays in the first cache.
-Lowerer::LiftedBlock Lowerer::lifted_block() const {
-  if (nest_.slide) {
-    LiftedBlock block{};
-    block.steps = nest_.lifted;
-    return block;
+namespace {
+
+// A run of floats in vectors, then `rest(mask, columns)` for what does not fill one: its floats are among the
+// first `columns`.
+template <class Vectors, class Rest>
+void each_vector(vir::Builder& b, const LiftedRun& run, Vectors&& vectors, Rest&& rest) {
+  const int64_t lanes = b.lanes();
+  if (!run.floats) {
+    if (run.known >= lanes) b.loop(b.iconst(run.known / lanes), "vectors", vectors);
+    if (run.known % lanes > 0) rest(b.first(b.iconst(run.known % lanes)), run.known % lanes);
+    return;
   }
-  const auto block_of = [&](int64_t tiles) {
-    LiftedBlock block{};
-    block.tiles = tiles;
-    block.steps = tiles * nest_.lifted;
-    block.positions = (block.steps - 1) * p_.stride + (p_.taps - 1) * p_.dilation + 1;
-    block.kept = std::max<int64_t>(0, block.positions - block.steps * p_.stride);
-    block.in_floats = (block.positions - block.kept) * p_.channels;
-    block.out_floats = block.steps * p_.filters;
-    return block;
-  };
-  const auto waste = [&](int64_t floats) {
-    return static_cast<double>((lanes() - floats % lanes()) % lanes()) / static_cast<double>(floats);
-  };
-  LiftedBlock best = block_of(1);
-  for (int64_t tiles = 2; tiles * nest_.lifted <= ir::kMostLiftedSteps; ++tiles) {
-    const LiftedBlock block = block_of(tiles);
-    if (block.positions * p_.channels * b_.vector_bytes() > target_.l1_bytes * 3 / 4) break;
-    if (waste(block.in_floats) + waste(block.out_floats) < waste(best.in_floats) + waste(best.out_floats))
-      best = block;
-  }
-  return best;
+  const I whole = b.idivc(*run.floats, lanes);
+  const I left = b.isub(*run.floats, b.imulc(whole, lanes));
+  b.loop(whole, "vectors", vectors);
+  if (run.known % lanes == 0) return;
+  b.if_less(b.iconst(0), left, "rest", [&] { rest(b.first(left), lanes); });
+}
+
+}  // namespace
+
+// The floats of `tiles` tiles of a block of `most`, but for the last `unread` of them.
+LiftedRun Lowerer::lifted_run(I tiles, int64_t most, int64_t floats, int64_t unread) {
+  if (most == 1) return {floats - unread, {}};
+  // Where all of that is whole vectors, so is each number of tiles.
+  const bool whole = floats % lanes() == 0 && unread % lanes() == 0;
+  return {whole ? 0 : 1, b_.iaddc(b_.imulc(tiles, floats), -unread)};
 }
 
 int64_t Lowerer::lifted_scratch() const {
-  if (nest_.staged) return near_scratch();
+  if (nest_.near) return near_scratch();
   if (nest_.slide) return b_.vector_bytes() * p_.filters * (nest_.lifted + p_.taps - 1);
-  const LiftedBlock block = lifted_block();
-  return b_.vector_bytes() * (block.positions * p_.channels + block.out_floats);
+  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted);
+  // What does not fill a vector is turned as whole ones.
+  return b_.vector_bytes() * (block.positions * p_.channels + block.tiles * block.out_floats + lanes());
 }
 
 // All steps of a call: those that lack taps on the left, the lifted ones, the others. `i` is the first loop
 // over steps.
 void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
-  const LiftedBlock block = lifted_block();
-  const int64_t round = block.steps * lanes();  // steps of one block
   const I first = b_.imax(*cover.step_begin, *cover.inside_begin);
   const I end = b_.imin(*cover.step_end, *cover.inside_end);
   const I begin = b_.icopy(*cover.step_begin);
@@ -62,63 +62,79 @@ void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
     plain.step_end = stop;
     loop(i, moved(at, begin, steps_stride(1)), plain);
     b_.icopy(begin, stop);
-    const I steps = b_.isub(end, stop);
-    if (nest_.staged) {
-      const I few = b_.iconst(nest_.lifted * lanes() - 1);
-      b_.if_less(few, steps, "lift", [&] {
-        lift_near(i, moved(at, stop, steps_stride(1)), steps);
-        b_.iadd(begin, begin, steps);
-      });
-      return b_.icopy(stop, *cover.step_end);
-    }
-    // A block more than fill all lanes, where that costs less than those steps one by one.
-    const int64_t idle = std::max<int64_t>(1, lanes() / p_.group_filters());
-    const I blocks = b_.idivc(b_.iaddc(steps, round - std::max<int64_t>(round / idle, block.steps)), round);
-    const I none = b_.iconst(0);
-    b_.if_less(none, blocks, "lift", [&] {
-      const I lane_steps = b_.imulc(blocks, block.steps);
-      // Lanes overlap where there are fewer steps than that.
-      const I covered = b_.imin(steps, b_.imulc(lane_steps, lanes()));
-      const I apart = b_.idivc(b_.isub(covered, lane_steps), lanes() - 1);
-      lift(i, block, moved(at, stop, steps_stride(1)), blocks, apart);
-      b_.iadd(begin, begin, b_.iadd(lane_steps, b_.imulc(apart, lanes() - 1)));
-    });
+    const I steps = b_.imax(b_.iconst(0), b_.isub(end, stop));
+    const Cursor here = moved(at, stop, steps_stride(1));
+    b_.iadd(begin, begin, nest_.near ? lift_near(i, here, steps) : lift(i, here, steps));
     b_.icopy(stop, *cover.step_end);
   });
 }
 
-// `blocks` blocks in lanes that begin `apart` steps from each other.
-void Lowerer::lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart) {
-  if (nest_.slide) return lift_sliding(at, blocks, apart);
+// As many of `steps` steps as lanes fill; returns their number.
+I Lowerer::lift(size_t i, const Cursor& at, I steps) {
+  const int64_t all = nest_.lifted * lanes();  // steps of one tile
+  const I tiles = b_.idivc(steps, all);
+  const I apart = b_.imulc(tiles, nest_.lifted);
+  const I made = b_.imulc(tiles, all);
+  // One more, whose lanes overlap, where that costs less than those steps one by one.
+  const int64_t worth = steps_worth_lifting(p_, target_, nest_.lifted);
+  const I lane_steps = b_.iaddc(apart, nest_.lifted);
+  const I between = b_.idivc(b_.isub(steps, lane_steps), lanes() - 1);
+  const I reached = b_.iadd(lane_steps, b_.imulc(between, lanes() - 1));
+  const I enough = b_.iaddc(made, worth - 1);
+  b_.if_less(enough, reached, "overlap", [&] {
+    b_.iaddc(tiles, tiles, 1);
+    b_.icopy(apart, between);
+    b_.icopy(made, reached);
+  });
+  const I none = b_.iconst(0);
+  b_.if_less(none, tiles, "lift", [&] {
+    if (nest_.slide) return lift_sliding(at, tiles, apart);
+    lift_blocks(i, at, tiles, apart);
+  });
+  return made;
+}
+
+// `tiles` tiles in lanes that begin `apart` steps from each other.
+void Lowerer::lift_blocks(size_t i, const Cursor& at, I tiles, I apart) {
+  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted);
   const int64_t position = p_.channels * b_.vector_bytes();
   const I in_pitch = b_.imulc(apart, p_.stride * in_row_);
   const I out_pitch = b_.imulc(apart, out_row_);
   const P slab = b_.arg_ptr(Arg::kScratch);
-  lift_in(at.in, in_pitch, slab, block.kept * p_.channels);
+  lift_in(at.in, in_pitch, slab, {block.kept * p_.channels, {}});
   const P from = b_.paddc(at.in, block.kept * in_row_);
   const P to = b_.pcopy(at.out);
   const P fresh = b_.paddc(slab, block.kept * position);
   const P sums = b_.paddc(slab, block.positions * position);
-  b_.loop(b_.icopy(blocks), "block", [&] {
-    lift_in(from, in_pitch, fresh, block.in_floats);
-    lift_tiles(i, block, {slab, sums, at.weights, {}});
-    if (!finishes_sums_) {
-      const Stride vector{b_.vector_bytes(), {}};
-      finish_stored({sums, {}, vector, {}, 1, {}, false, Stage::kAll}, b_.iconst(block.out_floats));
-    }
-    lift_out(sums, to, out_pitch, block.out_floats);
+  const I left = b_.icopy(tiles);
+  const I none = b_.iconst(0);
+  b_.while_less(none, left, "block", [&] {
+    const I count = b_.imin(left, b_.iconst(block.tiles));
+    lift_in(from, in_pitch, fresh, lifted_run(count, block.tiles, block.in_floats, block.unread));
+    lift_tiles(i, count, {slab, sums, at.weights, {}});
+    finish_lifted(sums, b_.imulc(count, block.out_floats));
+    lift_out(sums, to, out_pitch, lifted_run(count, block.tiles, block.out_floats, 0));
     advance(from, {block.steps * p_.stride * in_row_, {}});
     advance(to, {block.steps * out_row_, {}});
+    b_.iaddc(left, left, -block.tiles);
     if (block.kept == 0) return;
     // Upward, since the two runs may overlap.
-    const P source = b_.paddc(slab, block.steps * p_.stride * position);
-    const P target = b_.pcopy(slab);
-    b_.loop(b_.iconst(block.kept * p_.channels), "keep", [&] {
-      b_.store(target, 0, b_.load(source, 0));
-      advance(source, {b_.vector_bytes(), {}});
-      advance(target, {b_.vector_bytes(), {}});
+    b_.if_less(none, left, "keep", [&] {
+      const P source = b_.paddc(slab, block.steps * p_.stride * position);
+      const P target = b_.pcopy(slab);
+      b_.loop(b_.iconst(block.kept * p_.channels), "keep", [&] {
+        b_.store(target, 0, b_.load(source, 0));
+        advance(source, {b_.vector_bytes(), {}});
+        advance(target, {b_.vector_bytes(), {}});
+      });
     });
   });
+}
+
+// The part of the epilogue that accumulators leave, over `vectors` vectors of sums.
+void Lowerer::finish_lifted(P sums, I vectors) {
+  if (finishes_sums_) return;
+  finish_stored({sums, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false, Stage::kAll}, vectors);
 }
 
 // By input position: each vector of inputs meets all taps as it comes out of the transpose, and the sums of
@@ -159,10 +175,8 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
       b_.paddc(from, from, in_row_);
       b_.paddc(sum, sum, step);
     });
-    if (!finishes_sums_)
-      finish_stored({first, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false, Stage::kAll},
-                    b_.iconst(nest_.lifted * p_.filters));
-    lift_out(first, to, out_pitch, nest_.lifted * p_.filters);
+    finish_lifted(first, b_.iconst(nest_.lifted * p_.filters));
+    lift_out(first, to, out_pitch, {nest_.lifted * p_.filters, {}});
     b_.paddc(to, to, nest_.lifted * out_row_);
     b_.pcopy(sum, first);
     b_.iconst(positions, nest_.lifted);
@@ -195,12 +209,13 @@ void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums)
   });
 }
 
-// The tiles of a block: the loops inside those over steps, with lanes over steps instead of filters.
-void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at) {
+// `tiles` tiles: the loops inside those over steps, with lanes over steps instead of filters.
+void Lowerer::lift_tiles(size_t i, I tiles, const Cursor& at) {
   while (nest_.loops[i].dim == Dim::kStep) ++i;
+  // Bytes from one position to the next, and from one vector of steps to the next.
   const int64_t position = p_.channels * b_.vector_bytes();
   const TileMemory arrays = memory_;
-  memory_ = {.in_item = {b_.vector_bytes(), {}},
+  memory_ = {.in_item = {position / p_.channels, {}},
              .out_item = {b_.vector_bytes(), {}},
              .in_tap = p_.dilation * position,
              .in_vector = p_.stride * position,
@@ -215,7 +230,7 @@ void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at) {
   cover.tap_begin = b_.iconst(0);
   cover.tap_count = b_.iconst(p_.taps);
   const Cursor tile = copied(at);
-  b_.loop(b_.iconst(block.tiles), "tile", [&] {
+  b_.loop(b_.icopy(tiles), "tile", [&] {
     loop(i, tile, cover);
     advance(tile.in, {nest_.lifted * memory_.in_vector, {}});
     advance(tile.out, {nest_.lifted * memory_.out_vector, {}});
@@ -224,44 +239,40 @@ void Lowerer::lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at) {
   memory_ = arrays;
 }
 
-// `floats` neighbouring floats of each lane, lanes `pitch` bytes apart: a vector for each of them.
-void Lowerer::lift_in(P from, I pitch, P to, int64_t floats) {
+// Neighbouring floats of each lane, lanes `pitch` bytes apart: a vector for each of them.
+void Lowerer::lift_in(P from, I pitch, P to, const LiftedRun& run) {
   const P source = b_.pcopy(from);
   const P target = b_.pcopy(to);
-  if (floats >= lanes()) {
-    b_.loop(b_.iconst(floats / lanes()), "in", [&] {
-      store_tile(b_, target, load_columns(b_, source, pitch));
-      advance(source, {b_.vector_bytes(), {}});
-      advance(target, {lanes() * b_.vector_bytes(), {}});
-    });
-  }
-  if (const std::optional<M> mask = unit_mask(floats))
-    store_tile(b_, target, transpose(b_, load_rows(b_, source, pitch, mask), floats % lanes()));
+  const auto vectors = [&] {
+    store_tile(b_, target, load_columns(b_, source, pitch));
+    advance(source, {b_.vector_bytes(), {}});
+    advance(target, {lanes() * b_.vector_bytes(), {}});
+  };
+  each_vector(b_, run, vectors, [&](M mask, int64_t columns) {
+    store_tile(b_, target, transpose(b_, load_rows(b_, source, pitch, mask), columns));
+  });
 }
 
-void Lowerer::lift_out(P from, P to, I pitch, int64_t floats) {
+void Lowerer::lift_out(P from, P to, I pitch, const LiftedRun& run) {
   const P source = b_.pcopy(from);
   const P target = b_.pcopy(to);
-  if (floats >= lanes()) {
-    b_.loop(b_.iconst(floats / lanes()), "out", [&] {
-      // A few rows at a time: sums may be under way.
-      const P row = b_.pcopy(target);
-      for (int64_t first = 0; first < lanes(); first += 4) {
-        for (const V& y : load_columns(b_, source, first, first + 4)) {
-          b_.store(row, 0, y);
-          b_.padd(row, row, pitch);
-        }
+  const auto vectors = [&] {
+    // A few rows at a time: sums may be under way.
+    const P row = b_.pcopy(target);
+    for (int64_t first = 0; first < lanes(); first += 4) {
+      for (const V& y : load_columns(b_, source, first, first + 4)) {
+        b_.store(row, 0, y);
+        b_.padd(row, row, pitch);
       }
-      advance(source, {lanes() * b_.vector_bytes(), {}});
-      advance(target, {b_.vector_bytes(), {}});
-    });
-  }
-  const int64_t rest = floats % lanes();
-  if (rest == 0) return;
-  std::vector<V> rows;
-  for (int64_t j = 0; j < rest; ++j) rows.push_back(b_.load(source, j * b_.vector_bytes()));
-  const std::vector<V> turned = transpose(b_, rows, lanes());
-  convsmith::store_rows(b_, target, pitch, turned, unit_mask(floats));
+    }
+    advance(source, {lanes() * b_.vector_bytes(), {}});
+    advance(target, {b_.vector_bytes(), {}});
+  };
+  each_vector(b_, run, vectors, [&](M mask, int64_t columns) {
+    std::vector<V> rows;
+    for (int64_t j = 0; j < columns; ++j) rows.push_back(b_.load(source, j * b_.vector_bytes()));
+    convsmith::store_rows(b_, target, pitch, transpose(b_, rows, lanes()), mask);
+  });
 }
 
 }  // namespace convsmith::lowering

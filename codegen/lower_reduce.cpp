@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "codegen/lower.hpp"
 #include "codegen/lowerer.hpp"
 #include "frontend/check.hpp"
 
@@ -10,7 +11,6 @@ namespace convsmith::lowering {
 
 namespace {
 constexpr int64_t kLineFloats = 16;
-constexpr int64_t kMostProducts = 1024;  // that a tile writes out
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -69,11 +69,11 @@ void Lowerer::reduce(Tile& t) {
   taps(t, b_.pcopy(t.at.in), weights, *t.cover.tap_count);
 }
 
-// Whether all products of a tile stand one after the other: where the lifted input is staged, so that the
-// next tile's begin while this one's sums are turned.
+// Whether all products of a tile stand one after the other: where lifted lanes are neighbouring steps, so
+// that the next tile's begin while this one's sums are turned.
 bool Lowerer::writes_out(const Tile& t) const {
   const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
-  return memory_.lifted && nest_.staged && products <= kMostProducts;
+  return nest_.near && memory_.lifted && products <= kMostWrittenOut;
 }
 
 void Lowerer::taps(Tile& t, P in, P weights, I count) {

@@ -152,7 +152,7 @@ void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
 }
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
-  Cursor inner = stages_tiles() ? stage(at, cover) : at;
+  Cursor inner = nest_.staged ? stage(at, cover) : at;
   if (epilogue_waits_) inner.operand.reset();
   if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);

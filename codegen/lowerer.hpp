@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/lifted_block.hpp"
 #include "codegen/target.hpp"
 #include "codegen/vir_builder.hpp"
 #include "convsmith/error.hpp"
@@ -59,6 +60,13 @@ struct TileMemory {
   int64_t out_vector = 0;  // the same for the sums
   bool by_phase = false;   // taps lie in the phases of the stride, see tap_pointer
   bool lifted = false;
+};
+
+// Floats of each lane that are turned together: `known`, or `floats` where a call decides; then `known` is 0
+// where they fill vectors whatever it decides.
+struct LiftedRun {
+  int64_t known;
+  std::optional<I> floats;
 };
 
 // What the current loops cover: constants for groups and filters, registers for steps and taps.
@@ -232,23 +240,17 @@ class Lowerer {
   void some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Seen& seen);
 
   // lower_lift.cpp: lanes over far-apart segments of the steps
-  struct LiftedBlock {
-    int64_t tiles;      // of a block
-    int64_t steps;      // of each lane
-    int64_t kept;       // positions that the next block reads again
-    int64_t positions;  // that a block reads
-    int64_t in_floats;  // of each lane
-    int64_t out_floats;
-  };
-  LiftedBlock lifted_block() const;
   int64_t lifted_scratch() const;
+  LiftedRun lifted_run(I tiles, int64_t most, int64_t floats, int64_t unread);
   void lifted_band(size_t i, const Cursor& at, const Cover& cover);
-  void lift(size_t i, const LiftedBlock& block, const Cursor& at, I blocks, I apart);
+  I lift(size_t i, const Cursor& at, I steps);
+  void lift_blocks(size_t i, const Cursor& at, I tiles, I apart);
   void lift_sliding(const Cursor& at, I blocks, I apart);
   void slide_position(const Tile& t, I pitch, const std::vector<V>& sums);
-  void lift_tiles(size_t i, const LiftedBlock& block, const Cursor& at);
-  void lift_in(P from, I pitch, P to, int64_t floats);
-  void lift_out(P from, P to, I pitch, int64_t floats);
+  void lift_tiles(size_t i, I tiles, const Cursor& at);
+  void finish_lifted(P sums, I vectors);
+  void lift_in(P from, I pitch, P to, const LiftedRun& run);
+  void lift_out(P from, P to, I pitch, const LiftedRun& run);
 
   // lower_near.cpp: lanes over neighbouring steps
   struct NearChunk {
@@ -257,7 +259,8 @@ class Lowerer {
   };
   NearChunk near_chunk() const;
   int64_t near_scratch() const;
-  void lift_near(size_t i, const Cursor& at, I steps);
+  I lift_near(size_t i, const Cursor& at, I steps);
+  void near_chunks(size_t i, const Cursor& at, I steps);
   void near_in(P from, I positions, int64_t pitch);
   void near_tiles(size_t i, const Cursor& at, I steps);
   void near_out(P sums, P out);
@@ -284,7 +287,6 @@ class Lowerer {
 
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
-  bool stages_tiles() const { return nest_.staged && nest_.lifted == 0; }
   int64_t lanes() const { return target_.lanes; }
   P moved(P p, I count, const Stride& stride);  // p + count * stride
   void advance(P p, const Stride& stride);      // p += stride

@@ -87,7 +87,7 @@ Schedule lanes_over_filters(const FilterForm& form, int64_t lanes) {
   steps.add(StepKind::kReorder, joined({{"n"}, outer, rows, vectors, reduction, unrolled}));
   if (form.ragged) steps.add(StepKind::kRagged, {});
   steps.sized(StepKind::kLift, form.lift);
-  if (form.stage) steps.add(StepKind::kStage, {});
+  if (form.near) steps.add(StepKind::kNear, {});
   steps.sized(StepKind::kBlend, form.blend);
   if (form.slide) steps.add(StepKind::kSlide, {});
   if (form.stream) steps.add(StepKind::kStream, {});

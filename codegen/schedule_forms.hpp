@@ -21,8 +21,8 @@ struct FilterForm {
   bool prefetch = false;
   bool read_ahead = false;
   int64_t lift = 0;    // vectors of steps of a lifted tile; 0: none
+  bool near = false;   // lifted tiles over neighbouring steps
   int64_t blend = 0;   // rows that share the vector of the last filters; 0: none
-  bool stage = false;  // with lift: lanes over neighbouring steps
   bool slide = false;  // with lift, or with blend where that is the only vector
   bool fuse = false;   // taps and channels as one run of memory
   int64_t panel = 0;   // see StepKind::kPanel; 0: blocks of a tile

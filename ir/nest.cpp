@@ -96,6 +96,12 @@ int64_t lane_count(const LoopNest& nest) {
   return 1;
 }
 
+// Rows of several channels are read by fours, which end within the next row.
+bool can_be_near(const Problem& p, int64_t lanes) {
+  return p.stride == 1 &&
+         (p.in_pitch() == 1 || (p.channels > 1 && p.channels <= lanes && p.filters <= lanes));
+}
+
 bool can_blend(const Problem& problem, int64_t lanes, int64_t rows) {
   const int64_t left = problem.group_filters() % lanes;
   return rows > 1 && lanes % (4 * rows) == 0 && left > 0 && left * rows <= lanes &&

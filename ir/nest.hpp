@@ -55,6 +55,8 @@ struct LoopNest {
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
   // 0: no; else vectors of steps of a tile there.
   int64_t lifted = 0;
+  // The lanes of lifted tiles are neighbouring steps, whose inputs are read where they are.
+  bool near = false;
   // The filters that fill no more than one blended-th of the last vector share it with those of so many
   // neighbouring rows of a tile. 0: no.
   int64_t blended = 0;
@@ -105,6 +107,9 @@ int64_t lane_count(const LoopNest& nest);
 // Whether `rows` rows can share the last vector of the filters of a group, in parts of whole blocks of four
 // lanes.
 bool can_blend(const Problem& problem, int64_t lanes, int64_t rows);
+
+// Whether lanes of a lifted tile may be neighbouring steps, see StepKind::kNear.
+bool can_be_near(const Problem& problem, int64_t lanes);
 
 // How much of `dim` (groups or filters) one pass of the innermost serial step loop covers: all of it
 // where its loops stand inside, the step of the last one that stands outside otherwise.

@@ -14,8 +14,9 @@ namespace {
 
 // Properties of a nest that are not loops, as the lines behind the loops.
 constexpr std::pair<std::string_view, bool LoopNest::*> kFlags[] = {
-    {"stage", &LoopNest::staged},  {"ragged", &LoopNest::ragged},     {"slide", &LoopNest::slide},
-    {"stream", &LoopNest::stream}, {"prefetch", &LoopNest::prefetch}, {"read_ahead", &LoopNest::read_ahead}};
+    {"stage", &LoopNest::staged},         {"ragged", &LoopNest::ragged}, {"near", &LoopNest::near},
+    {"slide", &LoopNest::slide},          {"stream", &LoopNest::stream}, {"prefetch", &LoopNest::prefetch},
+    {"read_ahead", &LoopNest::read_ahead}};
 
 struct SizeLine {
   std::string_view name;

@@ -75,13 +75,6 @@ bool can_lift(const LoopNest& nest) {
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
-// Rows are read by fours: of more than one channel these end within the next row.
-bool can_stage_lifted(const LoopNest& nest) {
-  const Problem& p = nest.problem;
-  return p.stride == 1 && !nest.slide && p.channels > 1 && p.channels <= lane_count(nest) &&
-         p.filters <= lane_count(nest);
-}
-
 bool can_slide_lifted(const LoopNest& nest) {
   const Problem& p = nest.problem;
   return nest.lifted > 0 && nest.blended == 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 &&
@@ -125,12 +118,7 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
   const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
   if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
-  if (nest.staged && nest.lifted > 0) {
-    if (!can_stage_lifted(nest))
-      return fail(
-          "'stage' with 'lift' needs stride 1, no 'slide', 2 channels or more, and no more channels and "
-          "filters than lanes");
-  } else if (nest.staged != (*lanes == Dim::kStep && !contiguous)) {
+  if (nest.staged != (*lanes == Dim::kStep && !contiguous)) {
     return fail(nest.staged ? "'stage' is only for lanes over steps that are not neighbours in memory"
                             : "lanes over these steps need 'stage'");
   }
@@ -148,6 +136,14 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (nest.read_ahead && *lanes != Dim::kFilter) return fail("'read_ahead' is for lanes over f");
   if (nest.lifted > 0 && !can_lift(nest))
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  if (nest.near && (nest.lifted == 0 || nest.slide || !can_be_near(p, lane_count(nest)))) {
+    return fail(
+        "'near' is for 'lift' without 'slide', with stride 1, and one channel or no more channels and "
+        "filters "
+        "than lanes");
+  }
+  if (nest.near && p.channels > 1 && nest.fused())
+    return fail("'near' with several channels can't read them as one fused reduction");
   if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {
     return fail(fmt::format(
         "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "

@@ -5,9 +5,8 @@
 //
 //   q = o + crop, the step before cropping; phase = q mod s; row u = q div s.
 //
-// The cropping cuts through the first and the last row: there the phases of a merged part run one by one, a row
-// each.
-// Called by the runtime, which compiles and runs each part.
+// The cropping cuts through the first and the last row: there the phases of a merged part run one by one, a
+// row each. Called by the runtime, which compiles and runs each part.
 #pragma once
 
 #include <array>

@@ -16,14 +16,12 @@ struct StepInfo {
   std::string_view name;
 };
 constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},           {StepKind::kFuse, "fuse"},
-    {StepKind::kSplit, "split"},       {StepKind::kReorder, "reorder"},
-    {StepKind::kTile, "tile"},         {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},     {StepKind::kStage, "stage"},
-    {StepKind::kLift, "lift"},         {StepKind::kRagged, "ragged"},
-    {StepKind::kSlide, "slide"},       {StepKind::kStream, "stream"},
-    {StepKind::kPrefetch, "prefetch"}, {StepKind::kReadAhead, "read_ahead"},
-    {StepKind::kPanel, "panel"},       {StepKind::kBlend, "blend"},
+    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},         {StepKind::kSplit, "split"},
+    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},         {StepKind::kLanes, "lanes"},
+    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},       {StepKind::kLift, "lift"},
+    {StepKind::kNear, "near"},       {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"},
+    {StepKind::kStream, "stream"},   {StepKind::kPrefetch, "prefetch"}, {StepKind::kReadAhead, "read_ahead"},
+    {StepKind::kPanel, "panel"},     {StepKind::kBlend, "blend"},
 };
 
 tl::unexpected<Error> fail(std::string what) {
@@ -132,7 +130,7 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
 
 Result<LoopNest> stage(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'stage' takes no loop");
-  if (lanes_dim(nest) != Dim::kStep && nest.lifted == 0) return fail("expected lanes over o, or 'lift'");
+  if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
   nest.staged = true;
   return nest;
 }
@@ -143,6 +141,15 @@ Result<LoopNest> lift(LoopNest nest, const Step& step) {
   if (step.factor < 1 || step.factor > kMostLifted)
     return fail(fmt::format("expected 1 to {} vectors of steps, found {}", kMostLifted, step.factor));
   nest.lifted = step.factor;
+  return nest;
+}
+
+// Turn this:  lanes over far-apart steps, their inputs turned into scratch
+// Into this:  lanes over neighbouring steps o, their inputs in[o + k] where they are
+Result<LoopNest> near(LoopNest nest, const Step& step) {
+  if (!step.loops.empty()) return fail("'near' takes no loop");
+  if (nest.lifted == 0) return fail("expected 'lift' before 'near'");
+  nest.near = true;
   return nest;
 }
 
@@ -228,6 +235,8 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return stage(std::move(nest), step);
     case StepKind::kLift:
       return lift(std::move(nest), step);
+    case StepKind::kNear:
+      return near(std::move(nest), step);
     case StepKind::kBlend:
       return blend(std::move(nest), step);
     case StepKind::kRagged:

@@ -211,9 +211,8 @@ FilterForm random_filter_form(const Problem& p, const Target& target, Random& r)
     form.ragged = true;
     form.chunk = 0;
     form.lift = r.between(1, lifted);
-    form.stage =
-        p.stride == 1 && p.channels > 1 && std::max(p.channels, p.filters) <= target.lanes && !r.once_in(4);
-    form.fuse = form.fuse && !form.stage;
+    form.near = ir::can_be_near(p, target.lanes) && !r.once_in(4);
+    form.fuse = form.fuse && !(form.near && p.channels > 1);
   }
   for (const int64_t rows : {2, 4}) {
     if (ir::can_blend(p, target.lanes, rows) && r.once_in(2)) form.blend = rows;
@@ -304,7 +303,7 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
   int ragged = 0;
   int slid = 0;
   int lifted = 0;
-  int staged = 0;
+  int near = 0;
   int prefetching = 0;
   int streaming = 0;
   int blended = 0;
@@ -318,14 +317,44 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     ragged += c.nest.ragged ? 1 : 0;
     slid += c.nest.slide ? 1 : 0;
     lifted += c.nest.lifted > 0 ? 1 : 0;
-    staged += c.nest.staged ? 1 : 0;
+    near += c.nest.near ? 1 : 0;
     prefetching += c.nest.prefetch ? 1 : 0;
     streaming += c.nest.stream ? 1 : 0;
     blended += c.nest.blended > 0 ? 1 : 0;
     slid_shared += c.nest.blended > 0 && c.nest.slide ? 1 : 0;
   }
-  for (const int count : {ragged, slid, lifted, staged, prefetching, streaming, blended, slid_shared})
+  for (const int count : {ragged, slid, lifted, near, prefetching, streaming, blended, slid_shared})
     EXPECT_GT(count, 40);
+}
+
+// Lanes over neighbouring steps: every number of filters that fits, with edges and parts of calls.
+TEST(LowerForms, NearLanesGiveThePlainBits) {
+  Random r(19);
+  for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
+    const Target& target = target_for(isa);
+    for (int round = 0; round < 40 && !testing::Test::HasFailure(); ++round) {
+      Problem p;
+      p.filters = round % 4 == 0 ? 1 : r.between(1, target.vector_registers - 4);
+      p.taps = r.between(1, 20);
+      p.dilation = r.once_in(2) ? 1 : r.between(2, 40);
+      p.has_bias = r.once_in(2);
+      p.activation = random_activation(r);
+      p.pad_left = r.between(0, p.taps * p.dilation);
+      p.pad_right = r.between(0, p.taps);
+      FilterForm form{.near = true, .fuse = can_fuse(p) && r.once_in(2)};
+      form.vectors = (p.filters + target.lanes - 1) / target.lanes;
+      form.rows = std::max<int64_t>(1, 8 / form.vectors);
+      form.ragged = true;
+      form.lift =
+          r.between(1, std::min<int64_t>((target.vector_registers - 2) / (p.filters + 1), ir::kMostLifted));
+      const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, target.lanes));
+      ASSERT_TRUE(nest) << nest.error().message;
+      const int64_t reach = (p.taps - 1) * p.dilation;
+      const Case c{p, *nest, isa, Tensors(p, r.between(1, 2), reach + r.between(1, 500), r)};
+      SCOPED_TRACE(ir::print(c.nest) + "steps " + std::to_string(c.tensors.steps));
+      check_case(c, r, round % 5 == 0);
+    }
+  }
 }
 
 // Lifted tiles by input position: every number of sums that fits, with edges and parts of calls.

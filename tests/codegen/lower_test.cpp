@@ -226,8 +226,13 @@ Problem problem_of(const Form& form) {
   return p;
 }
 
+bool is_written_out(const ir::LoopNest& nest) {
+  const Problem& p = nest.problem;
+  return nest.near && nest.lifted * p.group_filters() * p.taps * p.group_channels() <= 1024;
+}
+
 // Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones. A
-// lifted tile that slides takes a vector of channels at once, one with staged input is written out.
+// lifted tile that slides takes a vector of channels at once, one over neighbouring steps is written out.
 int64_t largest_tile(const ir::LoopNest& nest) {
   const Problem& p = nest.problem;
   if (nest.lifted > 0 && nest.slide) return ir::lane_count(nest) * p.taps * p.filters;
@@ -248,7 +253,7 @@ int64_t largest_tile(const ir::LoopNest& nest) {
     tile = rows * (vectors - 1) + (rows + nest.blended - 1) / nest.blended;
   }
   const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
-  if (nest.lifted > 0 && nest.staged) return lifted * p.taps * p.group_channels();
+  if (is_written_out(nest)) return lifted * p.taps * p.group_channels();
   return std::max(tile, lifted) * unroll;
 }
 
@@ -258,8 +263,7 @@ void expect_lean(const x86_test::HotLoop& code, const ir::LoopNest& nest, const 
   EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
   EXPECT_EQ(code.scalar_fmas, 0) << where;
   // A tile that is written out finds its own addresses, from integers that may be on the stack.
-  const bool written_out = nest.lifted > 0 && nest.staged;
-  EXPECT_LE(code.stack_accesses, written_out ? 4 : 0) << where;
+  EXPECT_LE(code.stack_accesses, is_written_out(nest) ? 4 : 0) << where;
   EXPECT_EQ(code.vector_spills, 0) << where;
   const bool copies = nest.blended > 0 && code.packed_fmas != largest_tile(nest);
   EXPECT_LE(code.vector_moves, copies ? code.packed_fmas : 0) << where;
@@ -287,6 +291,8 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
       {"few filters", 32, 4, 7, 1, 1},
       {"few filters of few channels", 3, 8, 7, 1, 1},
       {"few filters of few channels, many taps", 3, 8, 11, 1, 1},
+      {"few filters of one channel", 1, 4, 65, 1, 1},
+      {"filters beyond a vector", 16, 24, 9, 1, 1, Layout::kChannelsLast, 2},
       {"stem", 1, 16, 15, 1, 1},
       {"one tap", 512, 512, 1, 1, 1},
       {"long dilated", 32, 32, 64, 512, 1},
@@ -313,16 +319,17 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
   }
 }
 
-// Where a call may be so large that its inputs come from memory, tiles ask for the next one's.
-TEST(Lower, StreamingTilesAskForTheNextInput) {
-  const auto prefetches = [](int filters) {
-    const auto layer = lower_layer(problem_of({"", 64, filters, 2, 1, 1}), target_for(Isa::kAvx512), "");
+// Tiles that make little of each input ask for the next one's.
+TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
+  const auto prefetches = [](int filters, int taps) {
+    const auto layer = lower_layer(problem_of({"", 64, filters, taps, 1, 1}), target_for(Isa::kAvx512), "");
     const auto& body = layer->program.body;
     return std::count_if(body.begin(), body.end(),
                          [](const vir::Inst& inst) { return inst.op == vir::Opcode::kPrefetch; });
   };
-  EXPECT_GT(prefetches(32), 0);
-  EXPECT_EQ(prefetches(33), 0);
+  EXPECT_GT(prefetches(33, 1), 0);
+  EXPECT_GT(prefetches(33, 2), 0);
+  EXPECT_EQ(prefetches(33, 9), 0);
 }
 
 // Single steps that are left take several blocks of filters at once.

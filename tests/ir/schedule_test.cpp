@@ -109,6 +109,8 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"cut o; lift 4; ragged", "expected 'ragged' before 'lift'"},
       {"cut o; ragged; lift 0", "1 to 16 vectors of steps, found 0"},
       {"cut o; ragged; lift 17", "1 to 16 vectors of steps, found 17"},
+      {"near", "expected 'lift' before 'near'"},
+      {"cut o; ragged; lift 2; near o", "'near' takes no loop"},
       {"blend", "expected 'blend FACTOR'"},
       {"blend o 2", "expected 'blend FACTOR'"},
       {"blend 1", "2 to 4 rows that share a vector, found 1"},
@@ -169,6 +171,13 @@ Problem dense_problem() {
   return p;
 }
 
+// One channel, stride 1: steps are neighbours in memory.
+Problem direct_problem() {
+  Problem p = dense_problem();
+  p.channels = p.stride = 1;
+  return p;
+}
+
 // The last vector of 16 filters is half full.
 Problem half_problem() {
   Problem p = dense_problem();
@@ -199,6 +208,7 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
       {dense_problem(), plain, "ragged"},
       {dense_problem(), plain + "; ragged", "lift 1"},
       {dense_problem(), plain + "; ragged", "lift 16"},
+      {direct_problem(), plain + "; ragged; lift 3", "near"},
       {half_problem(), plain, "blend 2"},
       {dense_problem(), plain, "stream"},
       {dense_problem(), plain, "prefetch"},
@@ -231,8 +241,9 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
 
 TEST(Schedule, WhatCannotBeCompiledIsRefused) {
   const auto order = [](const char* lanes, const char* rest) { return std::string(lanes) + rest; };
-  Problem direct = dense_problem();  // one channel, stride 1: lanes over steps without 'stage'
-  direct.channels = direct.stride = 1;
+  const Problem direct = direct_problem();
+  Problem overlapping = direct;
+  overlapping.dilation = 1;
   Problem wide_rows = dense_problem();
   wide_rows.in_row = 20;
   Problem wide_output = dense_problem();
@@ -254,14 +265,15 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {pooling, order(kOverGroups, "ragged"), "'ragged' is for sums of products"},
       {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
       {dense_problem(), order(kOverFilters, inside) + "slide; lift 2", "with 'lift' for one group"},
+      {dense_problem(), order(kOverFilters, inside) + "lift 2; near", "one channel or no more channels and filters"},
+      {overlapping, order(kOverFilters, inside) + "lift 2; near; slide",
+       "'near' is for 'lift' without 'slide'"},
       {direct, order(kOverSteps, "stream"), "'stream' is for lanes over f or g"},
       {depthwise_problem(), order(kOverGroups, "prefetch"), "'prefetch' is for lanes over f"},
       {direct, order(kOverSteps, "prefetch"), "'prefetch' is for lanes over f"},
       {direct, order(kOverSteps, "read_ahead"), "'read_ahead' is for lanes over f"},
       {depthwise_problem(), order(kOverGroups, "ragged; lift 2"), "'lift' is for lanes over f"},
       {dense_problem(), order(kOverFilters, outside) + "lift 2", "all groups and filters inside the steps"},
-      {dense_problem(), order(kOverFilters, inside) + "lift 2; stage", "'stage' with 'lift' needs"},
-      {direct, order(kOverFilters, inside) + "lift 2; stage", "2 channels or more"},
       {wide_rows, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
       {wide_output, order(kOverFilters, inside) + "lift 2", "in dense arrays"},
       {dense_problem(), order(kOverFilters, "reorder g n b o f o1 f1 k c"), "one loop over n, outside all"},
