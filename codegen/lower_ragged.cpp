@@ -84,7 +84,7 @@ void Lowerer::some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Se
   };
   for (int64_t begin = 0; begin < t.rows; begin += kTogether) {
     const int64_t end = std::min(begin + kTogether, t.rows);
-    const I apart = b_.icopy(b_.iconst(1));
+    const I apart = b_.iconst(1);
     where_seen(begin, [&] {
       where_seen(end - 1, [&] {
         channels(t, in, weights, {begin, end, {}}, 1);

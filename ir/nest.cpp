@@ -96,9 +96,11 @@ int64_t lane_count(const LoopNest& nest) {
   return 1;
 }
 
-// Rows of several channels are read by fours, which end within the next row.
+// Rows of several channels are read by fours, which end within the next row. Taps of a tile that is written
+// out lie within displacements of 32 bits.
 bool can_be_near(const Problem& p, int64_t lanes) {
-  return p.stride == 1 &&
+  constexpr int64_t kFarthest = int64_t{1} << 24;
+  return p.stride == 1 && p.dilation <= kFarthest / p.taps / p.channels &&
          (p.in_pitch() == 1 || (p.channels > 1 && p.channels <= lanes && p.filters <= lanes));
 }
 

@@ -138,9 +138,8 @@ Result<void> verify_lowerable(const LoopNest& nest) {
     return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
   if (nest.near && (nest.lifted == 0 || nest.slide || !can_be_near(p, lane_count(nest)))) {
     return fail(
-        "'near' is for 'lift' without 'slide', with stride 1, and one channel or no more channels and "
-        "filters "
-        "than lanes");
+        "'near' is for 'lift' without 'slide', with stride 1, taps that are not millions of steps apart, and "
+        "one channel or no more channels and filters than lanes");
   }
   if (nest.near && p.channels > 1 && nest.fused())
     return fail("'near' with several channels can't read them as one fused reduction");

@@ -31,6 +31,8 @@ TEST(ChooseSchedule, LiftsFarApartTapsOfFewChannels) {
   EXPECT_TRUE(form_of("Conv1D(4, 3, dilation_rate=128, input_shape=(None, 12))").near);
   EXPECT_TRUE(form_of("Conv1D(8, 3, dilation_rate=128, input_shape=(None, 12))").near);
   EXPECT_FALSE(form_of("Conv1D(8, 3, dilation_rate=12800, input_shape=(None, 12))").near);
+  EXPECT_TRUE(form_of("Conv1D(4, 3, dilation_rate=12800, input_shape=(None, 1))").near);
+  EXPECT_FALSE(form_of("Conv1D(4, 3, dilation_rate=1000000000, input_shape=(None, 1))").near);
 }
 
 TEST(ChooseSchedule, TakesNeighbouringStepsOfOneChannel) {
