@@ -304,7 +304,7 @@ LiftShape lift_shape(const Problem& p, const Target& target, const TileShape& ti
 constexpr int64_t kLineFloats = 16;
 
 // Vectors of products for an input, see reads_ahead.
-constexpr int64_t kFewProducts = 16;
+constexpr int64_t kFewProducts = 80;
 
 // Whether outputs that leave the caches are what a call waits for: whole lines in rows and tiles, since a
 // part of one goes to memory by itself, and little arithmetic for each.
@@ -312,9 +312,6 @@ bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
   return p.out_pitch() % kLineFloats == 0 && vectors * target.lanes % kLineFloats == 0 &&
          p.taps * p.group_channels() <= 256;
 }
-
-// Steps in which reading the weights of a block from the second cache is no matter any more.
-constexpr int64_t kAmortized = 256;
 
 // Steps of one chunk, whose input all filter blocks pass one after the other: as many as the second cache
 // holds beside the weights that stand there; 0 where there is only one pass. Far-apart taps read that many
@@ -330,11 +327,12 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
-  // Weights that stay near all the time leave chunks to be short, so that rows of the output are written
-  // whole.
+  // Weights that stay near all the time leave chunks to be short, so that the passes over one complete whole
+  // rows of the output before these leave the cache.
   const int64_t all_weights = 4 * p.taps * p.group_channels() * p.group_filters();
   if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
-  const int64_t most = all_weights <= target.l2_bytes / 2 ? kAmortized : fitting;
+  const int64_t whole_rows = target.l2_bytes / 2 / (4 * (p.stride * p.in_pitch() + p.out_pitch()));
+  const int64_t most = all_weights <= target.l2_bytes / 2 ? whole_rows : fitting;
   return std::max<int64_t>(8, std::min(fitting, most) / tile_steps) * tile_steps;
 }
 
@@ -394,7 +392,9 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
     form.slide = true;
     form.lift = target.lanes / p.filters;  // a vector of sums
   }
-  if (form.lift > 0) form.rows = std::min(form.rows, kEnoughAccumulators);
+  // What is written out leaves less code for the edges.
+  if (form.lift > 0)
+    form.rows = std::min(form.rows, form.near ? kEnoughAccumulators / 2 : kEnoughAccumulators);
   form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
