@@ -329,7 +329,7 @@ TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
   };
   EXPECT_GT(prefetches(33, 1), 0);
   EXPECT_GT(prefetches(33, 2), 0);
-  EXPECT_EQ(prefetches(33, 9), 0);
+  EXPECT_EQ(prefetches(33, 64), 0);
 }
 
 // Single steps that are left take several blocks of filters at once.
