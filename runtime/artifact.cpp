@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "codegen/llvm_loader.hpp"
@@ -137,9 +136,8 @@ std::vector<uint8_t> packed_bytes(const std::shared_ptr<const CompiledGraph>& gr
     const std::vector<float>& array = packed->arrays[static_cast<size_t>(op.operand_array)];
     put(plan.arrays[static_cast<size_t>(op.operand_array)], array.data(), array.size());
   }
-  std::vector<uint8_t> bytes(all.size() * sizeof(float));
-  std::memcpy(bytes.data(), all.data(), bytes.size());
-  return bytes;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(all.data());
+  return {bytes, bytes + all.size() * sizeof(float)};
 }
 
 std::string info_text(const ArtifactSource& source, const ArtifactOptions& options,
