@@ -11,6 +11,7 @@ namespace convsmith::lowering {
 
 namespace {
 constexpr int64_t kLineFloats = 16;
+constexpr int64_t kMostLines = 16;  // that one round asks for
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -87,9 +88,10 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     return;
   }
   if (nest_.fused()) {
-    const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps);
+    const int64_t ahead = (t.rows * p_.stride * unroll_ + p_.taps - 1) / p_.taps;
+    const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps, ahead);
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
-      if (next) ask_for(*next, (t.rows * p_.stride * unroll_ + p_.taps - 1) / p_.taps);
+      if (next) ask_for(*next, ahead);
       for (int64_t j = 0; j < unroll_; ++j)
         item(t, in, memory_.in_item.bytes * j, weights, row * j, {0, t.rows, {}});
       advance(in, times(memory_.in_item, unroll_));
@@ -111,9 +113,11 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   });
 }
 
-// The input that `t` asks for in rounds, so many rows behind what it reads itself; none if it does not.
-std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows) {
+// The input that `t` asks for in rounds of `floats`, so many rows behind where it begins itself; none if it
+// does not. Long strides skip most of what lies there.
+std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows, int64_t floats) {
   if (!nest_.read_ahead || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
+  if (floats > kMostLines * kLineFloats) return std::nullopt;
   return b_.paddc(in, rows * in_row_);
 }
 
@@ -164,9 +168,10 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
   const bool all = rows.end - rows.begin == t.rows && !rows.seen;
-  const auto next = all ? next_inputs(t, in, t.rows * p_.stride) : std::nullopt;
+  const int64_t ahead = t.rows * p_.stride * unroll;
+  const auto next = all ? next_inputs(t, in, t.rows * p_.stride, ahead) : std::nullopt;
   b_.loop(b_.iconst(trips), "c", [&] {
-    if (next) ask_for(*next, t.rows * p_.stride * unroll);
+    if (next) ask_for(*next, ahead);
     items(x, w);
     if (!memory_.in_item.reg) advance(x, times(memory_.in_item, unroll));
     advance(w, {row * unroll, {}});

@@ -172,7 +172,7 @@ class Lowerer {
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
-  std::optional<P> next_inputs(const Tile& t, P in, int64_t rows);
+  std::optional<P> next_inputs(const Tile& t, P in, int64_t rows, int64_t floats);
   void ask_for(P next, int64_t floats);
   // The rows [begin, end) of a tile; where `seen` is there, only those whose position lies inside the input.
   struct Rows {

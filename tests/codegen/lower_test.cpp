@@ -321,8 +321,9 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
 
 // Tiles that make little of each input ask for the next one's.
 TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
-  const auto prefetches = [](int filters, int taps) {
-    const auto layer = lower_layer(problem_of({"", 64, filters, taps, 1, 1}), target_for(Isa::kAvx512), "");
+  const auto prefetches = [](int filters, int taps, int stride = 1) {
+    const Problem p = problem_of({"", 64, filters, taps, 1, 1, Layout::kChannelsLast, stride});
+    const auto layer = lower_layer(p, target_for(Isa::kAvx512), "");
     const auto& body = layer->program.body;
     return std::count_if(body.begin(), body.end(),
                          [](const vir::Inst& inst) { return inst.op == vir::Opcode::kPrefetch; });
@@ -330,6 +331,7 @@ TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
   EXPECT_GT(prefetches(33, 1), 0);
   EXPECT_GT(prefetches(33, 2), 0);
   EXPECT_EQ(prefetches(33, 64), 0);
+  EXPECT_EQ(prefetches(33, 1, 1000), 0) << "most of what lies there is skipped";
 }
 
 // Single steps that are left take several blocks of filters at once.
