@@ -55,7 +55,7 @@ struct LoopNest {
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
   // 0: no; else vectors of steps of a tile there.
   int64_t lifted = 0;
-  // The lanes of lifted tiles are neighbouring steps, whose inputs are read where they are.
+  // The lanes of lifted tiles are neighbouring steps instead. Inputs of one channel are read where they are.
   bool near = false;
   // The filters that fill no more than one blended-th of the last vector share it with those of so many
   // neighbouring rows of a tile. 0: no.

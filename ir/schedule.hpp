@@ -11,7 +11,7 @@
 //   unroll c1         unroll the loop in the reduction
 //   stage             copy the input of a step tile to scratch, transposed
 //   lift 8            lanes are far-apart segments of the steps, wherever all taps are inside
-//   near              the lanes of lifted tiles are neighbouring steps, read where they are
+//   near              the lanes of lifted tiles are neighbouring steps
 //   blend 2           two rows share the vector that the last filters of a group fill by no more than half
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
