@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "codegen/cache_blocking.hpp"
 #include "codegen/lifted_block.hpp"
 #include "codegen/lower.hpp"
 #include "codegen/schedule_forms.hpp"
@@ -66,7 +67,7 @@ int64_t accumulators(int64_t rows, int64_t vectors, int64_t blend) {
 int64_t rows_beside_shared(const Target& target, int64_t vectors, int64_t blend, const Problem& p) {
   const int64_t inputs = blend == 0 ? 1 : 2;
   const int64_t registers = target.vector_registers - std::max(4 + epilogue_registers(p), inputs + vectors);
-  int64_t rows = kMostRows;
+  int64_t rows = std::min(kMostRows, rows_in_ways(p, target));
   while (rows > 1 && accumulators(rows, vectors, blend) > registers) --rows;
   return rows;
 }
@@ -125,15 +126,6 @@ double load_cost(double loads) {
   return std::max(1 + 0.08 * loads, 1.04 * loads);
 }
 
-// What reading the weights of a block of `width` vectors again for each tile costs, by row that shares them:
-// nothing from the first cache, little from a corner of the second one. From a larger part of it, or where
-// far-apart taps need that, too, it is the bandwidth that counts.
-double weight_stream(const Problem& p, const Target& target, int64_t width) {
-  const int64_t bytes = 4 * p.taps * p.group_channels() * target.lanes * width;
-  if (bytes <= target.l1_bytes / 2) return 0;
-  return p.dilation == 1 && bytes <= target.l2_bytes / 8 ? 0.05 : 0.6;
-}
-
 // Lanes over filters: the width that leaves the fewest idle registers over all blocks, and among those the
 // one with the fewest loads, of inputs and of weights.
 TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bool may_blend) {
@@ -154,7 +146,8 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
         const int64_t width = std::min(left, vectors);
         const int64_t shares = left == width ? blend : 0;
         const double loads = load_cost(1.0 / static_cast<double>(width) + 1.0 / static_cast<double>(rows));
-        const double stream = weight_stream(p, target, width) / static_cast<double>(rows);
+        const double stream = weight_stream(p, target, width) / static_cast<double>(rows) +
+                              input_stream(p, target, rows, vectors) / static_cast<double>(width);
         const double slots = row_slots(p, target, width, shares);
         const double idle =
             std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
@@ -301,55 +294,6 @@ LiftShape lift_shape(const Problem& p, const Target& target, const TileShape& ti
   return best;
 }
 
-constexpr int64_t kLineFloats = 16;
-
-// Vectors of products for an input, see reads_ahead.
-constexpr int64_t kFewProducts = 80;
-
-// Whether outputs that leave the caches are what a call waits for: whole lines in rows and tiles, since a
-// part of one goes to memory by itself, and little arithmetic for each.
-bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
-  return p.out_pitch() % kLineFloats == 0 && vectors * target.lanes % kLineFloats == 0 &&
-         p.taps * p.group_channels() <= 256;
-}
-
-// Steps of one chunk, whose input all filter blocks pass one after the other: as many as the second cache
-// holds beside the weights that stand there; 0 where there is only one pass. Far-apart taps read that many
-// separate runs of rows.
-int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes,
-                    bool prefetch) {
-  if (passes == 1) return 0;
-  const int64_t weights =
-      4 * p.taps * p.group_channels() * ceil_div(p.group_filters(), passes) * (prefetch ? 2 : 1);
-  const int64_t bytes = target.l2_bytes * 3 / 4 - weights;
-  // Each chunk brings the weights again, each pass without chunks the input: the smaller one had better stay.
-  if (bytes < weights / (prefetch ? 2 : 1)) return 0;
-  const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
-  const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
-  const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
-  // Weights that stay near all the time leave chunks to be short, so that the passes over one complete whole
-  // rows of the output before these leave the cache.
-  const int64_t all_weights = 4 * p.taps * p.group_channels() * p.group_filters();
-  if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
-  const int64_t whole_rows = target.l2_bytes / 2 / (4 * (p.stride * p.in_pitch() + p.out_pitch()));
-  const int64_t most = all_weights <= target.l2_bytes / 2 ? whole_rows : fitting;
-  return std::max<int64_t>(8, std::min(fitting, most) / tile_steps) * tile_steps;
-}
-
-// Whether weights come from beyond the second cache, and two blocks fit there.
-bool prefers_prefetch(const Problem& p, const Target& target, int64_t block) {
-  const int64_t row = 4 * p.taps * p.group_channels();
-  return row * p.filters > target.l2_bytes / 2 && 2 * row * block < target.l2_bytes * 2 / 3;
-}
-
-// Whether tiles ask for the inputs of the next one: so few products with each input that the call waits for
-// them where they come from beyond the second cache.
-bool reads_ahead(const Problem& p, const TileShape& tile, int64_t passes) {
-  const int64_t taps = p.dilation < tile.rows * p.stride ? p.taps : 1;
-  return tile.rows > 1 && p.groups == 1 && p.channels >= kLineFloats &&
-         tile.vectors * passes * taps <= kFewProducts * p.stride;
-}
-
 // Vectors of a tile of one step: enough accumulators beside each other.
 int64_t one_step_vectors(const Problem& p, const Target& target, int64_t units, bool in_panels) {
   const int64_t total = ceil_div(units, target.lanes);
@@ -378,14 +322,17 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
     tile.vectors = ceil_div(p.group_filters(), target.lanes);
     tile.rows = std::min(tile.rows, rows_beside_shared(target, tile.vectors, 0, p));
   }
-  const int64_t passes = ceil_div(p.group_filters(), tile.vectors * target.lanes);
   FilterForm form;
   form.rows = tile.rows;
   form.vectors = tile.vectors;
-  form.prefetch = tile.rows > 1 && passes > 1 && prefers_prefetch(p, target, tile.vectors * target.lanes);
   form.lift = lift.vectors;
   form.near = lift.near;
-  form.read_ahead = form.lift == 0 && reads_ahead(p, tile, passes);
+  if (form.lift == 0) {
+    const CacheBlocking cache = cache_blocking(p, target, tile.rows, tile.vectors);
+    form.chunk = cache.chunk;
+    form.prefetch = cache.prefetch;
+    form.read_ahead = cache.read_ahead;
+  }
   form.blend = tile.blend;
   form.slide = tile.slide;
   if (form.lift > 0 && !form.near && slides_lifted(p, target)) {
@@ -395,7 +342,6 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   // What is written out leaves less code for the edges.
   if (form.lift > 0)
     form.rows = std::min(form.rows, form.near ? kEnoughAccumulators / 2 : kEnoughAccumulators);
-  form.chunk = tile.rows > 1 && form.lift == 0 ? chunk_steps(p, target, tile.rows, passes, form.prefetch) : 0;
   form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
   // A staged channel is no neighbour of the next.

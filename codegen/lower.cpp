@@ -378,6 +378,12 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
   return stride;
 }
 
+// The weights of a whole tile, from one block to the next.
+int64_t Lowerer::block_bytes() const {
+  const int64_t units = innermost_serial_step(nest_, lanes_);
+  return 4 * (units / layout_.block) * layout_.block_floats(layout_.block);
+}
+
 // `wide` blocks at a time as long as there are so many, then single ones, then the smaller last one.
 void Lowerer::all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide) {
   const int64_t step = nest_.loops[blocks.loop].step;

@@ -28,6 +28,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
   decide_blend(t);
   if (may_stream(t)) ask_for_outputs(t);
+  if (asks_weights(t)) begin_asking(t);
   begin_sums(t);
   if (nest_.ragged && !memory_.lifted) {
     ragged(t);
@@ -92,6 +93,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps, ahead);
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
       if (next) ask_for(*next, ahead);
+      if (asks_weights(t)) ask_for(*asked_, asked_floats(t));
       for (int64_t j = 0; j < unroll_; ++j)
         item(t, in, memory_.in_item.bytes * j, weights, row * j, {0, t.rows, {}});
       advance(in, times(memory_.in_item, unroll_));
@@ -126,6 +128,26 @@ void Lowerer::ask_for(P next, int64_t floats) {
   const int64_t lines = (floats + kLineFloats - 1) / kLineFloats;
   for (int64_t i = 0; i < lines; ++i) b_.prefetch(next, 4 * kLineFloats * i);
   b_.paddc(next, next, 4 * kLineFloats * lines);
+}
+
+bool Lowerer::asks_weights(const Tile& t) const {
+  return asked_ && t.rows == tile_steps_ && !memory_.lifted;
+}
+
+// In a round that reads `unroll_` rows of weights. A few tiles ask for the block together: one alone would
+// wait for it, and the lines that it asks for take room of those that it reads.
+int64_t Lowerer::asked_floats(const Tile& t) const {
+  constexpr int64_t kTiles = 4;
+  const int64_t lines = (unroll_ * layout_.width(t.units) + kLineFloats - 1) / kLineFloats;
+  return (lines + kTiles - 1) / kTiles * kLineFloats;
+}
+
+// Tiles that come when all of the next block is asked for ask for their own, which is there.
+void Lowerer::begin_asking(const Tile& t) {
+  const I own = b_.pint(t.at.weights);
+  const I asked = b_.isub(b_.pint(*asked_), own);
+  const I last = b_.iconst(2 * block_bytes() - 1);
+  b_.if_less(last, asked, "asked", [&] { b_.pcopy(*asked_, t.at.weights); });
 }
 
 // A float counts to 2^24; beyond that in two of them, the carry every 2^23.
@@ -172,6 +194,7 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
   const auto next = all ? next_inputs(t, in, t.rows * p_.stride, ahead) : std::nullopt;
   b_.loop(b_.iconst(trips), "c", [&] {
     if (next) ask_for(*next, ahead);
+    if (all && asks_weights(t)) ask_for(*asked_, asked_floats(t));
     items(x, w);
     if (!memory_.in_item.reg) advance(x, times(memory_.in_item, unroll));
     advance(w, {row * unroll, {}});
@@ -213,10 +236,6 @@ void Lowerer::item(const Tile& t, P in, int64_t in_offset, P weights, int64_t we
   if (shares && (lanes_over_steps() || p_.has_weights())) {
     for (int64_t v = 0; v < t.vectors; ++v)
       shared.push_back(shared_vector(t, in, in_offset, weights, weight_offset, v));
-  }
-  if (nest_.prefetch && all && !memory_.lifted && t.rows == tile_steps_) {
-    for (int64_t unit = 0; unit < t.units; unit += kLineFloats)
-      b_.prefetch(weights, weight_offset + 4 * layout_.tile_offset(layout_.width(t.units) + unit));
   }
   if (t.blended > 1 && count > 1 && !rows.seen) return blended_rows(t, rows, in, in_offset, shared);
   const auto one_row = [&](int64_t a) {

@@ -54,6 +54,7 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     ragged_steps(i, o, here, cover);
     return;
   }
+  if (nest_.prefetch) asked_ = b_.paddc(at.weights, block_bytes());
   const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
   int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
   for (const int64_t height : heights) {
@@ -65,6 +66,7 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     }
   }
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
+  asked_.reset();
 }
 
 // Whether the last tile may begin on rows that are done already, and make the same sums again. An operand may

@@ -127,6 +127,7 @@ class Lowerer {
   void all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide);
   void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
   CursorStride block_stride(size_t i, const Cover& cover);
+  int64_t block_bytes() const;
   void one_band(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
 
@@ -174,6 +175,9 @@ class Lowerer {
   P tap_pointer(I tap, P slab);
   std::optional<P> next_inputs(const Tile& t, P in, int64_t rows, int64_t floats);
   void ask_for(P next, int64_t floats);
+  bool asks_weights(const Tile& t) const;
+  int64_t asked_floats(const Tile& t) const;
+  void begin_asking(const Tile& t);
   // The rows [begin, end) of a tile; where `seen` is there, only those whose position lies inside the input.
   struct Rows {
     int64_t begin;
@@ -327,6 +331,9 @@ class Lowerer {
   Stride out_channel_;
   Stride operand_channel_;
   TileMemory memory_;
+  // The weights of the next block that the tiles of a step loop have not asked for; none where they don't
+  // ask.
+  std::optional<P> asked_;
 };
 
 }  // namespace convsmith::lowering

@@ -16,7 +16,7 @@
 //   ragged            one band: each row of a tile skips the taps that it lacks
 //   slide             load each input once for all the rows of a tile that read it
 //   stream            outputs too large for the caches bypass them
-//   prefetch          each tile asks for the next block's weights
+//   prefetch          the first tiles of a block ask for the next one's weights
 //   read_ahead        each tile asks for the next tile's inputs
 //   panel 16          pack weights in panels of 16 filters (or groups), whatever the tile
 #pragma once

@@ -1,4 +1,4 @@
-// Where the rules let lanes run over steps although the layer is channels-last.
+// Which layers get which form.
 #include "codegen/choose_schedule.hpp"
 
 #include <gtest/gtest.h>
@@ -39,6 +39,33 @@ TEST(ChooseSchedule, TakesNeighbouringStepsOfOneChannel) {
   EXPECT_TRUE(form_of("Conv1D(12, 65, input_shape=(None, 1))").near);
   EXPECT_FALSE(form_of("Conv1D(16, 65, input_shape=(None, 1))").near);
   EXPECT_FALSE(form_of("Conv1D(12, 65, strides=2, input_shape=(None, 1))").near);
+}
+
+// Rows whose distance is a multiple of a page's bytes meet in one set of the first cache.
+TEST(ChooseSchedule, RowsAPageApartFitTheWaysOfASet) {
+  EXPECT_LE(form_of("Conv1D(512, 3, strides=2, input_shape=(None, 512))").rows, 8);
+  EXPECT_LE(form_of("Conv1D(32, 3, input_shape=(None, 1024))").rows, 8);
+  EXPECT_GT(form_of("Conv1D(512, 3, strides=2, input_shape=(None, 528))").rows, 8);
+  EXPECT_GT(form_of("Conv1D(32, 3, input_shape=(None, 512))").rows, 8);
+}
+
+// A chunk that the second cache can't hold beside its weights brings weights again and saves no input.
+TEST(ChooseSchedule, ChunksAreNoLargerThanTheSecondCache) {
+  EXPECT_GT(form_of("Conv1D(256, 3, input_shape=(None, 256))").chunk, 0);
+  EXPECT_EQ(form_of("Conv1D(1280, 3, strides=2, input_shape=(None, 1280))").chunk, 0);
+}
+
+// Where each pass brings all inputs from afar, fewer passes are worth more loads of weights.
+TEST(ChooseSchedule, PassesAreFewWhereInputsComeFromAfar) {
+  EXPECT_EQ(form_of("Conv1D(128, 500, strides=500, input_shape=(None, 8))").vectors, 4);
+  EXPECT_EQ(form_of("Conv1D(128, 500, strides=100, input_shape=(None, 8))").vectors, 2);
+}
+
+TEST(ChooseSchedule, AsksEarlyForWeightsOrForInputs) {
+  const FilterForm weights = form_of("Conv1D(1024, 5, input_shape=(None, 256))");
+  EXPECT_TRUE(weights.prefetch && !weights.read_ahead);
+  const FilterForm inputs = form_of("Conv1D(64, 1, input_shape=(None, 64))");
+  EXPECT_TRUE(!inputs.prefetch && inputs.read_ahead);
 }
 
 }  // namespace

@@ -334,6 +334,29 @@ TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
   EXPECT_EQ(prefetches(33, 1, 1000), 0) << "most of what lies there is skipped";
 }
 
+// A quarter of the next block's weights in each tile: one line for each four that a round reads.
+TEST(Lower, TilesShareTheRequestsForWeights) {
+  const Problem p = problem_of({"", 64, 128, 3, 1, 1, Layout::kChannelsLast});
+  FilterForm form{.rows = 4, .vectors = 2, .ragged = true};
+  form.unroll = 8;
+  const auto requests = [&](bool prefetch) {
+    form.prefetch = prefetch;
+    const ir::LoopNest nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16)).value();
+    const vir::Program program = lower(nest, target_for(Isa::kAvx512), "").value();
+    std::vector<int> by_loop;
+    for (const vir::Inst& inst : program.body) {
+      if (inst.op == vir::Opcode::kLoop) by_loop.push_back(0);
+      if (inst.op == vir::Opcode::kPrefetch) ++by_loop.back();
+    }
+    std::erase(by_loop, 0);
+    return by_loop;
+  };
+  EXPECT_TRUE(requests(false).empty());
+  const std::vector<int> asked = requests(true);
+  ASSERT_FALSE(asked.empty());
+  for (const int lines : asked) EXPECT_EQ(lines, 8 * 2 / 4);
+}
+
 // Single steps that are left take several blocks of filters at once.
 TEST(Lower, SingleStepsAreWideTiles) {
   for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {

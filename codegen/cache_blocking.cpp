@@ -1,0 +1,96 @@
+#include "codegen/cache_blocking.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace convsmith {
+
+namespace {
+
+constexpr int64_t kLineFloats = 16;
+
+// Vectors of products for an input, see reads_ahead.
+constexpr int64_t kFewProducts = 80;
+
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Bytes of the weights of `filters` filters.
+int64_t weight_bytes(const Problem& p, int64_t filters) {
+  return 4 * p.taps * p.group_channels() * filters;
+}
+
+// Steps of one chunk, whose input all passes read one after the other: as many as the second cache holds
+// beside the weights that stand there; 0 where it has hardly room for any. Far-apart taps read that many
+// separate runs of rows.
+int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes,
+                    bool prefetch) {
+  constexpr int64_t kFewestTiles = 8;
+  const int64_t weights = weight_bytes(p, ceil_div(p.group_filters(), passes));
+  const int64_t bytes = target.l2_bytes * 3 / 4 - weights * (prefetch ? 2 : 1);
+  // Each chunk brings the weights again, each pass without chunks the input: the smaller one had better stay.
+  if (bytes < weights) return 0;
+  const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
+  const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
+  const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
+  // Weights that stay near all the time leave chunks to be short, so that the passes over one complete whole
+  // rows of the output before these leave the cache.
+  const int64_t all_weights = weight_bytes(p, p.group_filters());
+  if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
+  if (fitting < kFewestTiles * tile_steps && all_weights > target.l2_bytes / 2) return 0;
+  const int64_t whole_rows = target.l2_bytes / 2 / (4 * (p.stride * p.in_pitch() + p.out_pitch()));
+  const int64_t most = all_weights <= target.l2_bytes / 2 ? whole_rows : fitting;
+  return std::max(kFewestTiles, std::min(fitting, most) / tile_steps) * tile_steps;
+}
+
+// Whether weights come from beyond the second cache, and two blocks fit there.
+bool prefers_prefetch(const Problem& p, const Target& target, int64_t block) {
+  return weight_bytes(p, p.filters) > target.l2_bytes && 2 * weight_bytes(p, block) < target.l2_bytes * 2 / 3;
+}
+
+// So few products with each input that the call waits for them where they come from beyond the second cache.
+bool reads_ahead(const Problem& p, int64_t rows, int64_t vectors, int64_t passes) {
+  const int64_t taps = p.dilation < rows * p.stride ? p.taps : 1;
+  return p.groups == 1 && p.channels >= kLineFloats && vectors * passes * taps <= kFewProducts * p.stride;
+}
+
+}  // namespace
+
+CacheBlocking cache_blocking(const Problem& p, const Target& target, int64_t rows, int64_t vectors) {
+  CacheBlocking cache;
+  if (rows == 1) return cache;
+  const int64_t passes = ceil_div(p.group_filters(), vectors * target.lanes);
+  if (passes > 1) {
+    cache.prefetch = prefers_prefetch(p, target, vectors * target.lanes);
+    cache.chunk = chunk_steps(p, target, rows, passes, cache.prefetch);
+  }
+  cache.read_ahead = !cache.prefetch && reads_ahead(p, rows, vectors, passes);
+  return cache;
+}
+
+bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
+  return p.out_pitch() % kLineFloats == 0 && vectors * target.lanes % kLineFloats == 0 &&
+         p.taps * p.group_channels() <= 256;
+}
+
+int64_t rows_in_ways(const Problem& p, const Target& target) {
+  constexpr int64_t kWay = 4096;
+  const int64_t sets = kWay / std::gcd(kWay, 4 * p.stride * p.in_pitch());
+  return sets * (target.l1_bytes / kWay);
+}
+
+double weight_stream(const Problem& p, const Target& target, int64_t vectors) {
+  const int64_t bytes = weight_bytes(p, target.lanes * vectors);
+  if (bytes <= target.l1_bytes / 2) return 0;
+  return p.dilation == 1 && bytes <= target.l2_bytes / 8 ? 0.05 : 0.6;
+}
+
+double input_stream(const Problem& p, const Target& target, int64_t rows, int64_t vectors) {
+  const bool passes_again = p.group_filters() > vectors * target.lanes;
+  if (!passes_again || p.taps > p.stride || weight_bytes(p, p.group_filters()) <= target.l2_bytes / 2)
+    return 0;
+  return cache_blocking(p, target, rows, vectors).chunk > 0 ? 0 : 0.25;
+}
+
+}  // namespace convsmith
