@@ -22,12 +22,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Kernel = std::shared_ptr<const CompiledKernel>;
 
-// Schedules of the last round, and its share of the time; the rounds before it share the rest.
+// Schedules of the final, and its share of the time. The best of them meets the chosen one alone once more,
+// as long: the best of several measurements owes some of its lead to luck. The rounds before share the rest.
 constexpr size_t kFinalists = 4;
-constexpr double kLastShare = 0.4;
+constexpr double kFinalShare = 0.25;
 // A time that is no longer than this is measured over several calls together.
 constexpr double kShortestUs = 50;
-// To be called better another schedule must save so much, and be faster in two turns of three: less is noise.
+// To be called better another schedule must save so much in the median of all turns, and be faster in two of
+// three: less is noise.
 constexpr double kWorthwhile = 0.99;
 constexpr double kMostTurns = 2.0 / 3;
 constexpr int kFewestTurns = 2;
@@ -123,19 +125,29 @@ struct Runner {
   ir::Schedule schedule;
   Kernel kernel;
   std::shared_ptr<const PackedData> packed;
-  double us = 0;  // the shortest of its last round
-  int wins = 0;   // turns of that round in which it was faster than the chosen one
+  std::vector<double> us = {};  // of the turns of its last round
+
+  double shortest_us() const { return *std::min_element(us.begin(), us.end()); }
+  // Its times over those of `other` in the same turns: what slows both counts for neither.
+  double time_over(const Runner& other, double share_of_turns) const {
+    std::vector<double> quotients;
+    for (size_t turn = 0; turn < us.size(); ++turn) quotients.push_back(us[turn] / other.us[turn]);
+    return percentile(quotients, share_of_turns);
+  }
 };
 
 // Compiles and checks candidates, and measures those that pass; the first one is the chosen schedule.
 class Race {
  public:
   Race(const KernelCall& call, const TuneOptions& options)
-      : call_(call), options_(options), bench_(call, options.seed) {}
+      : call_(call),
+        options_(options),
+        bench_(call, options.seed),
+        peak_(PeakLoop::make(options.back_end.isa)) {}
 
   Result<void> enter_all(TunedKernel& out) {
     const Problem& p = call_.part.problem;
-    for (const ir::Schedule& schedule : candidate_schedules(p, target_for(options_.back_end.isa))) {
+    for (const ir::Schedule& schedule : candidate_schedules(p, host_target(options_.back_end.isa))) {
       auto kernel = compile(schedule, options_.back_end.backend);
       // The chosen one must run; others may not fit the registers.
       if (!kernel && runners_.empty()) return tl::unexpected(kernel.error());
@@ -149,7 +161,7 @@ class Race {
       }
       if (!wrong.empty() && !runners_.empty()) continue;
       if (runners_.empty()) expected_ = std::move(output);
-      runners_.push_back({schedule, *kernel, bench_.pack(*kernel), 0});
+      runners_.push_back({schedule, *kernel, bench_.pack(*kernel)});
       tell();
     }
     out.candidates = runners_.size();
@@ -162,31 +174,33 @@ class Race {
     for (size_t left = runners_.size(); left > kFinalists; left = (left + 1) / 2) ++rounds;
     const double whole_us = time_one(runners_.front(), bench_.whole());
     while (runners_.size() > kFinalists) {
-      const double seconds = options_.seconds * (1 - kLastShare) / static_cast<double>(rounds);
+      const double seconds = options_.seconds * (1 - 2 * kFinalShare) / static_cast<double>(rounds);
       // At least three turns in the time of the round.
       const double share = seconds * 1e6 / (whole_us * static_cast<double>(6 * runners_.size()));
-      run_round(seconds, kFewestTurns, bench_.part_of_whole(share, kFewestRows), nullptr, out);
+      run_round(seconds, kFewestTurns, bench_.part_of_whole(share, kFewestRows));
+      std::stable_sort(runners_.begin() + 1, runners_.end(),
+                       [](const Runner& a, const Runner& b) { return a.shortest_us() < b.shortest_us(); });
       keep((runners_.size() + 1) / 2);
-      tell();
     }
-    const auto peak = PeakLoop::make(options_.back_end.isa);
-    const int turns = run_round(options_.seconds * kLastShare, kFewestLastTurns, bench_.whole(),
-                                peak ? &*peak : nullptr, out);
-    const Runner* best = &runners_.front();
-    out.chosen_us = best->us;
-    for (const Runner& runner : runners_) {
-      const bool is_clear = runner.us < kWorthwhile * out.chosen_us && runner.wins >= kMostTurns * turns;
-      if (is_clear && runner.us < best->us) best = &runner;
-    }
-    out.best = best->schedule;
-    out.best_us = best->us;
+    run_round(options_.seconds * kFinalShare, kFewestLastTurns, bench_.whole());
+    std::stable_sort(runners_.begin() + 1, runners_.end(), [&](const Runner& a, const Runner& b) {
+      return a.time_over(runners_.front(), 0.5) < b.time_over(runners_.front(), 0.5);
+    });
+    keep(2);
+    run_round(options_.seconds * kFinalShare, kFewestLastTurns, bench_.whole());
+    const Runner& chosen = runners_.front();
+    const Runner& other = runners_.back();
+    const double quotient = other.time_over(chosen, 0.5);
+    const bool is_better = quotient < kWorthwhile && other.time_over(chosen, kMostTurns) < 1;
+    out.chosen_us = chosen.shortest_us();
+    out.best = (is_better ? other : chosen).schedule;
+    out.best_us = out.chosen_us * (is_better ? quotient : 1);
+    out.peak_gflops = peak_gflops_;
   }
 
  private:
   // Enough that a tile and its edge count as they do in longer calls.
   static constexpr int64_t kFewestRows = 512;
-
-  static bool is_faster(const Runner& a, const Runner& b) { return a.us < b.us; }
 
   Result<Kernel> compile(const ir::Schedule& schedule, Backend backend) const {
     const auto& memory = process_code_memory();
@@ -215,31 +229,21 @@ class Race {
            count;
   }
 
-  // All runners in turns; gives the number of turns.
-  int run_round(double seconds, int fewest_turns, Extent extent, const PeakLoop* peak, TunedKernel& out) {
-    for (Runner& runner : runners_) {
-      runner.us = 1e30;
-      runner.wins = 0;
-    }
+  // All runners in turns, with the peak between some of them.
+  void run_round(double seconds, int fewest_turns, Extent extent) {
+    for (Runner& runner : runners_) runner.us.clear();
     const auto begin = Clock::now();
-    int turn = 0;
-    for (; turn < fewest_turns || seconds_since(begin) < seconds; ++turn) {
-      double chosen_us = 0;
-      for (Runner& runner : runners_) {
-        const double us = time_one(runner, extent);
-        if (&runner == &runners_.front()) chosen_us = us;
-        runner.wins += us < chosen_us ? 1 : 0;
-        runner.us = std::min(runner.us, us);
-      }
-      if (peak != nullptr) out.peak_gflops = std::max(out.peak_gflops, peak->measure({}));
+    for (int turn = 0; turn < fewest_turns || seconds_since(begin) < seconds; ++turn) {
+      for (Runner& runner : runners_) runner.us.push_back(time_one(runner, extent));
+      if (peak_ && turn % 8 == 0) peak_gflops_ = std::max(peak_gflops_, peak_->measure({}));
     }
-    return turn;
   }
 
-  // The fastest ones, and always the chosen one, which stays the first.
+  // The first ones, with the chosen one as the first of all.
   void keep(size_t count) {
-    std::stable_sort(runners_.begin() + 1, runners_.end(), is_faster);
-    runners_.erase(runners_.begin() + static_cast<std::ptrdiff_t>(count), runners_.end());
+    if (runners_.size() > count)
+      runners_.erase(runners_.begin() + static_cast<std::ptrdiff_t>(count), runners_.end());
+    tell();
   }
 
   void tell() const {
@@ -249,6 +253,8 @@ class Race {
   const KernelCall& call_;
   const TuneOptions& options_;
   KernelBench bench_;
+  Result<PeakLoop> peak_;
+  double peak_gflops_ = 0;
   Arrays expected_;
   std::vector<Runner> runners_;
 };

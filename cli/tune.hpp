@@ -1,7 +1,7 @@
 // The search behind the tune subcommand: which schedule runs a kernel the fastest on this machine. All
 // candidates are compiled, held bit for bit against the chosen one (and that one against the interpreter),
-// and then measured in turns: all of them briefly, the better half longer, until few are left. Used by
-// tune_command.cpp and the tests.
+// and then measured in turns: all of them briefly, the better half longer, until few are left, and the best
+// of these against the chosen one alone. Used by tune_command.cpp and the tests.
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,10 @@ struct TunedKernel {
   KernelCall call;
   size_t candidates = 0;  // that were measured
   ir::Schedule chosen;
-  ir::Schedule best;  // the chosen one unless another is clearly faster
-  double chosen_us = 0;
-  double best_us = 0;
-  double peak_gflops = 0;               // measured in turns with the last ones
+  ir::Schedule best;                    // the chosen one unless another is clearly faster
+  double chosen_us = 0;                 // the shortest time
+  double best_us = 0;                   // the same, by the median quotient of neighbouring calls
+  double peak_gflops = 0;               // measured in turns with them
   std::vector<std::string> mismatches;  // schedules with other bits, as whole sentences
 
   double ratio() const { return chosen_us / best_us; }
