@@ -44,8 +44,10 @@ struct TileShape {
 constexpr int64_t kEnoughAccumulators = 10;
 
 // Rows that share a vector of weights: more would save few loads, lengthen the code, and make more tiles
-// straddle an edge.
+// straddle an edge. A single vector of weights needs more of them, where long sums pay for that.
 constexpr int64_t kMostRows = 14;
+constexpr int64_t kMostRowsOfOne = 21;
+constexpr int64_t kLongSum = 512;  // products
 
 // Registers that an epilogue takes beside the bias: the operand, and what combining it or dividing a mean
 // needs.
@@ -67,7 +69,8 @@ int64_t accumulators(int64_t rows, int64_t vectors, int64_t blend) {
 int64_t rows_beside_shared(const Target& target, int64_t vectors, int64_t blend, const Problem& p) {
   const int64_t inputs = blend == 0 ? 1 : 2;
   const int64_t registers = target.vector_registers - std::max(4 + epilogue_registers(p), inputs + vectors);
-  int64_t rows = std::min(kMostRows, rows_in_ways(p, target));
+  const bool is_long = vectors == 1 && blend == 0 && p.taps * p.group_channels() >= kLongSum;
+  int64_t rows = std::min(is_long ? kMostRowsOfOne : kMostRows, rows_in_ways(p, target));
   while (rows > 1 && accumulators(rows, vectors, blend) > registers) --rows;
   return rows;
 }
