@@ -94,7 +94,7 @@ void fill_pitches(KernelArgs& args, const Problem& p, int64_t steps, int64_t out
   args.kOperandChannel = p.operand_has_channels ? operand_steps : 0;
 }
 
-void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept {
+void run_rows(const CompiledKernel& compiled, KernelArgs& args, const RunOptions& options) noexcept {
   Parts<int64_t> parts{1, 1, 1};
   if (options.parallel.run != nullptr) {
     Host host;

@@ -32,6 +32,6 @@ void fill_pitches(KernelArgs& args, const Problem& problem, int64_t steps, int64
 
 // Runs the rows [kStepBegin, kStepEnd) and blocks below kBlockEnd of all samples, split over threads. Sets
 // scratch.
-void run_rows(const CompiledKernel& compiled, KernelArgs args, const RunOptions& options) noexcept;
+void run_rows(const CompiledKernel& compiled, KernelArgs& args, const RunOptions& options) noexcept;
 
 }  // namespace convsmith
