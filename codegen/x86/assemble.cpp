@@ -36,7 +36,7 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   if (auto ok = check_target(program, target); !ok) return tl::unexpected<Error>(ok.error());
   const std::vector<Fold> folds = fold_operands(program, target);
   const Liveness liveness = find_live_ranges(program, folds);
-  const auto allocation = allocate_registers(program, liveness, folds, target);
+  const auto allocation = allocate_registers(program, liveness, target);
   if (!allocation) return tl::unexpected<Error>(allocation.error());
 
   MachineCode code;

@@ -58,16 +58,19 @@ class Analysis {
                   kind);
     }
     result_.operands.resize(body_.size());
-    result_.ranges.reserve(body_.size());
-    result_.by_start.reserve(body_.size());
+    // An instruction begins one at most; the others are open.
+    result_.ranges.resize(body_.size() + numbers_.count() + 1);
+    result_.ranges[Liveness::kNone].end = UINT32_MAX;
+    result_.by_start.resize(body_.size());
   }
 
   Liveness run() {
     find_exposed();
     cut_ranges();
+    CONVSMITH_CHECK(started_ + 1 == opened_, "a register is read before it is written");
+    result_.ranges.resize(opened_);
+    result_.by_start.resize(started_);
     std::reverse(result_.by_start.begin(), result_.by_start.end());
-    CONVSMITH_CHECK(result_.by_start.size() == result_.ranges.size(),
-                    "a register is read before it is written");
     return std::move(result_);
   }
 
@@ -172,7 +175,7 @@ class Analysis {
         result_.ranges[current_[numbers_.of(opener, operands, k)]].weight += weight_;
     }
     outer_pinned_.push_back(pinned_);
-    pinned_ = result_.ranges.size();
+    pinned_ = opened_;
   }
 
   void leave_block(Opcode op) {
@@ -210,7 +213,7 @@ class Analysis {
     const uint32_t range = range_of(r, position(i) + 1);
     if (kept || range < pinned_) return range;
     result_.ranges[range].start = position(i) + 1;
-    result_.by_start.push_back(range);
+    result_.by_start[started_++] = range;
     current_[r] = kDead;
     return range;
   }
@@ -219,15 +222,15 @@ class Analysis {
 
   // Of an access at `position`.
   uint32_t range_of(size_t r, uint32_t position) {
-    if (current_[r] == kDead) open_range(r, position);
-    const uint32_t range = current_[r];
+    uint32_t range = current_[r];
+    if (range == kDead) range = open_range(r, position);
     result_.ranges[range].weight += weight_;
     return range;
   }
 
-  void open_range(size_t r, uint32_t end) {
-    current_[r] = static_cast<uint32_t>(result_.ranges.size());
-    result_.ranges.push_back({0, end, 0, kinds_[r]});
+  uint32_t open_range(size_t r, uint32_t end) {
+    result_.ranges[opened_] = {0, end, 0, kinds_[r]};
+    return current_[r] = opened_++;
   }
 
   static uint32_t position(size_t i) { return static_cast<uint32_t>(2 * i); }
@@ -247,8 +250,10 @@ class Analysis {
   std::vector<uint32_t> current_;  // the open range of each live register
   std::vector<vir::Kind> kinds_;
   // Ranges are numbered as they are met: those below were open when the innermost open block was entered.
-  size_t pinned_ = 0;
-  std::vector<size_t> outer_pinned_;  // of the blocks around it
+  uint32_t pinned_ = 0;
+  std::vector<uint32_t> outer_pinned_;  // of the blocks around it
+  uint32_t opened_ = 1;                 // ranges, with kNone
+  uint32_t started_ = 0;                // of them, from the end, in result_.by_start
   float weight_ = 1;
   Liveness result_;
 };

@@ -42,6 +42,6 @@ struct Allocation {
 
 // Error (kUnsupported) when the vectors or masks that live at once do not fit.
 Result<Allocation> allocate_registers(const vir::Program& program, const Liveness& liveness,
-                                      const std::vector<Fold>& folds, const Target& target);
+                                      const Target& target);
 
 }  // namespace convsmith::x86
