@@ -131,4 +131,44 @@ uint8_t* encode(uint8_t* at, ImmediateOp op, const Place& a, int32_t n) {
   return bytes.end();
 }
 
+uint8_t* encode_product(uint8_t* at, int r, const Place& a, int32_t n) {
+  const bool is_short = n == static_cast<int8_t>(n);
+  Bytes bytes(at);
+  bytes.byte(0x48 | r >> 3 << 2 | a.index >> 3);
+  bytes.byte(is_short ? 0x6b : 0x69);
+  bytes.operands(r, a, 0);
+  if (is_short) {
+    bytes.byte(n);
+  } else {
+    bytes.word(n);
+  }
+  return bytes.end();
+}
+
+uint8_t* encode_constant(uint8_t* at, int r, int64_t n) {
+  Bytes bytes(at);
+  const int high = r >> 3;
+  const auto low_half = static_cast<int32_t>(n);
+  if (n == 0) {  // r ^= r, of 32 bits, which clears the rest
+    if (high != 0) bytes.byte(0x45);
+    bytes.byte(0x31);
+    bytes.operands(r, Place::in_register(r), 0);
+  } else if (n == static_cast<uint32_t>(n)) {  // of 32 bits too
+    if (high != 0) bytes.byte(0x41);
+    bytes.byte(0xb8 | (r & 7));
+    bytes.word(low_half);
+  } else if (n == low_half) {
+    bytes.byte(0x48 | high);
+    bytes.byte(0xc7);
+    bytes.operands(0, Place::in_register(r), 0);
+    bytes.word(low_half);
+  } else {
+    bytes.byte(0x48 | high);
+    bytes.byte(0xb8 | (r & 7));
+    bytes.word(low_half);
+    bytes.word(static_cast<int32_t>(n >> 32));
+  }
+  return bytes.end();
+}
+
 }  // namespace convsmith::x86

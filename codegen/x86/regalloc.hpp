@@ -18,6 +18,9 @@ namespace convsmith::x86 {
 constexpr int kRax = 0;
 constexpr int kRdx = 2;
 constexpr int kRsp = 4;
+constexpr int kRcx = 1;
+constexpr int kRsi = 6;
+constexpr int kRdi = 7;
 
 class Location {
  public:
