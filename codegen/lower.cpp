@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "codegen/lowerer.hpp"
-#include "codegen/vir_verify.hpp"
 #include "codegen/vmath.hpp"
 #include "frontend/check.hpp"
 #include "ir/band.hpp"
@@ -171,9 +170,7 @@ Result<vir::Program> Lowerer::run() {
   if (nest_.stream) decide_stream();
   loop(0, at, cover);
   if (nest_.stream) b_.fence();
-  vir::Program program = b_.take();
-  if (auto ok = vir::verify(program); !ok) return tl::unexpected(ok.error());
-  return program;
+  return b_.take();
 }
 
 // Where this call's outputs go: past the caches, if there are more of them than a core may hope to keep
