@@ -35,11 +35,11 @@ class Bytes {
 
   void wide_vector_prefix(VectorOp op, int d, int a, const Place& b) {
     const int fifth_bit = b.form == Place::Form::kRegister ? inverted(b.index, 4, 6) : 0x40;
-    byte(0x62);
-    byte(inverted(d, 3, 7) | fifth_bit | inverted(b.index, 3, 5) | inverted(d, 4, 4) | op.map);
-    byte((~a & 15) << 3 | 4 | op.prefix);
+    const int first = inverted(d, 3, 7) | fifth_bit | inverted(b.index, 3, 5) | inverted(d, 4, 4) | op.map;
+    const int second = (~a & 15) << 3 | 4 | op.prefix;
     constexpr int kWhole = 0x40;  // 512 bits
-    byte(kWhole | (b.broadcast ? 0x10 : 0) | inverted(a, 4, 3));
+    const int third = kWhole | (b.broadcast ? 0x10 : 0) | inverted(a, 4, 3);
+    word(0x62 | first << 8 | second << 16 | third << 24);
   }
 
   // ModRM and the address. A displacement of one byte counts in units of 1 << `scale` bytes.
