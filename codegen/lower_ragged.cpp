@@ -14,8 +14,8 @@ constexpr int64_t kTogether = 4;     // rows that share weights there
 
 void Lowerer::ragged(Tile& t) {
   VirInts z{b_};
-  const I steps = b_.arg_int(Arg::kSteps);
-  const I first = b_.isub(z.mulc(*t.cover.step, p_.stride), b_.arg_int(Arg::kPadLeft));
+  const I steps = *t.cover.input_steps;
+  const I first = b_.isub(z.mulc(*t.cover.step, p_.stride), *t.cover.pad_left);
   // Most tiles stand where all rows see all taps, and are spared the arithmetic.
   const int64_t reach = (t.rows - 1) * row_distance_;
   const ir::TapRange<I> top{b_.iconst(0), b_.iconst(p_.taps)};
@@ -26,7 +26,7 @@ void Lowerer::ragged(Tile& t) {
   const I zero = b_.iconst(0);
   b_.if_less(inside, zero, "outside", [&] {
     const auto find = [&](I position, const ir::TapRange<I>& into) {
-      const ir::TapRange<I> taps = ir::taps_at(z, p_, position, steps);
+      const ir::TapRange<I> taps = ir::taps_at(z, p_, position, steps, into);
       b_.icopy(into.begin, taps.begin);
       b_.icopy(into.end, taps.end);
     };

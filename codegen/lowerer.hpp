@@ -73,8 +73,10 @@ struct LiftedRun {
 struct Cover {
   int64_t groups = 0;
   int64_t filters = 0;
-  int64_t steps = 0;              // of one tile; 0 outside the step loop
-  std::optional<I> step;          // the first one of the tile
+  int64_t steps = 0;             // of one tile; 0 outside the step loop
+  std::optional<I> step;         // the first one of the tile
+  std::optional<I> input_steps;  // of the input, and the padding before them; ragged nests only
+  std::optional<I> pad_left;
   std::optional<I> valid;         // where fewer steps of the tile exist: how many, at most one vector
   std::optional<I> inside_begin;  // steps [inside_begin, inside_end) see all taps; ragged nests only
   std::optional<I> inside_end;
@@ -89,7 +91,7 @@ struct VirInts {
   vir::Builder& b;
   I constant(int64_t n) { return b.iconst(n); }
   I add(I a, I c) { return b.iadd(a, c); }
-  I addc(I a, int64_t n) { return b.iaddc(a, n); }
+  I addc(I a, int64_t n) { return n == 0 ? a : b.iaddc(a, n); }
   I sub(I a, I c) { return b.isub(a, c); }
   I mulc(I a, int64_t n) { return n == 1 ? a : b.imulc(a, n); }
   I divc(I a, int64_t n) { return n == 1 ? a : b.idivc(a, n); }

@@ -13,7 +13,7 @@ class Builder {
   Builder(std::string name, int lanes) {
     program_.name = std::move(name);
     program_.lanes = lanes;
-    program_.body.reserve(2048);
+    program_.body.reserve(1024);
   }
 
   int lanes() const { return program_.lanes; }

@@ -62,12 +62,13 @@ inline const Operands& operands_of(Opcode op) {
   return kOperands[static_cast<size_t>(op)];
 }
 
-// The registers of all kinds in one row of numbers.
+// The registers of all kinds in one row of numbers, which begins with 1: 0 stands for none.
 class RegisterNumbers {
  public:
   explicit RegisterNumbers(const Program& program) {
     for (size_t k = 0; k < kKinds; ++k) base_[k + 1] = base_[k] + program.registers[k];
   }
+  // One past the last number.
   size_t count() const { return base_[kKinds]; }
   size_t first_of(Kind kind) const { return base_[static_cast<size_t>(kind)]; }
   // Operand k.
@@ -76,7 +77,7 @@ class RegisterNumbers {
   }
 
  private:
-  std::array<size_t, kKinds + 1> base_{};
+  std::array<size_t, kKinds + 1> base_{1};
 };
 
 }  // namespace convsmith::vir

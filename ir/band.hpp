@@ -27,10 +27,10 @@ struct TapRange {
   Int end;    // taps from it on are right of the input; may be less than `begin`
 };
 
+// `all`: the taps of the whole window.
 template <class Ints, class Int>
-TapRange<Int> taps_at(Ints& z, const Problem& p, Int first, Int steps) {
-  const Int zero = z.constant(0);
-  const Int taps = z.constant(p.taps);
+TapRange<Int> taps_at(Ints& z, const Problem& p, Int first, Int steps, const TapRange<Int>& all) {
+  const auto [zero, taps] = all;
   const Int begin = z.min(taps, z.max(zero, z.sub(zero, z.divc(first, p.dilation))));
   const Int inside = z.sub(steps, first);
   const Int past = p.dilation == 1 ? inside : z.addc(z.divc(z.addc(inside, -1), p.dilation), 1);
@@ -43,7 +43,8 @@ template <class Ints, class Int>
 Band<Int> band_at(Ints& z, const Problem& p, Int o, Int o_end, Int steps, Int pad_left) {
   const Int one = z.constant(1);
   const Int first = z.sub(z.mulc(o, p.stride), pad_left);
-  const auto [begin, inside] = taps_at(z, p, first, steps);
+  const Int zero = z.constant(0);
+  const auto [begin, inside] = taps_at(z, p, first, steps, {zero, z.constant(p.taps)});
   // Where tap begin-1 comes in (never, if begin = 0), and where tap inside-1 goes out (never, if 0).
   const auto never_if_zero = [&](Int n) { return z.mulc(z.sub(one, z.min(n, one)), kFarAway); };
   const Int to_first = z.sub(pad_left, z.mulc(begin, p.dilation));

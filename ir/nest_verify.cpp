@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 namespace convsmith::ir {
 
 namespace {
@@ -14,38 +16,41 @@ bool is_reduction(Dim dim) {
   return dim == Dim::kTap || dim == Dim::kChannel || dim == Dim::kReduction;
 }
 
-Result<void> verify_dim(const LoopNest& nest, Dim dim) {
-  const char letter = kDimLetters[static_cast<size_t>(dim)];
-  const bool absent_is_right = is_reduction(dim) && (dim == Dim::kReduction) != nest.fused();
-  int64_t outer = 0;
-  Role outer_role = Role::kSerial;
+// The loops over one dimension, from the outside in, as far as they are seen.
+struct Chain {
   int count = 0;
-  for (const Loop& loop : nest.loops) {
-    if (loop.dim != dim) continue;
-    if (loop.role == Role::kBand) {
-      if (dim != Dim::kStep || count > 0)
-        return fail("a band loop runs over o and stands outside the other loops over o");
-      continue;
-    }
-    if (loop.step < 1)
-      return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
-    if (count > 0 && (outer % loop.step != 0 || outer == loop.step)) {
-      return fail(fmt::format(
-          "a loop over {} with step {} stands inside one with step {}, which is no larger multiple", letter,
-          loop.step, outer));
-    }
-    if (outer_role == Role::kLanes || outer_role == Role::kUnroll) {
-      return fail(fmt::format("a loop over {} stands inside its lanes or unroll loop", letter));
-    }
-    outer = loop.step;
-    outer_role = loop.role;
-    ++count;
+  int64_t step = 0;  // of the last one
+  Role role = Role::kSerial;
+};
+
+Result<void> extend(Chain& chain, const Loop& loop) {
+  const char letter = kDimLetters[static_cast<size_t>(loop.dim)];
+  if (loop.role == Role::kBand) {
+    if (loop.dim != Dim::kStep || chain.count > 0)
+      return fail("a band loop runs over o and stands outside the other loops over o");
+    return {};
   }
-  if (absent_is_right)
-    return count == 0 ? Result<void>{} : fail(fmt::format("{} runs beside the fused reduction", letter));
-  if (count == 0) return fail(fmt::format("no loop runs over {}", letter));
-  if (outer != 1)
-    return fail(fmt::format("the innermost loop over {} has step {}; it must be 1", letter, outer));
+  if (loop.step < 1)
+    return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
+  if (chain.count > 0 && (chain.step % loop.step != 0 || chain.step == loop.step)) {
+    return fail(
+        fmt::format("a loop over {} with step {} stands inside one with step {}, which is no larger multiple",
+                    letter, loop.step, chain.step));
+  }
+  if (chain.role == Role::kLanes || chain.role == Role::kUnroll)
+    return fail(fmt::format("a loop over {} stands inside its lanes or unroll loop", letter));
+  chain = {chain.count + 1, loop.step, loop.role};
+  return {};
+}
+
+Result<void> verify_whole(const Chain& chain, Dim dim, bool fused) {
+  const char letter = kDimLetters[static_cast<size_t>(dim)];
+  if (is_reduction(dim) && (dim == Dim::kReduction) != fused)
+    return chain.count == 0 ? Result<void>{}
+                            : fail(fmt::format("{} runs beside the fused reduction", letter));
+  if (chain.count == 0) return fail(fmt::format("no loop runs over {}", letter));
+  if (chain.step != 1)
+    return fail(fmt::format("the innermost loop over {} has step {}; it must be 1", letter, chain.step));
   return {};
 }
 
@@ -90,10 +95,15 @@ bool can_slide_shared(const LoopNest& nest) {
 }  // namespace
 
 Result<void> verify(const LoopNest& nest) {
-  for (size_t d = 0; d < kDimLetters.size(); ++d) {
-    if (auto ok = verify_dim(nest, static_cast<Dim>(d)); !ok) return ok;
+  std::array<Chain, kDimLetters.size()> chains{};
+  for (const Loop& loop : nest.loops) {
+    if (auto ok = extend(chains[static_cast<size_t>(loop.dim)], loop); !ok) return ok;
   }
-  if (nest.fused() && !nest.cut())
+  const bool fused = nest.fused();
+  for (size_t d = 0; d < chains.size(); ++d) {
+    if (auto ok = verify_whole(chains[d], static_cast<Dim>(d), fused); !ok) return ok;
+  }
+  if (fused && !nest.cut())
     return fail("a fused reduction needs a band loop, since it can't skip single taps");
   if (nest.ragged && !nest.cut()) return fail("'ragged' needs a band loop");
   if (nest.slide && !nest.ragged) return fail("'slide' needs 'ragged'");

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "codegen/vir_verify.hpp"
 #include "frontend/check.hpp"
 
 namespace convsmith::interp {
@@ -457,6 +458,8 @@ int64_t run_function(std::span<const vir::Program> functions, std::string_view n
 }
 
 std::unique_ptr<Kernel> make_kernel(vir::Program program) {
+  const auto ok = vir::verify(program);
+  if (!ok) fail_check(__FILE__, __LINE__, ok.error().message.c_str());
   return std::make_unique<InterpKernel>(std::move(program));
 }
 

@@ -12,7 +12,7 @@
 
 namespace convsmith::interp {
 
-// The program is verified.
+// Verifies the program: every test of lowering passes here.
 std::unique_ptr<Kernel> make_kernel(vir::Program program);
 
 // Calls one of verified functions that call each other by name, and gives its result. Of a C function, `args`

@@ -36,7 +36,7 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   if (auto ok = check_target(program, target); !ok) return tl::unexpected<Error>(ok.error());
   const std::vector<Fold> folds = fold_operands(program, target);
   const Liveness liveness = find_live_ranges(program, folds);
-  const auto allocation = allocate_registers(program, liveness, folds, target);
+  const auto allocation = allocate_registers(program, liveness, target);
   if (!allocation) return tl::unexpected<Error>(allocation.error());
 
   MachineCode code;
@@ -46,8 +46,9 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   Selector selector(emitter, program, folds, liveness, *allocation, frame, target);
 
   code.spills = allocation->spills;
-  code.marks.reserve(program.body.size() + 3);
-  const auto mark = [&](int32_t inst) { code.marks.push_back({emitter.position(), inst}); };
+  code.marks.resize(program.body.size() + 3);
+  size_t marks = 0;
+  const auto mark = [&](int32_t inst) { code.marks[marks++] = {emitter.position(), inst}; };
   mark(CodeMark::kPrologue);
   emitter.reserve(kMaxFrameBytes);
   frame.enter(emitter);
@@ -61,6 +62,7 @@ Result<MachineCode> assemble(const vir::Program& program, const Target& target) 
   emitter.reserve(kMaxFrameBytes);
   frame.leave(emitter);
   mark(CodeMark::kConstants);
+  code.marks.resize(marks);
   code.constants_offset = emitter.finish();
   code.names = emitter.take_names();
   code.frame = frame.steps();

@@ -45,8 +45,8 @@ class Emitter : public Xbyak::CodeGenerator {
   // A vector register of the target's width.
   const Xbyak::Xmm& vec(int index) const { return vectors_[static_cast<size_t>(index)]; }
   // [register + offset]. Xbyak adds whole address expressions, but subtracts numbers, which is faster.
-  Xbyak::RegExp memory(const Xbyak::Reg64& base, int64_t offset) const {
-    return bases_[static_cast<size_t>(base.getIdx())] - (size_t{0} - static_cast<size_t>(offset));
+  Xbyak::RegExp memory(int base, int64_t offset) const {
+    return bases_[static_cast<size_t>(base)] - (size_t{0} - static_cast<size_t>(offset));
   }
   // Makes room for so many more bytes.
   void reserve(size_t bytes) {
@@ -69,20 +69,26 @@ class Emitter : public Xbyak::CodeGenerator {
   void clear_vector(int d) {
     if (uint8_t* const at = next()) moved_to(encode_zero(at, d));
   }
-  void integer(IntegerOp op, const Xbyak::Reg64& r, const Place& b) {
-    if (uint8_t* const at = next()) moved_to(encode(at, op, r.getIdx(), b));
+  void integer(IntegerOp op, int r, const Place& b) {
+    if (uint8_t* const at = next()) moved_to(encode(at, op, r, b));
   }
-  void add_registers(const Xbyak::Reg64& r, int a, int b) {
-    if (uint8_t* const at = next()) moved_to(encode_sum(at, r.getIdx(), a, b));
+  void add_registers(int r, int a, int b) {
+    if (uint8_t* const at = next()) moved_to(encode_sum(at, r, a, b));
+  }
+  void multiply(int r, const Place& a, int32_t n) {
+    if (uint8_t* const at = next()) moved_to(encode_product(at, r, a, n));
+  }
+  void set_integer(int r, int64_t n) {
+    if (uint8_t* const at = next()) moved_to(encode_constant(at, r, n));
   }
   void integer(ImmediateOp op, const Place& a, int32_t n) {
     if (uint8_t* const at = next()) moved_to(encode(at, op, a, n));
   }
   // r = [rsp + offset] and back.
-  void load_stack(const Xbyak::Reg64& r, int32_t offset) {
+  void load_stack(int r, int32_t offset) {
     integer(IntegerOp::kLoad, r, Place::in_memory(rsp.getIdx(), offset));
   }
-  void store_stack(int32_t offset, const Xbyak::Reg64& r) {
+  void store_stack(int32_t offset, int r) {
     integer(IntegerOp::kStore, r, Place::in_memory(rsp.getIdx(), offset));
   }
 

@@ -35,11 +35,11 @@ class Bytes {
 
   void wide_vector_prefix(VectorOp op, int d, int a, const Place& b) {
     const int fifth_bit = b.form == Place::Form::kRegister ? inverted(b.index, 4, 6) : 0x40;
-    byte(0x62);
-    byte(inverted(d, 3, 7) | fifth_bit | inverted(b.index, 3, 5) | inverted(d, 4, 4) | op.map);
-    byte((~a & 15) << 3 | 4 | op.prefix);
+    const int first = inverted(d, 3, 7) | fifth_bit | inverted(b.index, 3, 5) | inverted(d, 4, 4) | op.map;
+    const int second = (~a & 15) << 3 | 4 | op.prefix;
     constexpr int kWhole = 0x40;  // 512 bits
-    byte(kWhole | (b.broadcast ? 0x10 : 0) | inverted(a, 4, 3));
+    const int third = kWhole | (b.broadcast ? 0x10 : 0) | inverted(a, 4, 3);
+    word(0x62 | first << 8 | second << 16 | third << 24);
   }
 
   // ModRM and the address. A displacement of one byte counts in units of 1 << `scale` bytes.
@@ -127,6 +127,46 @@ uint8_t* encode(uint8_t* at, ImmediateOp op, const Place& a, int32_t n) {
     bytes.byte(n);
   } else {
     bytes.word(n);
+  }
+  return bytes.end();
+}
+
+uint8_t* encode_product(uint8_t* at, int r, const Place& a, int32_t n) {
+  const bool is_short = n == static_cast<int8_t>(n);
+  Bytes bytes(at);
+  bytes.byte(0x48 | r >> 3 << 2 | a.index >> 3);
+  bytes.byte(is_short ? 0x6b : 0x69);
+  bytes.operands(r, a, 0);
+  if (is_short) {
+    bytes.byte(n);
+  } else {
+    bytes.word(n);
+  }
+  return bytes.end();
+}
+
+uint8_t* encode_constant(uint8_t* at, int r, int64_t n) {
+  Bytes bytes(at);
+  const int high = r >> 3;
+  const auto low_half = static_cast<int32_t>(n);
+  if (n == 0) {  // r ^= r, of 32 bits, which clears the rest
+    if (high != 0) bytes.byte(0x45);
+    bytes.byte(0x31);
+    bytes.operands(r, Place::in_register(r), 0);
+  } else if (n == static_cast<uint32_t>(n)) {  // of 32 bits too
+    if (high != 0) bytes.byte(0x41);
+    bytes.byte(0xb8 | (r & 7));
+    bytes.word(low_half);
+  } else if (n == low_half) {
+    bytes.byte(0x48 | high);
+    bytes.byte(0xc7);
+    bytes.operands(0, Place::in_register(r), 0);
+    bytes.word(low_half);
+  } else {
+    bytes.byte(0x48 | high);
+    bytes.byte(0xb8 | (r & 7));
+    bytes.word(low_half);
+    bytes.word(static_cast<int32_t>(n >> 32));
   }
   return bytes.end();
 }

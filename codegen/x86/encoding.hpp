@@ -33,6 +33,7 @@ struct VectorOp {
 };
 constexpr VectorOp kVectorLoad{1, 0, 0x10};
 constexpr VectorOp kVectorStore{1, 0, 0x11};
+constexpr VectorOp kVectorStream{1, 0, 0x2b};
 constexpr VectorOp kVectorCopy{1, 0, 0x28};
 constexpr VectorOp kVectorBroadcast{2, 1, 0x18, true};
 constexpr VectorOp kVectorAdd{1, 0, 0x58};
@@ -50,6 +51,7 @@ enum class IntegerOp : uint16_t {
   kAdd = 0x03,
   kSubtract = 0x2b,
   kCompare = 0x3b,
+  kTest = 0x85,   // flags of r & b
   kStore = 0x89,  // b = r
   kLoad = 0x8b,
   kAddress = 0x8d,
@@ -67,5 +69,7 @@ uint8_t* encode_zero(uint8_t* at, int d);  // of all of a vector register, in th
 uint8_t* encode(uint8_t* at, IntegerOp op, int r, const Place& b);
 uint8_t* encode_sum(uint8_t* at, int r, int a, int b);  // r = a + b; one of them is not rsp
 uint8_t* encode(uint8_t* at, ImmediateOp op, const Place& a, int32_t n);
+uint8_t* encode_product(uint8_t* at, int r, const Place& a, int32_t n);  // r = a * n
+uint8_t* encode_constant(uint8_t* at, int r, int64_t n);                 // r = n; flags change where it is 0
 
 }  // namespace convsmith::x86

@@ -53,12 +53,12 @@ void Frame::enter(Emitter& e) {
   e.sub(e.rsp, static_cast<uint32_t>(bytes_));
   note(e, distance + bytes_);
   if (program_.params.empty()) {
-    e.store_stack(0, e.rdi);
+    e.store_stack(0, kRdi);
   } else {
     for (size_t i = 0; i < std::min(program_.params.size(), kParameterRegisters.size()); ++i)
-      e.store_stack(params_ + 8 * static_cast<int>(i), Xbyak::Reg64(kParameterRegisters[i]));
+      e.store_stack(params_ + 8 * static_cast<int>(i), kParameterRegisters[i]);
   }
-  if (part_ != 0) e.store_stack(part_, e.rsi);
+  if (part_ != 0) e.store_stack(part_, kRsi);
 }
 
 void Frame::leave(Emitter& e) {

@@ -113,7 +113,7 @@ void Selector::select_memory(const Inst& inst) {
     case Opcode::kStore:
       return e_.vector(kVectorStore, reg(1), 0, memory(0, inst.imm));
     case Opcode::kStream:
-      return e_.vmovntps(address(0, inst.imm), vec(1));
+      return e_.vector(kVectorStream, reg(1), 0, memory(0, inst.imm));
     case Opcode::kFence:
       return e_.sfence();
     case Opcode::kPrefetch:
@@ -154,7 +154,7 @@ Place Selector::operand(size_t k) {
     return e_.pooled(wide() ? ConstantKind::kWord : ConstantKind::kVector, static_cast<uint64_t>(inst.imm),
                      wide());
   const Location pointer = allocation_.of[liveness_.operands[source][1]];
-  return Place::in_memory(read(pointer, e_.rax).getIdx(), inst.imm, inst.op == Opcode::kBcast);
+  return Place::in_memory(read(pointer, kRax), inst.imm, inst.op == Opcode::kBcast);
 }
 
 template <class Emit>
@@ -168,7 +168,7 @@ void Selector::with_operand(size_t k, Emit&& emit, int immediate_bytes) {
     return e_.constant_used(immediate_bytes);
   }
   const Location pointer = allocation_.of[liveness_.operands[source][1]];
-  const Xbyak::RegExp memory = e_.memory(read(pointer, e_.rax), inst.imm);
+  const Xbyak::RegExp memory = e_.memory(read(pointer, kRax), inst.imm);
   emit(inst.op == Opcode::kBcast ? e_.ptr_b[memory] : e_.ptr[memory]);
 }
 
@@ -258,9 +258,9 @@ void Selector::make_constant(const Inst& inst) {
 
 void Selector::make_first(const Inst&) {
   if (wide()) {
-    const Xbyak::Reg64 count = read(location(1), e_.rdx);
+    const Xbyak::Reg32 count(read(location(1), kRdx));
     e_.mov(e_.eax, 0xffffffff);
-    e_.bzhi(e_.eax, e_.eax, count.cvt32());
+    e_.bzhi(e_.eax, e_.eax, count);
     return e_.kmovw(mask(0), e_.eax);
   }
   // Lane j of d = count > j.
@@ -280,8 +280,8 @@ void Selector::make_first(const Inst&) {
 // From the lanes as bits, in both widths.
 void Selector::make_between(const Inst&) {
   e_.mov(e_.eax, 0xffffffff);
-  e_.bzhi(e_.eax, e_.eax, read(location(2), e_.rdx).cvt32());
-  const Xbyak::Reg32 first = read(location(1), e_.rdx).cvt32();
+  e_.bzhi(e_.eax, e_.eax, Xbyak::Reg32(read(location(2), kRdx)));
+  const Xbyak::Reg32 first(read(location(1), kRdx));
   e_.shrx(e_.eax, e_.eax, first);
   e_.shlx(e_.eax, e_.eax, first);
   if (wide()) return e_.kmovw(mask(0), e_.eax);
@@ -327,11 +327,12 @@ void Selector::copy_vector(int d, int a) {
 }
 
 Place Selector::memory(size_t k, int64_t offset) {
-  return Place::in_memory(read(location(k), e_.rax).getIdx(), offset);
+  CONVSMITH_CHECK(offset == static_cast<int32_t>(offset), "an address offset has more than 32 bits");
+  return Place::in_memory(read(location(k), kRax), offset);
 }
 
 Xbyak::Address Selector::address(size_t k, int64_t offset) {
-  return e_.ptr[e_.memory(read(location(k), e_.rax), offset)];
+  return e_.ptr[e_.memory(read(location(k), kRax), offset)];
 }
 
 }  // namespace convsmith::x86

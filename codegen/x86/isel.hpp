@@ -80,16 +80,16 @@ class Selector {
   template <class Emit>
   void with_operand(size_t k, Emit&& emit, int immediate_bytes = 0);
 
-  Xbyak::Address slot(Location where) const { return e_.qword[e_.memory(e_.rsp, Frame::slot(where))]; }
+  Xbyak::Address slot(Location where) const { return e_.qword[e_.memory(kRsp, Frame::slot(where))]; }
   static Place place(Location where) {
     return where.spilled() ? Place::in_memory(kRsp, Frame::slot(where)) : Place::in_register(where.reg());
   }
   // The register of `where`, or `scratch` loaded from its slot.
-  Xbyak::Reg64 read(Location where, const Xbyak::Reg64& scratch);
-  void read_into(const Xbyak::Reg64& r, Location where);
+  int read(Location where, int scratch);
+  void read_into(int r, Location where);
   // Where to compute a result for `where`; done() then stores a spilled one.
-  Xbyak::Reg64 result(Location where) const;
-  void done(Location where, const Xbyak::Reg64& computed);
+  static int result(Location where) { return where.spilled() ? kRax : where.reg(); }
+  void done(Location where, int computed);
   // Calls emit(x) with the register or the stack slot.
   template <class Emit>
   void with_integer(Location where, Emit&& emit);

@@ -13,16 +13,16 @@ void Selector::select_call(const Inst& inst) {
   switch (inst.op) {
     case Opcode::kSetPtr:
     case Opcode::kSetInt:
-      e_.store_stack(frame_.outgoing(inst.imm), read(location(0), e_.rax));
+      e_.store_stack(frame_.outgoing(inst.imm), read(location(0), kRax));
       return;
     case Opcode::kCall:
       e_.lea(e_.rdi, address_of(frame_.outgoing(0)));
       e_.xor_(e_.esi, e_.esi);
       e_.call_function(name(inst));
-      done(location(0), e_.rax);
+      done(location(0), kRax);
       return;
     case Opcode::kFork:
-      read_into(e_.rcx, location(0));
+      read_into(kRcx, location(0));
       load_argument(Location::in_register(kRax), static_cast<int64_t>(vir::Arg::kParallel));
       e_.mov(e_.rdi, e_.qword[e_.rax + 8]);
       e_.address_of(e_.rsi, name(inst));
@@ -30,25 +30,25 @@ void Selector::select_call(const Inst& inst) {
       e_.call(e_.qword[e_.rax]);
       return;
     case Opcode::kPart: {
-      const Reg64 r = result(location(0));
+      const int r = result(location(0));
       e_.load_stack(r, frame_.part());
       done(location(0), r);
       return;
     }
     case Opcode::kData: {
-      const Reg64 r = result(location(0));
-      e_.address_of(r, name(inst));
+      const int r = result(location(0));
+      e_.address_of(Reg64(r), name(inst));
       done(location(0), r);
       return;
     }
     case Opcode::kResultInt:
     case Opcode::kResultPtr:
-      read_into(e_.rax, location(0));
+      read_into(kRax, location(0));
       return;
     case Opcode::kLoadInt:
     case Opcode::kLoadPtr: {
-      const Reg64 r = result(location(0));
-      e_.mov(r, address(1, inst.imm));
+      const int r = result(location(0));
+      e_.integer(IntegerOp::kLoad, r, memory(1, inst.imm));
       done(location(0), r);
       return;
     }

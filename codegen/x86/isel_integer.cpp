@@ -19,26 +19,18 @@ bool fits_int32(int64_t n) {
 
 }  // namespace
 
-Reg64 Selector::read(Location where, const Reg64& scratch) {
-  if (!where.spilled()) return Reg64(where.reg());
+int Selector::read(Location where, int scratch) {
+  if (!where.spilled()) return where.reg();
   e_.load_stack(scratch, Frame::slot(where));
   return scratch;
 }
 
-void Selector::read_into(const Reg64& r, Location where) {
-  if (where.spilled() || where.reg() != r.getIdx()) {
-    e_.integer(IntegerOp::kLoad, r, place(where));
-  }
+void Selector::read_into(int r, Location where) {
+  if (where.spilled() || where.reg() != r) e_.integer(IntegerOp::kLoad, r, place(where));
 }
 
-Reg64 Selector::result(Location where) const {
-  return where.spilled() ? e_.rax : Reg64(where.reg());
-}
-
-void Selector::done(Location where, const Reg64& computed) {
-  if (where.spilled() || where.reg() != computed.getIdx()) {
-    e_.integer(IntegerOp::kStore, computed, place(where));
-  }
+void Selector::done(Location where, int computed) {
+  if (where.spilled() || where.reg() != computed) e_.integer(IntegerOp::kStore, computed, place(where));
 }
 
 void Selector::select_integer(const Inst& inst) {
@@ -108,7 +100,7 @@ void Selector::open_block(const Inst& inst) {
       if (block.a.spilled()) {
         e_.cmp(slot(block.a), 0);
       } else {
-        e_.test(Reg64(block.a.reg()), Reg64(block.a.reg()));
+        e_.integer(IntegerOp::kTest, block.a.reg(), place(block.a));
       }
       block.past = e_.jump_forward(kIfNotGreater);
     }
@@ -156,9 +148,9 @@ void Selector::open_within(const Inst& inst) {
 void Selector::add(Location d, Location a, Location b) {
   if (d == b) std::swap(a, b);
   if (!d.spilled() && !a.spilled() && !b.spilled() && d != a) {
-    return e_.add_registers(Reg64(d.reg()), a.reg(), b.reg());
+    return e_.add_registers(d.reg(), a.reg(), b.reg());
   }
-  const Reg64 r = result(d);
+  const int r = result(d);
   read_into(r, a);
   e_.integer(IntegerOp::kAdd, r, place(b));
   done(d, r);
@@ -167,16 +159,16 @@ void Selector::add(Location d, Location a, Location b) {
 void Selector::add_constant(Location d, Location a, int64_t n) {
   if (n == 0) return move(d, a);
   if (!fits_int32(n)) {
-    e_.mov(e_.rax, static_cast<uint64_t>(n));
-    e_.integer(IntegerOp::kAdd, e_.rax, place(a));
-    return done(d, e_.rax);
+    e_.set_integer(kRax, n);
+    e_.integer(IntegerOp::kAdd, kRax, place(a));
+    return done(d, kRax);
   }
   const auto small = static_cast<int32_t>(n);
   if (d == a) return e_.integer(ImmediateOp::kAdd, place(d), small);
-  const Reg64 r = result(d);
+  const int r = result(d);
   if (a.spilled()) {
     e_.load_stack(r, Frame::slot(a));
-    e_.integer(ImmediateOp::kAdd, Place::in_register(r.getIdx()), small);
+    e_.integer(ImmediateOp::kAdd, Place::in_register(r), small);
   } else {
     e_.integer(IntegerOp::kAddress, r, Place::in_memory(a.reg(), n));
   }
@@ -184,7 +176,7 @@ void Selector::add_constant(Location d, Location a, int64_t n) {
 }
 
 void Selector::subtract(Location d, Location a, Location b) {
-  const Reg64 r = d == b ? e_.rax : result(d);  // b is still needed when r is written
+  const int r = d == b ? kRax : result(d);  // b is still needed when r is written
   read_into(r, a);
   e_.integer(IntegerOp::kSubtract, r, place(b));
   done(d, r);
@@ -192,7 +184,7 @@ void Selector::subtract(Location d, Location a, Location b) {
 
 void Selector::multiply(Location d, Location a, Location b) {
   if (d == b) std::swap(a, b);
-  const Reg64 r = result(d);
+  const int r = result(d);
   read_into(r, a);
   e_.integer(IntegerOp::kMultiply, r, place(b));
   done(d, r);
@@ -201,26 +193,26 @@ void Selector::multiply(Location d, Location a, Location b) {
 void Selector::multiply_constant(Location d, Location a, int64_t n) {
   const auto bits = static_cast<uint64_t>(n);
   if (n == 0) return move_constant(d, 0);
-  const Reg64 r = result(d);
+  const int r = result(d);
   if (std::has_single_bit(bits)) {
     read_into(r, a);
-    if (bits > 1) e_.shl(r, std::countr_zero(bits));
+    if (bits > 1) e_.shl(Reg64(r), std::countr_zero(bits));
   } else if (n == 3 || n == 5 || n == 9) {
-    const Reg64 x = read(a, e_.rax);
-    e_.lea(r, e_.ptr[x + x * static_cast<int>(n - 1)]);
+    const Reg64 x(read(a, kRax));
+    e_.lea(Reg64(r), e_.ptr[x + x * static_cast<int>(n - 1)]);
   } else if (fits_int32(n)) {
-    with_integer(a, [&](const Operand& x) { e_.imul(r, x, static_cast<int>(n)); });
+    e_.multiply(r, place(a), static_cast<int32_t>(n));
   } else {
-    e_.mov(e_.rdx, bits);
-    e_.integer(IntegerOp::kMultiply, e_.rdx, place(a));
-    return done(d, e_.rdx);
+    e_.set_integer(kRdx, n);
+    e_.integer(IntegerOp::kMultiply, kRdx, place(a));
+    return done(d, kRdx);
   }
   done(d, r);
 }
 
 void Selector::pick(Location d, Location a, Location b, bool smaller) {
   if (d == b) std::swap(a, b);
-  const Reg64 r = result(d);
+  const int r = result(d);
   read_into(r, a);
   e_.integer(IntegerOp::kCompare, r, place(b));
   e_.integer(smaller ? IntegerOp::kMoveIfGreater : IntegerOp::kMoveIfLess, r, place(b));
@@ -230,48 +222,44 @@ void Selector::pick(Location d, Location a, Location b, bool smaller) {
 void Selector::floor_divide(Location d, Location a, int64_t n) {
   const auto bits = static_cast<uint64_t>(n);
   if (std::has_single_bit(bits)) {
-    const Reg64 r = result(d);
+    const int r = result(d);
     read_into(r, a);
-    if (bits > 1) e_.sar(r, std::countr_zero(bits));
+    if (bits > 1) e_.sar(Reg64(r), std::countr_zero(bits));
     return done(d, r);
   }
   // The machine rounds toward zero: one less where there is a remainder below zero.
-  read_into(e_.rax, a);
+  read_into(kRax, a);
   e_.cqo();
   e_.idiv(e_.constant(ConstantKind::kQuad, bits));
   e_.constant_used();
   e_.sar(e_.rdx, 63);
   e_.add(e_.rax, e_.rdx);
-  done(d, e_.rax);
+  done(d, kRax);
 }
 
 // Of a number that is not negative by one that is positive.
 void Selector::divide(Location d, Location a, Location b) {
-  read_into(e_.rax, a);
+  read_into(kRax, a);
   e_.cqo();
   with_integer(b, [&](const Operand& x) { e_.idiv(x); });
-  done(d, e_.rax);
+  done(d, kRax);
 }
 
 void Selector::move(Location d, Location a) {
   if (d == a) return;
-  if (d.spilled()) return done(d, read(a, e_.rax));
-  read_into(Reg64(d.reg()), a);
+  if (d.spilled()) return done(d, read(a, kRax));
+  read_into(d.reg(), a);
 }
 
 void Selector::move_constant(Location d, int64_t n) {
   if (d.spilled() && fits_int32(n)) return e_.mov(slot(d), static_cast<uint64_t>(n));
-  const Reg64 r = result(d);
-  if (n == 0) {
-    e_.xor_(r.cvt32(), r.cvt32());
-  } else {
-    e_.mov(r, static_cast<uint64_t>(n));
-  }
+  const int r = result(d);
+  e_.set_integer(r, n);
   done(d, r);
 }
 
 void Selector::load_argument(Location d, int64_t slot) {
-  const Reg64 r = result(d);
+  const int r = result(d);
   if (!program_.params.empty()) {
     e_.load_stack(r, frame_.parameter(slot));
     return done(d, r);
@@ -280,13 +268,13 @@ void Selector::load_argument(Location d, int64_t slot) {
   const auto leaves_pointer = [](Opcode op) { return op == Opcode::kArgPtr || op == Opcode::kArgInt; };
   const bool is_there =
       at_ > 0 && leaves_pointer(program_.body[at_].op) && leaves_pointer(program_.body[at_ - 1].op);
-  if (!is_there) e_.load_stack(e_.rdx, 0);
+  if (!is_there) e_.load_stack(kRdx, 0);
   e_.integer(IntegerOp::kLoad, r, Place::in_memory(kRdx, 8 * slot));
   done(d, r);
 }
 
 void Selector::compare(Location a, Location b) {
-  e_.integer(IntegerOp::kCompare, read(a, e_.rax), place(b));
+  e_.integer(IntegerOp::kCompare, read(a, kRax), place(b));
 }
 
 }  // namespace convsmith::x86

@@ -57,17 +57,19 @@ class Analysis {
       std::fill_n(kinds_.begin() + static_cast<std::ptrdiff_t>(numbers_.first_of(kind)), program.registers[k],
                   kind);
     }
+    current_[kNoNumber] = Liveness::kNone;
     result_.operands.resize(body_.size());
-    result_.ranges.reserve(body_.size());
+    result_.ranges.reserve(body_.size() + 1);
+    result_.ranges.push_back({0, UINT32_MAX, 0, {}});  // kNone
     result_.by_start.reserve(body_.size());
   }
 
   Liveness run() {
     find_exposed();
     cut_ranges();
-    std::reverse(result_.by_start.begin(), result_.by_start.end());
-    CONVSMITH_CHECK(result_.by_start.size() == result_.ranges.size(),
+    CONVSMITH_CHECK(result_.by_start.size() + 1 == result_.ranges.size(),
                     "a register is read before it is written");
+    std::reverse(result_.by_start.begin(), result_.by_start.end());
     return std::move(result_);
   }
 
@@ -77,13 +79,13 @@ class Analysis {
                                              [](const Inst& i) { return vir::is_loop(i.op); }));
   }
 
-  // Forward. A register is exposed in a loop when some read there may see a value from before the
-  // loop's block: it then lives all through the loop. What a block settles may not have happened when
-  // it ends, so that is forgotten there.
-  // Not inlined, like the other pass: one function of both has too few registers for either's loop.
+  // Forward; leaves registers' numbers in place of ranges. A register is exposed in a loop when some read
+  // there may see a value from before the loop's block: it then lives all through the loop. What a block
+  // settles may not have happened when it ends, so that is forgotten there. Not inlined, like the other pass:
+  // one function of both has too few registers for either's loop.
   [[gnu::noinline]] void find_exposed() {
     struct Change {
-      size_t reg;
+      uint32_t reg;
       uint32_t settled_at;
     };
     struct Open {
@@ -105,11 +107,11 @@ class Analysis {
     uint32_t depth = 0;
     size_t rows = 0;
     Loop* innermost = loops.data();
-    const auto settle = [&](size_t r) {
+    const auto settle = [&](uint32_t r) {
       changes.push_back({r, settled_at[r]});
       settled_at[r] = depth;
     };
-    const auto read = [&](size_t r) {
+    const auto read = [&](uint32_t r) {
       if (settled_at[r] >= innermost->depth) return;
       // Where it is exposed already, it is in the loops around too.
       for (const Loop* loop = innermost; loop->depth > settled_at[r]; --loop) {
@@ -126,11 +128,12 @@ class Analysis {
           *++innermost = {depth, rows++};  // before the reads: its test is in the loop
       }
       const vir::Operands& operands = vir::operands_of(inst.op);
-      for (size_t k = operands.first_read; k < operands.count; ++k) read(numbers_.of(inst, operands, k));
-      if (operands.makes_value()) {  // a counter is as good as only read: one range
-        const size_t r = numbers_.of(inst, operands, 0);
-        if (settled_at[r] < depth) settle(r);
-      }
+      std::array<uint32_t, 4>& numbers = result_.operands[i];
+      for (size_t k = 0; k < operands.count; ++k)
+        numbers[k] = static_cast<uint32_t>(numbers_.of(inst, operands, k));
+      for (size_t k = operands.first_read; k < operands.count; ++k) read(numbers[k]);
+      // A counter is as good as only read: one range.
+      if (operands.makes_value() && settled_at[numbers[0]] < depth) settle(numbers[0]);
       if (inst.op == Opcode::kEnd) {
         const Open& block = open.back();
         for (; changes.size() > block.changes; changes.pop_back())
@@ -167,12 +170,11 @@ class Analysis {
         if (current_[r] == kDead) open_range(r, position(i) + 1);
       });
       weight_ *= 10;
-      const vir::Operands& operands = vir::operands_of(opener.op);
-      for (size_t k = 0; k < operands.count; ++k)  // the test at the bottom
-        result_.ranges[current_[numbers_.of(opener, operands, k)]].weight += weight_;
+      for (const uint32_t r : result_.operands[block.opener])  // the test at the bottom
+        result_.ranges[current_[r]].weight += weight_;
     }
     outer_pinned_.push_back(pinned_);
-    pinned_ = result_.ranges.size();
+    pinned_ = static_cast<uint32_t>(result_.ranges.size());
   }
 
   void leave_block(Opcode op) {
@@ -185,24 +187,20 @@ class Analysis {
     const Inst& inst = body_[i];
     const vir::Operands& operands = vir::operands_of(inst.op);
     const Fold fold = folds_[i];
-    std::array<uint32_t, 4>& ranges = result_.operands[i];
+    std::array<uint32_t, 4>& ranges = result_.operands[i];  // still numbers
+    if (fold.source >= 0) ranges[fold.operand] = kNoNumber;
     if (operands.makes_value()) {
-      bool kept = false;
-      for (size_t k = 1; k < operands.count; ++k)
-        kept |= operands.kind[k] == operands.kind[0] && inst.regs[k] == inst.regs[0] && fold.operand != k;
-      ranges[0] = write(numbers_.of(inst, operands, 0), i, kept);
+      const bool kept = ranges[1] == ranges[0] || ranges[2] == ranges[0] || ranges[3] == ranges[0];
+      ranges[0] = write(ranges[0], i, kept);
     }
-    for (size_t k = operands.first_read; k < operands.count; ++k) {
-      if (fold.operand != k) ranges[k] = read(numbers_.of(inst, operands, k), i);
-    }
+    for (size_t k = operands.first_read; k < operands.count; ++k) ranges[k] = read(ranges[k], i);
     if (fold.source >= 0) access_folded(static_cast<size_t>(fold.source), i);
   }
 
   // Instruction i reads what `source` would have read.
   void access_folded(size_t source, size_t i) {
-    const Inst& inst = body_[source];
-    if (inst.op == Opcode::kConst || inst.op == Opcode::kIntConst) return;
-    result_.operands[source][1] = read(numbers_.of(inst, vir::operands_of(inst.op), 1), i);
+    std::array<uint32_t, 4>& ranges = result_.operands[source];
+    ranges = {Liveness::kNone, read(ranges[1], i)};
   }
 
   // `kept`: the instruction also reads the register, which then stays where it is.
@@ -219,20 +217,22 @@ class Analysis {
 
   // Of an access at `position`.
   uint32_t range_of(size_t r, uint32_t position) {
-    if (current_[r] == kDead) open_range(r, position);
-    const uint32_t range = current_[r];
+    uint32_t range = current_[r];
+    if (range == kDead) range = open_range(r, position);
     result_.ranges[range].weight += weight_;
     return range;
   }
 
-  void open_range(size_t r, uint32_t end) {
+  uint32_t open_range(size_t r, uint32_t end) {
     current_[r] = static_cast<uint32_t>(result_.ranges.size());
     result_.ranges.push_back({0, end, 0, kinds_[r]});
+    return current_[r];
   }
 
   static uint32_t position(size_t i) { return static_cast<uint32_t>(2 * i); }
 
   static constexpr uint32_t kDead = UINT32_MAX;
+  static constexpr uint32_t kNoNumber = 0;  // its range is Liveness::kNone
 
   struct Block {
     size_t opener;
@@ -247,8 +247,8 @@ class Analysis {
   std::vector<uint32_t> current_;  // the open range of each live register
   std::vector<vir::Kind> kinds_;
   // Ranges are numbered as they are met: those below were open when the innermost open block was entered.
-  size_t pinned_ = 0;
-  std::vector<size_t> outer_pinned_;  // of the blocks around it
+  uint32_t pinned_ = 0;
+  std::vector<uint32_t> outer_pinned_;  // of the blocks around it
   float weight_ = 1;
   Liveness result_;
 };

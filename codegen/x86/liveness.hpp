@@ -24,8 +24,9 @@ struct LiveRange {
 };
 
 struct Liveness {
-  std::vector<LiveRange> ranges;                  // in order of falling ends
-  std::vector<uint32_t> by_start;                 // the ranges in order of their starts
+  static constexpr uint32_t kNone = 0;            // stands for operands that are none or folded
+  std::vector<LiveRange> ranges;                  // kNone, which never ends, then in order of falling ends
+  std::vector<uint32_t> by_start;                 // the others in order of their starts
   std::vector<std::array<uint32_t, 4>> operands;  // for each instruction, the ranges of Inst::regs
 };
 

@@ -18,6 +18,9 @@ namespace convsmith::x86 {
 constexpr int kRax = 0;
 constexpr int kRdx = 2;
 constexpr int kRsp = 4;
+constexpr int kRcx = 1;
+constexpr int kRsi = 6;
+constexpr int kRdi = 7;
 
 class Location {
  public:
@@ -42,6 +45,6 @@ struct Allocation {
 
 // Error (kUnsupported) when the vectors or masks that live at once do not fit.
 Result<Allocation> allocate_registers(const vir::Program& program, const Liveness& liveness,
-                                      const std::vector<Fold>& folds, const Target& target);
+                                      const Target& target);
 
 }  // namespace convsmith::x86

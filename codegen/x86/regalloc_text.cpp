@@ -32,7 +32,7 @@ std::string location_text(vir::Kind kind, Location where, const Target& target) 
 std::string print_allocation(const vir::Program& program, const Target& target) {
   const std::vector<Fold> folds = fold_operands(program, target);
   const Liveness liveness = find_live_ranges(program, folds);
-  const auto allocation = allocate_registers(program, liveness, folds, target);
+  const auto allocation = allocate_registers(program, liveness, target);
   if (!allocation) return allocation.error().message + "\n";
   std::string out = fmt::format("{} stack slots\n", allocation->spills);
   for (size_t i = 0; i < program.body.size(); ++i) {

@@ -91,7 +91,7 @@ TEST(RegAlloc, SpillsTheLeastUsed) {
 
     const auto folds = x86::fold_operands(program, target);
     const auto liveness = x86::find_live_ranges(program, folds);
-    const auto allocation = x86::allocate_registers(program, liveness, folds, target);
+    const auto allocation = x86::allocate_registers(program, liveness, target);
     ASSERT_TRUE(allocation.has_value());
     EXPECT_GT(allocation->spills, 20);
     for (size_t at = 0; at < program.body.size(); ++at) {

@@ -115,6 +115,7 @@ TEST(X86Encoding, VectorMoves) {
           const auto memory = [&](CodeGenerator& c) { return address(c, false, base, offset); };
           check(kVectorLoad, b, [&](CodeGenerator& c) { c.vmovups(x, memory(c)); });
           check(kVectorStore, b, [&](CodeGenerator& c) { c.vmovups(memory(c), x); });
+          check(kVectorStream, b, [&](CodeGenerator& c) { c.vmovntps(memory(c), x); });
           check(kVectorBroadcast, b, [&](CodeGenerator& c) { c.vbroadcastss(x, memory(c)); });
         }
       }
@@ -141,6 +142,7 @@ TEST(X86Encoding, Integers) {
         check(IntegerOp::kAdd, [](auto& c, auto x, auto m) { c.add(x, m); });
         check(IntegerOp::kSubtract, [](auto& c, auto x, auto m) { c.sub(x, m); });
         check(IntegerOp::kCompare, [](auto& c, auto x, auto m) { c.cmp(x, m); });
+        check(IntegerOp::kTest, [](auto& c, auto x, auto m) { c.test(m, x); });
         check(IntegerOp::kStore, [](auto& c, auto x, auto m) { c.mov(m, x); });
         check(IntegerOp::kLoad, [](auto& c, auto x, auto m) { c.mov(x, m); });
         check(IntegerOp::kAddress, [](auto& c, auto x, auto m) { c.lea(x, m); });
@@ -167,6 +169,19 @@ TEST(X86Encoding, Sums) {
   }
 }
 
+TEST(X86Encoding, Constants) {
+  for (int r = 0; r < 16; ++r) {
+    EXPECT_EQ(ours([&](uint8_t* at) { return encode_constant(at, r, 0); }),
+              theirs([&](CodeGenerator& c) { c.xor_(Xbyak::Reg32(r), Xbyak::Reg32(r)); }));
+    for (const int64_t n : {int64_t{1}, int64_t{-1}, int64_t{INT32_MAX}, int64_t{INT32_MIN},
+                            int64_t{UINT32_MAX}, int64_t{1} << 32, int64_t{INT32_MIN} - 1}) {
+      EXPECT_EQ(ours([&](uint8_t* at) { return encode_constant(at, r, n); }),
+                theirs([&](CodeGenerator& c) { c.mov(Reg64(r), static_cast<uint64_t>(n)); }))
+          << r << " " << n;
+    }
+  }
+}
+
 TEST(X86Encoding, Immediates) {
   for (const int32_t n : {0, 1, -1, 127, 128, -128, -129, INT32_MAX, INT32_MIN}) {
     const auto check = [&](const Place& a, auto&& operand) {
@@ -175,6 +190,10 @@ TEST(X86Encoding, Immediates) {
                 theirs([&](CodeGenerator& c) { c.add(operand(c), immediate); }));
       EXPECT_EQ(ours([&](uint8_t* at) { return encode(at, ImmediateOp::kCompare, a, n); }),
                 theirs([&](CodeGenerator& c) { c.cmp(operand(c), immediate); }));
+      for (int r = 0; r < 16; ++r) {
+        EXPECT_EQ(ours([&](uint8_t* at) { return encode_product(at, r, a, n); }),
+                  theirs([&](CodeGenerator& c) { c.imul(Reg64(r), operand(c), n); }));
+      }
     };
     // Not rax, for which there is an encoding more.
     for (int r = 1; r < 16; ++r) check(Place::in_register(r), [&](CodeGenerator&) { return Reg64(r); });
