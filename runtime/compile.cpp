@@ -10,6 +10,7 @@
 #include "codegen/lower.hpp"
 #include "codegen/machine_kernel.hpp"
 #include "codegen/vir_text.hpp"
+#include "codegen/vir_verify.hpp"
 #include "codegen/x86/assemble.hpp"
 #include "codegen/x86/disassemble.hpp"
 #include "codegen/x86/regalloc_text.hpp"
@@ -114,6 +115,10 @@ Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, s
   layer.nest = std::move(*nest);
   auto program = lower_nest(layer.nest, target);
   if (!program) return tl::unexpected(program.error());
+  // Programs of our own schedules are verified by the tests, which interpret them.
+  if (!schedule_text.empty()) {
+    if (auto ok = vir::verify(*program); !ok) return tl::unexpected(ok.error());
+  }
   layer.program = std::move(*program);
   return layer;
 }
@@ -153,6 +158,7 @@ Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& n
   const Target& target = host_target(isa);
   auto program = lower_nest(nest, target);
   if (!program) return tl::unexpected(program.error());
+  if (auto ok = vir::verify(*program); !ok) return tl::unexpected(ok.error());
   return finish(nest, *program, backend, target, memory);
 }
 
