@@ -179,11 +179,14 @@ int64_t chunk_of(const CompiledGraph& out, size_t i) {
   if (!is_own_slot(out, op.out) || share_memory(out, op.in, next.out) ||
       share_memory(out, op.operand, next.out))
     return 0;
-  // A quarter of the second cache, or its half with the input; the first operation reads the end of a chunk's
-  // input again for the next one.
   const Problem& p = op.problem;
   const int64_t cache = target_for(out.isa).l2_bytes;
   const int64_t row_steps = out.ops[i].parts[0].part.row_steps;
+  // Each chunk reads all weights again, and rows of phases are few.
+  const int64_t weights = 4 * p.taps * p.group_channels() * p.filters;
+  if (p.transposed && weights > cache / 8) return 0;
+  // A quarter of the second cache, or its half with the input; the first operation reads the end of a chunk's
+  // input again for the next one.
   const int64_t read = p.transposed ? ceil_div(p.in_pitch(), row_steps) : p.stride * p.in_pitch();
   const int64_t fitting = std::min(cache / 4 / (4 * p.out_pitch()), cache / 2 / (4 * read));
   const int64_t again = p.transposed ? 8 * p.taps : 8 * p.taps / p.stride;

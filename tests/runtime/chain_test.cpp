@@ -101,7 +101,7 @@ TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
 // Its phases row by row, those that cropping cuts through, too.
 TEST(Chain, TransposedChannelsFirstGivesTheBitsOfChannelsLast) {
   constexpr int64_t kChannels = 24;
-  constexpr int64_t kFilters = 1100;
+  constexpr int64_t kFilters = 32;
   constexpr int64_t kBatch = 2;
   Random r(7);
   const std::vector<float> kernel = r.floats(7 * kChannels * kFilters);
@@ -109,10 +109,10 @@ TEST(Chain, TransposedChannelsFirstGivesTheBitsOfChannelsLast) {
   const ThreadPool pool(2);
   for (const std::string padding : {"'same'", "'valid'", "(2, 1)", "(5, 4)"}) {
     const auto text = [&](const std::string& rest) {
-      return "Conv1DTranspose(1100, 7, strides=3, padding=" + padding + ", activation='relu', " + rest;
+      return "Conv1DTranspose(32, 7, strides=3, padding=" + padding + ", activation='relu', " + rest;
     };
     const std::string first = text("data_format='channels_first', input_shape=(24, None))");
-    for (const int64_t steps : {20, 43, 230}) {
+    for (const int64_t steps : {20, 700, 2500}) {
       SCOPED_TRACE(padding + " " + std::to_string(steps));
       const std::vector<float> input = r.floats(kBatch * steps * kChannels);
       const std::vector<float> last = run(text("input_shape=(None, 24))"), {kernel, bias},
