@@ -168,6 +168,8 @@ TEST(Lower, ChunksAreStagedForAllTheirBlocks) {
       const std::string program = vir::print(lower(*nest, target_for(Isa::kAvx2), "chunks").value());
       const bool alone = std::string(order).find("o f o1") == std::string::npos;
       EXPECT_TRUE(alone || program.find(" stage {") < program.find(" f {")) << program;
+      // The taps of a tile that sees all of them are written out.
+      EXPECT_EQ(program.find(" all {") != std::string::npos, p.stride > 1) << program;
     }
   }
 }
