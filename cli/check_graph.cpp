@@ -95,7 +95,11 @@ std::optional<Finding> check_variants(const std::vector<Variant>& variants, cons
 std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph) {
   constexpr int64_t kShort = 24;
   auto out = std::make_shared<CompiledGraph>(graph);
-  for (int64_t& chunk : out->chunks) chunk = std::min(chunk, kShort);
+  for (size_t i = 0; i < out->chunks.size(); ++i) {
+    if (out->chunks[i] == 0) continue;
+    const int64_t row_steps = out->ops[i].parts[0].part.row_steps;
+    out->chunks[i] = std::min(out->chunks[i], (kShort + row_steps - 1) / row_steps * row_steps);
+  }
   return out;
 }
 

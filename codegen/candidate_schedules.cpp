@@ -174,7 +174,9 @@ std::vector<Ranked<StepForm>> variants_of(const StepForm& chosen, const Problem&
   variants.vary(&StepForm::filters, numbers(1, std::min<int64_t>(p.group_filters(), target.lanes)));
   variants.vary(&StepForm::vectors, numbers(1, 8));
   variants.vary(&StepForm::unroll, unroll_factors(p));
-  return variants.ranked([&](const StepForm& form) {
+  return variants.ranked([&](StepForm& form) {
+    const int64_t tile = form.vectors * target.lanes;
+    form.chunk = (form.chunk + tile - 1) / tile * tile;
     if (form.filters * form.vectors + form.vectors + 1 > target.vector_registers) return 0.0;
     const auto loads = [&](double filters) { return 1 / filters + 1 / static_cast<double>(form.vectors); };
     return kChange * (form.unroll != chosen.unroll) +

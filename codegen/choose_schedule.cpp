@@ -187,10 +187,6 @@ int64_t unroll_factor(int64_t items, int64_t fma_count) {
   return 1;
 }
 
-bool direct_steps(const Problem& p) {
-  return p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
-}
-
 // What a tile takes beside its sums: loops that begin and end.
 constexpr double kTileCycles = 10;
 
@@ -408,12 +404,17 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   form.filters = tile.rows;
   form.vectors = tile.vectors;
   form.unroll = unroll_factor(p.group_channels(), tile.rows * tile.vectors);
-  form.stage = !direct_steps(p);
-  // Rows of the output lie far apart: each had better be written for long.
-  const int64_t fitting = target.l2_bytes / 2 / (4 * p.channels * form.vectors * target.lanes);
-  if (!form.stage && p.group_filters() > form.filters && p.layout == Layout::kChannelsFirst && fitting > 1)
-    form.chunk = fitting * form.vectors * target.lanes;
   form.channels_first = p.layout == Layout::kChannelsFirst;
+  const bool direct = p.stride == 1 && (form.channels_first || p.in_pitch() == 1);
+  const bool one_block = p.group_filters() <= form.filters;
+  const int64_t tile_steps = form.vectors * target.lanes;
+  const bool meets = form.channels_first && !(one_block && p.taps == 1) && rows_may_meet(p, target) &&
+                     (p.taps - 1) * p.dilation <= tile_steps;
+  form.stage = !direct || meets;
+  // Rows of the output lie far apart: each had better be written for long. What is staged apart stands near.
+  const int64_t share = target.l2_bytes / (direct ? 2 : 16);
+  const int64_t fitting = share / (4 * p.channels * p.stride * tile_steps);
+  if (!one_block && form.channels_first && fitting > 1) form.chunk = fitting * tile_steps;
   form.panel = in_panels ? 1 : 0;
   return form;
 }

@@ -60,11 +60,16 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
                     (transposes_output_ || !operand_in_lanes);
   if (nest_.staged) {
+    slab_channels_ = p_.groups * p_.group_channels();
+    for (const Loop& l : nest.loops) {
+      if (l.role != Role::kSerial || slab_steps_ > 0) continue;
+      if (l.dim == Dim::kGroup) slab_channels_ = l.step * p_.group_channels();
+      if (l.dim == Dim::kStep) slab_steps_ = l.step;
+    }
     // An odd number of vectors, so that rows do not share cache sets.
-    const int64_t width = tile_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
+    const int64_t width = slab_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
     const int64_t vectors = (width + lanes() - 1) / lanes();
     slab_pitch_ = (vectors | 1) * lanes();
-    slab_channels_ = ir::extent_inside_steps(nest, Dim::kGroup) * p_.group_channels();
     slab_bytes_ = 4 * slab_pitch_ * p_.stride * slab_channels_;
   }
 }
@@ -210,7 +215,8 @@ void Lowerer::prologue() {
     const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
-  memory_.in_item = nest_.staged ? Stride{4 * slab_pitch_, {}} : in_channel_;
+  memory_.in_item = in_channel_;
+  if (nest_.staged) decide_stage();
   memory_.out_item = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
   memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
@@ -274,7 +280,8 @@ void Lowerer::advance(const Cursor& at, const CursorStride& stride) {
 }
 
 CursorStride Lowerer::steps_stride(int64_t steps) const {
-  return {{steps * p_.stride * in_row_, {}}, {steps * out_row_, {}}, {}, {steps * operand_row_, {}}};
+  const int64_t in_step = memory_.in_slab ? 4 : p_.stride * in_row_;
+  return {{steps * in_step, {}}, {steps * out_row_, {}}, {}, {steps * operand_row_, {}}};
 }
 
 Stride Lowerer::times(const Stride& stride, int64_t n) {
@@ -367,7 +374,9 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
   const bool in_tile = cover.steps > 0;
   const int64_t filters = groups ? l.step * p_.group_filters() : l.step;
   CursorStride stride;
-  if (groups) stride.in = times(in_tile ? memory_.in_item : in_channel_, l.step * p_.group_channels());
+  if (groups)
+    stride.in =
+        times(in_tile || memory_.in_slab ? memory_.in_item : in_channel_, l.step * p_.group_channels());
   stride.out = times(in_tile ? memory_.out_item : out_channel_, filters);
   stride.weights.bytes = 4 * (units ? l.step / layout_.block * layout_.block_floats(layout_.block)
                                     : l.step * layout_.outer_floats());

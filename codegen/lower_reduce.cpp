@@ -12,6 +12,9 @@ namespace convsmith::lowering {
 namespace {
 constexpr int64_t kLineFloats = 16;
 constexpr int64_t kMostLines = 16;  // that one round asks for
+// Products of a staged tile that are written out where it sees all taps: to work out where a tap lies among
+// the phases of the stride takes as long as a few products.
+constexpr int64_t kMostByPhase = 512;
 constexpr int64_t kCountable = int64_t{1} << 23;
 }  // namespace
 
@@ -102,6 +105,19 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     return;
   }
   const bool phases = memory_.by_phase;
+  if (phases && p_.taps * p_.group_channels() * t.rows * t.vectors <= kMostByPhase && !t.count) {
+    const I most = b_.iconst(p_.taps - 1);
+    const I left = b_.icopy(count);
+    b_.if_less(most, count, "all", [&] {
+      for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
+        const int64_t position = i / p_.group_channels() * p_.dilation;
+        const int64_t slab_row = position % p_.stride * slab_channels_ + i % p_.group_channels();
+        item(t, in, 4 * (slab_row * slab_pitch_ + position / p_.stride), weights, row * i, {0, t.rows, {}});
+      }
+      b_.iconst(left, 0);
+    });
+    count = left;
+  }
   const I tap = b_.iconst(0);  // counted from the first; used with phases only
   b_.loop(b_.icopy(count), "k", [&] {
     if (t.count) count_tap(t);

@@ -1,25 +1,44 @@
-// Staging for lanes over steps: the input of one step tile goes to scratch so that neighbouring
-// output steps read neighbouring floats. Position q*stride + phase of channel c lies at row
-// phase*channels + c, column q of the slab, counted from the tile's first position.
+// Staging for lanes over steps: the input of a tile of steps, or of a chunk, goes to scratch so that
+// neighbouring output steps read neighbouring floats. Position q*stride + phase of channel c lies at row
+// phase*channels + c, column q of the slab, counted from the first position of the tile or chunk.
 #include <numeric>
 
+#include "codegen/lower.hpp"
 #include "codegen/lowerer.hpp"
 #include "codegen/transpose.hpp"
 
 namespace convsmith::lowering {
 
-Cursor Lowerer::stage(const Cursor& at, const Cover& cover) {
+// Where tiles read a row for each channel: in scratch, but where steps are neighbours in the input only in
+// calls whose rows would meet in sets of the first cache.
+void Lowerer::decide_stage() {
+  memory_.in_item = {4 * slab_pitch_, {}};
+  if (p_.stride > 1 || p_.layout == Layout::kChannelsLast) return;
+  stages_ = b_.iconst(0);
+  memory_.in_item = {0, b_.icopy(*in_channel_.reg)};
+  const int64_t apart = meeting_distance(p_, target_);
+  const I past = b_.isub(*in_channel_.reg, b_.imulc(b_.idivc(*in_channel_.reg, apart), apart));
+  b_.if_less(past, b_.iconst(1), "meet", [&] {
+    b_.iconst(*stages_, 1);
+    b_.iconst(*memory_.in_item.reg, 4 * slab_pitch_);
+  });
+}
+
+// The input of `steps` steps from `at` on.
+Cursor Lowerer::stage(const Cursor& at, const Cover& cover, I steps) {
   const P slab = b_.arg_ptr(Arg::kScratch);
-  const I steps = cover.valid ? *cover.valid : b_.iconst(cover.steps);
+  const P in = stages_ ? b_.pcopy(at.in) : slab;
   // Without a tap inside the input there is nothing to read.
-  b_.if_less(b_.iconst(0), *cover.tap_count, "stage", [&] {
+  const I taps = stages_ ? b_.imul(*stages_, *cover.tap_count) : *cover.tap_count;
+  b_.if_less(b_.iconst(0), taps, "stage", [&] {
     if (p_.layout == Layout::kChannelsLast) {
       stage_channels_last(at.in, slab, steps, cover);
     } else {
       stage_channels_first(at.in, slab, steps, cover);
     }
+    if (stages_) b_.pcopy(in, slab);
   });
-  return {slab, at.out, at.weights, at.operand};
+  return {in, at.out, at.weights, at.operand};
 }
 
 // Phase by phase, a matrix [steps][channels] whose rows lie stride positions apart. Only positions up
@@ -55,6 +74,12 @@ void Lowerer::stage_channels_first(P from, P slab, I steps, const Cover& cover) 
   const P source = b_.pcopy(from);
   const P target = b_.pcopy(slab);
   b_.loop(b_.iconst(cover.groups * p_.group_channels()), "c", [&] {
+    if (p_.stride == 1) {
+      copy_floats(source, target, span);
+      advance(source, in_channel_);
+      advance(target, {4 * slab_pitch_, {}});
+      return;
+    }
     transpose_matrix({source, 4 * p_.stride, p_.stride, target, phase_bytes}, rows);
     const P x = moved(source, rows, {4 * p_.stride, {}});
     const P y = moved(target, rows, {4, {}});
@@ -136,6 +161,22 @@ void Lowerer::copy_short(const Matrix& m, I rows) {
     advance(row, {m.row_bytes, {}});
     advance(to, {4, {}});
   });
+}
+
+void Lowerer::copy_floats(P from, P to, I count) {
+  const P x = b_.pcopy(from);
+  const P y = b_.pcopy(to);
+  const I vectors = b_.idivc(count, lanes());
+  const I rest = b_.isub(count, b_.imulc(vectors, lanes()));
+  b_.loop(vectors, "copy", [&] {
+    b_.store(y, 0, b_.load(x, 0));
+    advance(x, {b_.vector_bytes(), {}});
+    advance(y, {b_.vector_bytes(), {}});
+  });
+  const M mask = b_.first(rest);
+  const V value = b_.vec();
+  b_.load(value, x, 0, mask);
+  b_.store(y, 0, value, mask);
 }
 
 }  // namespace convsmith::lowering

@@ -31,12 +31,20 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
   for (Stride* stride : {&chunk.in, &chunk.out, &chunk.operand}) stride->reg = b_.imulc(size, stride->bytes);
   const I o = b_.icopy(*cover.step_begin);
   const Cursor here = copied(at);
+  const TileMemory arrays = memory_;
   b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
     Cover inner = cover;
     const I next = b_.iadd(o, size);
     inner.step_begin = o;
     inner.step_end = b_.imin(next, *cover.step_end);
-    loop(i + 1, here, inner);
+    if (nest_.staged) {
+      const Cursor slab = stage(here, cover, b_.isub(*inner.step_end, o));
+      memory_.in_slab = true;
+      loop(i + 1, slab, inner);
+      memory_ = arrays;
+    } else {
+      loop(i + 1, here, inner);
+    }
     b_.icopy(o, next);
     advance(here, chunk);
   });
@@ -154,7 +162,9 @@ void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
 }
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
-  Cursor inner = nest_.staged ? stage(at, cover) : at;
+  Cursor inner = at;
+  if (nest_.staged && slab_steps_ == tile_steps_)
+    inner = stage(at, cover, cover.valid ? *cover.valid : b_.iconst(cover.steps));
   if (epilogue_waits_) inner.operand.reset();
   if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);

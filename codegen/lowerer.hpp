@@ -58,6 +58,7 @@ struct TileMemory {
   int64_t in_tap = 0;      // bytes from one tap to the next
   int64_t in_vector = 0;   // where lanes run over steps: bytes from one vector of steps to the next
   int64_t out_vector = 0;  // the same for the sums
+  bool in_slab = false;    // neighbouring steps read neighbouring floats of a staged chunk
   bool by_phase = false;   // taps lie in the phases of the stride, see tap_pointer
   bool lifted = false;
 };
@@ -277,7 +278,8 @@ class Lowerer {
   int64_t slid_registers(int64_t rows, int64_t vectors) const;
 
   // lower_stage.cpp
-  Cursor stage(const Cursor& at, const Cover& cover);
+  void decide_stage();
+  Cursor stage(const Cursor& at, const Cover& cover, I steps);
   void stage_channels_last(P from, P slab, I steps, const Cover& cover);
   void stage_channels_first(P from, P slab, I steps, const Cover& cover);
   struct Matrix {
@@ -290,6 +292,7 @@ class Lowerer {
   void transpose_matrix(const Matrix& m, I rows);
   void transpose_block(P from, int64_t row_bytes, int64_t columns, P to, int64_t column_bytes);
   void copy_short(const Matrix& m, I rows);
+  void copy_floats(P from, P to, I count);
 
   // Small helpers
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
@@ -315,9 +318,11 @@ class Lowerer {
   int64_t tile_steps_ = 1;     // steps of a whole tile
   int64_t row_distance_ = 1;   // steps from one row of a tile to the next
   int64_t unroll_ = 1;         // reduction items in the innermost loop's body
-  int64_t slab_channels_ = 0;  // that one staged tile holds
+  int64_t slab_steps_ = 0;     // output steps whose input is staged together
+  int64_t slab_channels_ = 0;  // that the staged input holds
   int64_t slab_pitch_ = 0;     // floats of one staged row
   int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
+  std::optional<I> stages_;    // whether this call stages; none: all do
   // What this call does with its outputs; none if it need not be decided.
   static constexpr int64_t kAsks = -1, kKeeps = 0, kStreams = 1;
   std::optional<I> streams_;

@@ -17,6 +17,9 @@ using vir::P;
 constexpr int64_t kRun = int64_t{1} << 17;
 // Blocks between the one in work and the one that is asked for.
 constexpr int64_t kAhead = 4;
+// Floats of a call whose array with the nearer rows had better be a chunk that stands in the second cache:
+// there asking costs more than waiting.
+constexpr int64_t kChunk = int64_t{1} << 18;
 
 class Transposer {
  public:
@@ -65,6 +68,13 @@ class Transposer {
       set(longer_, rows, in_row_, four);
       set(shorter_, columns, four, out_row_);
     });
+    asks_in_ = b_.iconst(1);
+    asks_out_ = b_.iconst(1);
+    const I floats = b_.imul(rows, columns);
+    b_.if_less(floats, b_.iconst(kChunk + 1), "chunk", [&] {
+      b_.if_less(in_row_, out_row_, "in", [&] { b_.iconst(asks_in_, 0); });
+      b_.if_less(out_row_, in_row_, "out", [&] { b_.iconst(asks_out_, 0); });
+    });
     const I across = b_.imax(shorter_.count, b_.iconst(1));
     const I vectors = b_.idivc(b_.idiv(b_.iconst(kRun), across), b_.lanes());
     run_ = b_.imulc(b_.imax(vectors, b_.iconst(1)), b_.lanes());
@@ -99,8 +109,8 @@ class Transposer {
   void block(P from, P to, I along, I across) {
     const I smaller = b_.imin(along, across);
     b_.if_less(b_.iconst(b_.lanes() - 1), smaller, "whole", [&] {
-      prefetch(from, longer_.from, in_row_);
-      prefetch(to, longer_.to, out_row_);
+      b_.if_less(b_.iconst(0), asks_in_, "ask in", [&] { prefetch(from, longer_.from, in_row_); });
+      b_.if_less(b_.iconst(0), asks_out_, "ask out", [&] { prefetch(to, longer_.to, out_row_); });
       store_rows(b_, to, out_row_, load_columns(b_, from, in_row_));
     });
     b_.if_less(smaller, lanes_, "ragged", [&] {
@@ -162,6 +172,8 @@ class Transposer {
   I lanes_{};
   Axis longer_{};
   Axis shorter_{};
+  I asks_in_{};  // whether the rows of an array are asked for ahead
+  I asks_out_{};
   I run_{};  // elements of the longer axis that are taken at once
 };
 

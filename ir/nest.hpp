@@ -49,8 +49,8 @@ constexpr int64_t kMostBlended = 4;
 struct LoopNest {
   Problem problem;
   std::vector<Loop> loops;
-  // The input of a step tile is copied to scratch, transposed, so that lanes over steps read
-  // neighbouring floats.
+  // The input of a tile of steps, or of a chunk, is copied to scratch, transposed, so that lanes over steps
+  // read neighbouring floats.
   bool staged = false;
   // Steps that see all taps are made by lanes that stand far apart, through scratch.
   // 0: no; else vectors of steps of a tile there.

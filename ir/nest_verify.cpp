@@ -128,10 +128,9 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
   const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
   if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
-  if (nest.staged != (*lanes == Dim::kStep && !contiguous)) {
-    return fail(nest.staged ? "'stage' is only for lanes over steps that are not neighbours in memory"
-                            : "lanes over these steps need 'stage'");
-  }
+  if (*lanes == Dim::kStep && !contiguous && !nest.staged) return fail("lanes over these steps need 'stage'");
+  if (nest.staged && (*lanes != Dim::kStep || (contiguous && p.layout == Layout::kChannelsLast)))
+    return fail("'stage' is only for lanes over steps, and not for a single channel of neighbouring steps");
   if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
   if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest) && !can_slide_shared(nest)) {

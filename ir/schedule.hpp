@@ -9,7 +9,7 @@
 //   tile f1           unroll the loop into accumulators
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
-//   stage             copy the input of a step tile to scratch, transposed
+//   stage             copy the input of a tile or a chunk of steps to scratch, transposed
 //   lift 8            lanes are far-apart segments of the steps, wherever all taps are inside
 //   near              the lanes of lifted tiles are neighbouring steps
 //   blend 2           two rows share the vector that the last filters of a group fill by no more than half

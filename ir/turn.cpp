@@ -115,8 +115,8 @@ bool prefers_channels_last(const Problem& p) {
   const int64_t moved = (p.channels > 1 ? p.channels * p.stride : 0) + (p.filters > 1 ? p.filters : 0);
   if (p.transposed) return true;  // its phases want rows of filters
   if (p.is_channelwise() && p.groups > 1) return p.taps >= kLongWindow;
-  // Lanes over steps would copy the input apart for each tile, one channel or not.
-  if (p.stride > 1 && p.channels == 1) return true;
+  // Nothing is to be turned, and lanes over steps would copy the input apart.
+  if (p.stride > 1 && moved == 0) return true;
   if (p.group_filters() < kFillingFilters) return false;
   return p.taps * p.group_channels() * p.filters >= (p.stride > 1 ? kPaysStrided : kPays) * moved;
 }

@@ -160,6 +160,10 @@ bool share_memory(const CompiledGraph& out, int tensor, int other) {
   return a.kind == b.kind && a.index == b.index;
 }
 
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
 // Steps of a chunk of the chain that begins with operation i; 0 if none does.
 int64_t chunk_of(const CompiledGraph& out, size_t i) {
   const std::vector<ir::Op>& ops = out.graph.ops;
@@ -168,17 +172,25 @@ int64_t chunk_of(const CompiledGraph& out, size_t i) {
   const ir::Op& next = ops[i + 1];
   const bool goes_on =
       next.kind == ir::OpKind::kTranspose || (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
-  if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.transposed ||
-      op.problem.layout != Layout::kChannelsLast || next.in != op.out || next.operand == op.out)
+  if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.layout != Layout::kChannelsLast ||
+      next.in != op.out || next.operand == op.out)
     return 0;
   // What the second one writes may have taken the place of what the first one still reads.
   if (!is_own_slot(out, op.out) || share_memory(out, op.in, next.out) ||
       share_memory(out, op.operand, next.out))
     return 0;
-  // A quarter of the second cache; the first operation reads the end of a chunk's input again for the next
-  // one.
-  const int64_t fitting = target_for(out.isa).l2_bytes / 4 / (4 * op.problem.out_pitch());
-  return std::max({fitting / 64, 8 * op.problem.taps / 64, int64_t{1}}) * 64;
+  const Problem& p = op.problem;
+  const int64_t cache = target_for(out.isa).l2_bytes;
+  const int64_t row_steps = out.ops[i].parts[0].part.row_steps;
+  // Each chunk reads all weights again, and rows of phases are few.
+  const int64_t weights = 4 * p.taps * p.group_channels() * p.filters;
+  if (p.transposed && weights > cache / 8) return 0;
+  // A quarter of the second cache, or its half with the input; the first operation reads the end of a chunk's
+  // input again for the next one.
+  const int64_t read = p.transposed ? ceil_div(p.in_pitch(), row_steps) : p.stride * p.in_pitch();
+  const int64_t fitting = std::min(cache / 4 / (4 * p.out_pitch()), cache / 2 / (4 * read));
+  const int64_t again = p.transposed ? 8 * p.taps : 8 * p.taps / p.stride;
+  return ceil_div(std::max({fitting / 64, again / 64, int64_t{1}}) * 64, row_steps) * row_steps;
 }
 
 // Whether the chain that begins with operation i may turn its input chunk by chunk, a little of it twice.
@@ -190,7 +202,7 @@ bool turns_input(const CompiledGraph& out, size_t i) {
   return turn.kind == ir::OpKind::kTranspose && op.in == turn.out && op.operand != turn.out &&
          is_own_slot(out, turn.out) && !share_memory(out, turn.in, op.out) &&
          !share_memory(out, turn.in, out.graph.ops[i + 1].out) &&
-         op.problem.span() <= out.chunks[i] * op.problem.stride / kOnce;
+         kOnce * (chain_reach(out, i).before + chain_reach(out, i).behind) <= chain_inputs(out, i);
 }
 
 void find_chains(CompiledGraph& out) {
@@ -273,6 +285,25 @@ std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGrap
   }
   packed->graph = std::move(graph);
   return packed;
+}
+
+ChainReach chain_reach(const CompiledGraph& graph, size_t op) {
+  const Problem& p = graph.graph.ops[op].problem;
+  if (!p.transposed) return {p.stride, 0, p.span()};
+  ChainReach reach{1, 0, 1};
+  for (const CompiledPart& compiled : graph.ops[op].parts) {
+    const ir::Part& part = compiled.part;
+    if (part.taps.front() < 0) continue;  // phases that no tap meets look at nothing
+    reach.before = std::max(reach.before, part.problem.pad_left);
+    reach.behind = std::max(reach.behind, part.problem.span() - part.problem.pad_left);
+  }
+  return reach;
+}
+
+int64_t chain_inputs(const CompiledGraph& graph, size_t op) {
+  const ChainReach reach = chain_reach(graph, op);
+  const int64_t rows = graph.chunks[op] / graph.ops[op].parts[0].part.row_steps;
+  return (rows - 1) * reach.stride + reach.before + reach.behind;
 }
 
 bool is_stepwise(const Problem& p) {

@@ -41,9 +41,9 @@ struct CompiledGraph {
     int64_t offset = 0;
   };
   std::vector<Place> places;  // by tensor
-  // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps at a
-  // time: the second one reads step by step what the first one makes and nobody else reads, so that stays in
-  // a cache.
+  // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps, whole
+  // rows (ir/parts.hpp), at a time: the second one reads step by step what the first one makes and nobody else
+  // reads, so that stays in a cache.
   std::vector<int64_t> chunks;
   // By operation: whether the operation before such a chain, a transpose that only the chain reads, belongs
   // to it, too: then only the input of a chunk is turned at a time.
@@ -78,6 +78,19 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 // `arrays` are those of the graph, in its order, with the sizes that it says.
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
                                               std::span<const std::span<const float>> arrays);
+
+// What the rows of the operation that begins a chain look at (rows: ir/parts.hpp, else output steps): row u
+// at the input from position u * stride - before to u * stride + behind - 1, of an operation that is not
+// transposed less its left padding.
+struct ChainReach {
+  int64_t stride;
+  int64_t before;
+  int64_t behind;
+};
+ChainReach chain_reach(const CompiledGraph& graph, size_t op);
+
+// Input positions that the rows of one of its chunks look at.
+int64_t chain_inputs(const CompiledGraph& graph, size_t op);
 
 // Whether each output step depends on the input step of the same number only.
 bool is_stepwise(const Problem& problem);

@@ -184,7 +184,7 @@ class GraphCall {
       const int64_t chunk = graph_.chunks[i];
       const bool turned = graph_.turns_input[i] && op.in == tensor;
       if (chunk == 0 || (op.out != tensor && !turned)) continue;
-      const int64_t kept = turned ? (chunk - 1) * op.problem.stride + op.problem.span() : chunk;
+      const int64_t kept = turned ? chain_inputs(graph_, i) : chunk;
       z_.if_less(z_.number(chunk), steps_of(op.out), [&] { z_.assign(rows, z_.number(kept)); });
     }
     const Int channels = z_.number(g_.tensors[static_cast<size_t>(tensor)].channels);
@@ -322,11 +322,16 @@ class GraphCall {
         z_.assign(samples, z_.number(1));
       });
     }
-    const auto run_part = [&](size_t j, const Int& k) {
+    for_parts(i, [&](size_t j, const Int& k) {
       const PartCall part = begin_part(i, j, k, steps, out_steps);
       for_rows(part.part->part, k, out_steps,
                [&](const Int& begin, const Int& end) { call(*part.part->kernel, samples, begin, end); });
-    };
+    });
+  }
+
+  // Calls run_part(j, k) for part j of an operation and the k-th one behind it that is alike.
+  template <class RunPart>
+  void for_parts(size_t i, RunPart&& run_part) {
     const std::vector<CompiledPart>& parts = graph_.ops[i].parts;
     for (size_t j = 0; j < parts.size();) {
       const size_t alike = parts_alike(parts, j);
@@ -393,54 +398,81 @@ class GraphCall {
     });
   }
 
-  // A chunk of steps of one sample after the other. What lies between is one chunk.
+  // A chunk of steps of one sample after the other. What lies between is one chunk: of a transposed operation
+  // whole rows of phases.
   void run_chain(size_t i, const Int& steps) {
     const ir::Op& op = g_.ops[i];
     const ir::Op& next = g_.ops[i + 1];
-    const bool turns = graph_.turns_input[i];
-    const int64_t pitch = op.problem.out_pitch();
+    const ir::Part& part = graph_.ops[i].parts[0].part;
+    const int64_t chunk_rows = graph_.chunks[i] / part.row_steps;
+    const Int rows = ceil_div(z_.addc(steps, part.crop), part.row_steps);
     Int n = z_.variable(z_.number(0));
     z_.while_less(n, batch_, [&] {
-      Int begin = z_.variable(z_.number(0));
-      z_.while_less(begin, steps, [&] {
-        const Int end = z_.min(z_.addc(begin, graph_.chunks[i]), steps);
+      Int row = z_.variable(z_.number(part.crop / part.row_steps));
+      z_.while_less(row, rows, [&] {
+        const Int row_end = z_.min(z_.addc(row, chunk_rows), rows);
+        const Int begin = z_.max(z_.number(0), z_.addc(z_.mulc(row, part.row_steps), -part.crop));
+        const Int end = z_.min(steps, z_.addc(z_.mulc(row_end, part.row_steps), -part.crop));
         const Ptr slot = address(op.out);
-        const Ptr middle = z_.moved(slot, z_.mulc(begin, -pitch));
-        Ptr from = turns ? turn_chunk(i, n, begin, end) : address(op.in);
-        const PartCall first = begin_part(i, 0, z_.number(0), steps_of(op.in), steps);
-        if (!turns) from = z_.moved(from, z_.mul(n, first.in_sample));
-        z_.set(Arg::kIn, from);
-        z_.set(Arg::kOut, middle);
-        run_link(op, first, n, begin, end);
+        const Ptr middle = z_.moved(slot, z_.mulc(begin, -op.problem.out_pitch()));
+        first_link(i, {n, row, row_end, middle});
         const PartCall second = next.kind == ir::OpKind::kTranspose
                                     ? begin_transpose(i + 1)
                                     : begin_part(i + 1, 0, z_.number(0), steps, steps_of(next.out));
         z_.set(Arg::kIn, middle);
         z_.set(Arg::kOut, z_.moved(second.out, z_.mul(n, second.out_sample)));
-        run_link(next, second, n, begin, end);
-        z_.assign(begin, end);
+        set_operand(next, second, n);
+        call(*second.part->kernel, z_.number(1), begin, end);
+        z_.assign(row, row_end);
       });
       z_.assign(n, z_.addc(n, 1));
     });
   }
 
-  void run_link(const ir::Op& op, const PartCall& part, const Int& n, const Int& begin, const Int& end) {
-    if (op.problem.combine != Combine::kNone)
-      z_.set(Arg::kOperand, z_.moved(part.operand, z_.mul(n, part.operand_sample)));
-    call(*part.part->kernel, z_.number(1), begin, end);
+  // Rows of a sample that a chain makes, and where step 0 of its output would be.
+  struct Link {
+    Int n, begin, end;
+    Ptr out;
+  };
+
+  void first_link(size_t i, const Link& link) {
+    const ir::Op& op = g_.ops[i];
+    const bool turns = graph_.turns_input[i];
+    const Int steps = steps_of(op.in);
+    const Int out_steps = steps_of(op.out);
+    const Ptr from = turns ? turn_chunk(i, link) : address(op.in);
+    for_parts(i, [&](size_t j, const Int& k) {
+      const PartCall part = begin_part(i, j, k, steps, out_steps);
+      const int64_t behind = part.part->part.first - part.part->part.crop;
+      z_.set(Arg::kIn, turns ? from : z_.moved(from, z_.mul(link.n, part.in_sample)));
+      z_.set(Arg::kOut, z_.moved(link.out, z_.mulc(z_.addc(k, behind), op.problem.out_pitch())));
+      set_operand(op, part, link.n);
+      for_rows(part.part->part, k, out_steps, [&](const Int& begin, const Int& end) {
+        const Int first = z_.max(begin, link.begin);
+        const Int last = z_.min(end, link.end);
+        z_.if_less(first, last, [&] { call(*part.part->kernel, z_.number(1), first, last); });
+      });
+    });
   }
 
-  // Turns what output steps [begin, end) of sample n of the chain look at. Gives where position 0 would be.
-  Ptr turn_chunk(size_t i, const Int& n, const Int& begin, const Int& end) {
+  void set_operand(const ir::Op& op, const PartCall& part, const Int& n) {
+    if (op.problem.combine != Combine::kNone)
+      z_.set(Arg::kOperand, z_.moved(part.operand, z_.mul(n, part.operand_sample)));
+  }
+
+  // Turns what the rows of a chain look at. Gives where position 0 would be.
+  Ptr turn_chunk(size_t i, const Link& link) {
     const Problem& p = g_.ops[i].problem;
     const Int steps = steps_of(g_.ops[i].in);
-    const Int pad = left_padding(p, steps);
-    const Int first = z_.max(z_.number(0), z_.sub(z_.mulc(begin, p.stride), pad));
-    const Int behind = z_.sub(z_.addc(z_.mulc(end, p.stride), p.span() - p.stride), pad);
+    const ChainReach reach = chain_reach(graph_, i);
+    const Int pad = p.transposed ? z_.number(0) : left_padding(p, steps);
+    const Int before = z_.addc(z_.sub(z_.mulc(link.begin, reach.stride), pad), -reach.before);
+    const Int first = z_.max(z_.number(0), before);
+    const Int behind = z_.addc(z_.sub(z_.mulc(link.end, reach.stride), pad), reach.behind - reach.stride);
     const Int last = z_.min(steps, behind);
     const PartCall turn = begin_transpose(i - 1);
     z_.if_less(first, last, [&] {
-      z_.set(Arg::kIn, z_.moved(turn.in, z_.add(z_.mul(n, turn.in_sample), first)));
+      z_.set(Arg::kIn, z_.moved(turn.in, z_.add(z_.mul(link.n, turn.in_sample), first)));
       z_.set(Arg::kBlockEnd, z_.sub(last, first));
       call(*turn.part->kernel, z_.number(1), z_.number(0), z_.number(p.channels));
     });

@@ -68,5 +68,29 @@ TEST(ChooseSchedule, AsksEarlyForWeightsOrForInputs) {
   EXPECT_TRUE(!inputs.prefetch && inputs.read_ahead);
 }
 
+// Rows of the output are written for long.
+TEST(ChooseSchedule, StagesChunksForManyFilters) {
+  const auto form = [](const char* text) {
+    return std::get<StepForm>(choose_form(ir::parse_problem(text).value(), target_for(Isa::kAvx512)));
+  };
+  const StepForm stem =
+      form("Conv1D(512, 10, strides=5, data_format='channels_first', input_shape=(1, None))");
+  EXPECT_TRUE(stem.stage);
+  EXPECT_GE(stem.chunk, 1024);
+  EXPECT_EQ(form("Conv1D(4, 10, strides=5, data_format='channels_first', input_shape=(1, None))").chunk, 0);
+}
+
+TEST(ChooseSchedule, StagesRowsThatMayMeetInTheFirstCache) {
+  const auto stages = [](const char* text) {
+    const Problem p = ir::parse_problem(text).value();
+    return std::get<StepForm>(choose_form(p, target_for(Isa::kAvx512))).stage;
+  };
+  EXPECT_TRUE(stages("Conv1D(1, 7, data_format='channels_first', input_shape=(32, None))"));
+  EXPECT_FALSE(stages("Conv1D(1, 7, data_format='channels_first', input_shape=(8, None))"));
+  EXPECT_FALSE(stages("Conv1D(1, 1, data_format='channels_first', input_shape=(32, None))"));
+  EXPECT_FALSE(
+      stages("Conv1D(1, 3, dilation_rate=512, data_format='channels_first', input_shape=(32, None))"));
+}
+
 }  // namespace
 }  // namespace convsmith

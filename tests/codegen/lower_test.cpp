@@ -140,6 +140,63 @@ TEST(Lower, GroupsOutsideAndInsideTheStagedTileAgree) {
   }
 }
 
+// The blocks of filters of a chunk read one copy of its input.
+TEST(Lower, ChunksAreStagedForAllTheirBlocks) {
+  const char* orders[] = {
+      "reorder n g b o f o1 f1 o2 o3 k c; stage", "reorder n b g f o o1 f1 o2 o3 k c; stage",
+      "reorder n b o g f o1 f1 o2 o3 k c; stage", "reorder n b o g o1 f f1 o2 o3 k c; stage"};
+  test::Random r(9);
+  for (const char* order : orders) {
+    const auto schedule = ir::parse_schedule(
+        std::string("cut o; split o 48; split o1 16; split o2 8; tile o2; lanes o3; split f 2; tile f1; ") +
+        order);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 30; ++round) {
+      Problem p;
+      p.groups = r.between(1, 3);
+      p.channels = p.groups * r.between(1, 3);
+      p.filters = p.groups * r.between(3, 5);
+      p.taps = r.between(1, 4);
+      p.stride = r.between(1, 4);
+      p.dilation = r.between(1, 3);
+      p.layout = Layout::kChannelsFirst;
+      p.pad_same = true;
+      const test::Tensors t(p, 2, r.between(1, 400), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+      const std::string program = vir::print(lower(*nest, target_for(Isa::kAvx2), "chunks").value());
+      const bool alone = std::string(order).find("o f o1") == std::string::npos;
+      EXPECT_TRUE(alone || program.find(" stage {") < program.find(" f {")) << program;
+      // The taps of a tile that sees all of them are written out.
+      EXPECT_EQ(program.find(" all {") != std::string::npos, p.stride > 1) << program;
+    }
+  }
+}
+
+// Calls with such lengths copy their rows, others read them where they are.
+TEST(Lower, RowsThatMeetInTheFirstCacheAreStaged) {
+  test::Random r(10);
+  const Target& target = target_for(Isa::kAvx2);
+  for (const int64_t filters : {1, 9}) {
+    Problem p;
+    p.channels = 16;
+    p.filters = filters;
+    p.taps = 5;
+    p.layout = Layout::kChannelsFirst;
+    p.pad_same = true;
+    const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target));
+    ASSERT_TRUE(nest->staged);
+    const auto program = lower(*nest, target, "meet");
+    EXPECT_GE(program->scratch_bytes, 4 * p.channels * target.lanes);
+    EXPECT_NE(vir::print(*program).find(" meet {"), std::string::npos);
+    for (const int64_t steps : {meeting_distance(p, target) / 4, int64_t{1000}}) {
+      const test::Tensors t(p, 2, steps, r);
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+    }
+  }
+}
+
 // Schedules that nobody chooses today must be as right as the chosen ones.
 TEST(Lower, OtherSchedulesGiveTheNaiveBits) {
   const char* schedules[] = {

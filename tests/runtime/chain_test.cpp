@@ -98,5 +98,43 @@ TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
   }
 }
 
+// Its phases row by row, those that cropping cuts through, too.
+TEST(Chain, TransposedChannelsFirstGivesTheBitsOfChannelsLast) {
+  constexpr int64_t kChannels = 24;
+  constexpr int64_t kFilters = 32;
+  constexpr int64_t kBatch = 2;
+  Random r(7);
+  const std::vector<float> kernel = r.floats(7 * kChannels * kFilters);
+  const std::vector<float> bias = r.floats(kFilters);
+  const ThreadPool pool(2);
+  for (const std::string padding : {"'same'", "'valid'", "(2, 1)", "(5, 4)"}) {
+    const auto text = [&](const std::string& rest) {
+      return "Conv1DTranspose(32, 7, strides=3, padding=" + padding + ", activation='relu', " + rest;
+    };
+    const std::string first = text("data_format='channels_first', input_shape=(24, None))");
+    for (const int64_t steps : {20, 700, 2500}) {
+      SCOPED_TRACE(padding + " " + std::to_string(steps));
+      const std::vector<float> input = r.floats(kBatch * steps * kChannels);
+      const std::vector<float> last = run(text("input_shape=(None, 24))"), {kernel, bias},
+                                          turned(input, kBatch, kChannels, steps), kBatch, steps);
+      const int64_t outputs = static_cast<int64_t>(last.size()) / kBatch / kFilters;
+      const auto expected = bits_of(turned(last, kBatch, outputs, kFilters));
+      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps)), expected);
+      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps, pool.parallel_for())), expected);
+    }
+    const auto layer = compile(first, {.rules = Rules::kAny});
+    ASSERT_TRUE(layer);
+    EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
+  }
+}
+
+// Positions of the input that few output steps look at are not turned all at once either.
+TEST(Chain, LongStridesTurnNoMoreInputThanACacheHolds) {
+  const auto layer =
+      compile("Conv1D(64, 500, strides=500, data_format='channels_first', input_shape=(8, None))");
+  ASSERT_TRUE(layer);
+  EXPECT_LT(layer->workspace_bytes(1, 2000000), size_t{8} << 20);
+}
+
 }  // namespace
 }  // namespace convsmith::test
