@@ -1,6 +1,7 @@
 #include "codegen/cache_blocking.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 namespace convsmith {
@@ -8,6 +9,9 @@ namespace convsmith {
 namespace {
 
 constexpr int64_t kLineFloats = 16;
+
+// Bytes of a way of the first cache: a page.
+constexpr int64_t kWay = 4096;
 
 // Vectors of products for an input, see reads_ahead.
 constexpr int64_t kFewProducts = 80;
@@ -75,9 +79,17 @@ bool may_stream(const Problem& p, const Target& target, int64_t vectors) {
 }
 
 int64_t rows_in_ways(const Problem& p, const Target& target) {
-  constexpr int64_t kWay = 4096;
   const int64_t sets = kWay / std::gcd(kWay, 4 * p.stride * p.in_pitch());
   return sets * (target.l1_bytes / kWay);
+}
+
+int64_t meeting_distance(const Problem& p, const Target& target) {
+  const auto fitting = static_cast<uint64_t>(target.l1_bytes / p.group_channels());
+  return std::max<int64_t>(4 * kLineFloats, static_cast<int64_t>(2 * std::bit_floor(fitting)));
+}
+
+bool rows_may_meet(const Problem& p, const Target& target) {
+  return meeting_distance(p, target) <= kWay;
 }
 
 double weight_stream(const Problem& p, const Target& target, int64_t vectors) {

@@ -1,5 +1,5 @@
-// What schedules of lanes over filters do about caches: chunks of steps, early requests, and what a tile's
-// loads cost by where they come from. The rules of choose_schedule, which alone calls them.
+// What schedules do about caches: chunks of steps, early requests, rows that meet in one set, and what a
+// tile's loads cost by where they come from. The rules of choose_schedule; lower shares one of them.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,13 @@ bool may_stream(const Problem& p, const Target& target, int64_t vectors);
 // Rows whose inputs lie in the first cache at the same time. Lines whose addresses differ by a multiple of a
 // way's bytes, a page, take the ways of one set from each other.
 int64_t rows_in_ways(const Problem& p, const Target& target);
+
+// Channels-first rows that are a multiple of so many bytes apart share sets of the first cache, more of them
+// than it has ways, if there are so many rows at all.
+int64_t meeting_distance(const Problem& p, const Target& target);
+
+// Whether lengths of which rows meet are so common that a schedule should be ready for them.
+bool rows_may_meet(const Problem& p, const Target& target);
 
 // What reading the weights of a block of `vectors` vectors again for each tile costs, in multiply-adds for
 // each, by row that shares them: nothing from the first cache, little from a corner of the second one. From a

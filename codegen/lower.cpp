@@ -19,9 +19,6 @@ using ir::Role;
 
 namespace {
 
-// Address offsets inside a tile are 32-bit displacements.
-constexpr int64_t kMaxOffset = int64_t{1} << 30;
-
 // Sums beside each other that hide the latency of a multiply-add on two ports.
 constexpr int64_t kBusySums = 8;
 

@@ -81,6 +81,13 @@ bool Lowerer::writes_out(const Tile& t) const {
   return nest_.near && memory_.lifted && products <= kMostWrittenOut;
 }
 
+// The same for the taps of a staged tile with a stride: where each lies among the phases would cost more to
+// work out than its products.
+bool Lowerer::writes_out_phases(const Tile& t) const {
+  const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
+  return !t.count && products <= kMostByPhase && slab_bytes_ <= kMaxOffset;
+}
+
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
   const int64_t row = 4 * layout_.tile_width(t.units);
   if (writes_out(t)) {
@@ -105,7 +112,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     return;
   }
   const bool phases = memory_.by_phase;
-  if (phases && p_.taps * p_.group_channels() * t.rows * t.vectors <= kMostByPhase && !t.count) {
+  if (phases && writes_out_phases(t)) {
     const I most = b_.iconst(p_.taps - 1);
     const I left = b_.icopy(count);
     b_.if_less(most, count, "all", [&] {
@@ -201,11 +208,12 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
     }
   };
   const int64_t trips = p_.group_channels() / unroll;
+  const bool all = rows.end - rows.begin == t.rows && !rows.seen;
+  if (trips == 1 && all && asks_weights(t)) ask_for(*asked_, asked_floats(t));
   if (trips == 1 && (!memory_.in_item.reg || p_.group_channels() == 1)) return items(in, weights);
   const P x = b_.pcopy(in);
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
-  const bool all = rows.end - rows.begin == t.rows && !rows.seen;
   const int64_t ahead = t.rows * p_.stride * unroll;
   const auto next = all ? next_inputs(t, in, t.rows * p_.stride, ahead) : std::nullopt;
   b_.loop(b_.iconst(trips), "c", [&] {

@@ -3,6 +3,7 @@
 // phase*channels + c, column q of the slab, counted from the first position of the tile or chunk.
 #include <numeric>
 
+#include "codegen/cache_blocking.hpp"
 #include "codegen/lower.hpp"
 #include "codegen/lowerer.hpp"
 #include "codegen/transpose.hpp"

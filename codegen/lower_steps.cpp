@@ -37,7 +37,7 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
     const I next = b_.iadd(o, size);
     inner.step_begin = o;
     inner.step_end = b_.imin(next, *cover.step_end);
-    if (nest_.staged) {
+    if (nest_.staged && !arrays.in_slab) {
       const Cursor slab = stage(here, cover, b_.isub(*inner.step_end, o));
       memory_.in_slab = true;
       loop(i + 1, slab, inner);

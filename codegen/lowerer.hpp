@@ -29,6 +29,9 @@ using vir::M;
 using vir::P;
 using vir::V;
 
+// Address offsets inside a tile are 32-bit displacements.
+inline constexpr int64_t kMaxOffset = int64_t{1} << 30;
+
 // A distance in bytes: a constant, or a register that the prologue fills.
 struct Stride {
   int64_t bytes = 0;
@@ -173,6 +176,7 @@ class Lowerer {
   // Where the weights of `tap` begin.
   P tap_weights(const Tile& t, I tap);
   bool writes_out(const Tile& t) const;
+  bool writes_out_phases(const Tile& t) const;
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);

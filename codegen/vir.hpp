@@ -123,7 +123,7 @@ inline bool opens_block(Opcode op) {
 // Of what opens a block; empty where it has none.
 std::string_view label_of(const Program& program, const Inst& opener);
 
-// For each block opener its `end`, for each `end` its opener, 0 elsewhere. The program is verified.
+// For each block opener its `end`, for each `end` its opener, 0 elsewhere. The program is well formed.
 std::vector<int32_t> match_blocks(const Program& program);
 
 }  // namespace convsmith::vir

@@ -1,7 +1,8 @@
-// Checks that a vir program is well formed. A program that lower or vmath built and that fails is a
-// bug of ours; one that came as text is a user's mistake, hence the Result. Programs that lower made are
-// verified where they are interpreted, as the tests and `convsmith verify` do with all of them, and not on
-// their way to machine code: that would take a tenth of the time that compiling takes.
+// Checks that a vir program is well formed. A program that lower or vmath built and that fails is a bug of
+// ours; one that came as text is a user's mistake, hence the Result. What becomes of our own schedules is
+// verified where it is interpreted, as the tests and `convsmith verify` do, and not on its way to machine
+// code: that would take a tenth of the time that compiling takes. Of others' schedules, and in artifacts,
+// every program is. Offsets of addresses are checked where they are encoded, too.
 #pragma once
 
 #include "codegen/vir.hpp"

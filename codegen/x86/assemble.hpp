@@ -10,7 +10,7 @@
 
 namespace convsmith::x86 {
 
-// The program is verified. Errors: kUnavailable for a target without AVX2, kUnsupported for a program
+// The program is well formed. Errors: kUnavailable for a target without AVX2, kUnsupported for a program
 // of another number of lanes or one whose vectors do not fit the registers.
 Result<MachineCode> assemble(const vir::Program& program, const Target& target);
 

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "frontend/check.hpp"
+
 namespace convsmith::x86 {
 
 // The last operand of an instruction.
@@ -18,6 +20,7 @@ struct Place {
 
   static Place in_register(int index) { return {Form::kRegister, false, static_cast<int8_t>(index), 0}; }
   static Place in_memory(int base, int64_t offset, bool broadcast = false) {
+    CONVSMITH_CHECK(offset == static_cast<int32_t>(offset), "an offset fits its instruction");
     return {Form::kMemory, broadcast, static_cast<int8_t>(base), static_cast<int32_t>(offset)};
   }
   // Relative to the instruction's end; the address stays 0.

@@ -30,7 +30,7 @@ struct Liveness {
   std::vector<std::array<uint32_t, 4>> operands;  // for each instruction, the ranges of Inst::regs
 };
 
-// The program is verified.
+// The program is well formed.
 Liveness find_live_ranges(const vir::Program& program, const std::vector<Fold>& folds);
 
 }  // namespace convsmith::x86

@@ -9,7 +9,7 @@
 
 namespace convsmith::x86 {
 
-// The program is verified. Where it does not fit the registers the text is the reason.
+// The program is well formed. Where it does not fit the registers the text is the reason.
 std::string print_allocation(const vir::Program& program, const Target& target);
 
 }  // namespace convsmith::x86

@@ -10,9 +10,11 @@
 #include <numeric>
 #include <optional>
 
+#include "codegen/cache_blocking.hpp"
 #include "codegen/choose_schedule.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/vir_text.hpp"
+#include "codegen/vir_verify.hpp"
 #include "codegen/x86/assemble.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_interp.hpp"
@@ -142,14 +144,23 @@ TEST(Lower, GroupsOutsideAndInsideTheStagedTileAgree) {
 
 // The blocks of filters of a chunk read one copy of its input.
 TEST(Lower, ChunksAreStagedForAllTheirBlocks) {
-  const char* orders[] = {
-      "reorder n g b o f o1 f1 o2 o3 k c; stage", "reorder n b g f o o1 f1 o2 o3 k c; stage",
-      "reorder n b o g f o1 f1 o2 o3 k c; stage", "reorder n b o g o1 f f1 o2 o3 k c; stage"};
+  const std::string two =
+      "cut o; split o 48; split o1 16; split o2 8; tile o2; lanes o3; split f 2; tile f1; ";
+  const std::string three =
+      "cut o; split o 96; split o1 48; split o2 16; split o3 8; tile o3; lanes o4; split f 2; tile f1; ";
+  struct Order {
+    std::string steps;
+    bool before_blocks;  // a chunk is staged outside the loop over blocks of filters
+  };
+  const Order orders[] = {{two + "reorder n g b o f o1 f1 o2 o3 k c; stage", true},
+                          {two + "reorder n b g f o o1 f1 o2 o3 k c; stage", false},
+                          {two + "reorder n b o g f o1 f1 o2 o3 k c; stage", true},
+                          {two + "reorder n b o g o1 f f1 o2 o3 k c; stage", true},
+                          {three + "reorder n g b o o1 f o2 f1 o3 o4 k c; stage", true},
+                          {three + "reorder n g b o f o1 o2 f1 o3 o4 k c; stage", true}};
   test::Random r(9);
-  for (const char* order : orders) {
-    const auto schedule = ir::parse_schedule(
-        std::string("cut o; split o 48; split o1 16; split o2 8; tile o2; lanes o3; split f 2; tile f1; ") +
-        order);
+  for (const Order& order : orders) {
+    const auto schedule = ir::parse_schedule(order.steps);
     ASSERT_TRUE(schedule);
     for (int round = 0; round < 30; ++round) {
       Problem p;
@@ -166,12 +177,31 @@ TEST(Lower, ChunksAreStagedForAllTheirBlocks) {
       ASSERT_TRUE(nest) << nest.error().message;
       expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
       const std::string program = vir::print(lower(*nest, target_for(Isa::kAvx2), "chunks").value());
-      const bool alone = std::string(order).find("o f o1") == std::string::npos;
-      EXPECT_TRUE(alone || program.find(" stage {") < program.find(" f {")) << program;
+      const size_t stage = program.find(" stage {");
+      const size_t blocks = program.find(" f {");
+      ASSERT_TRUE(stage != std::string::npos && blocks != std::string::npos) << program;
+      EXPECT_EQ(stage < blocks, order.before_blocks) << program;
       // The taps of a tile that sees all of them are written out.
       EXPECT_EQ(program.find(" all {") != std::string::npos, p.stride > 1) << program;
     }
   }
+}
+
+// Rows of the slab that are too far apart for an instruction's offset are walked to.
+TEST(Lower, TapsOfALongSlabAreNotWrittenOut) {
+  Problem p;
+  p.channels = 16;
+  p.filters = 8;
+  p.taps = 2;
+  p.stride = 1000000;
+  p.dilation = 999999;
+  p.layout = Layout::kChannelsFirst;
+  const Target& target = target_for(Isa::kAvx512);
+  const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target));
+  const auto program = lower(*nest, target, "long");
+  ASSERT_TRUE(program) << program.error().message;
+  const auto verified = vir::verify(*program);
+  EXPECT_TRUE(verified) << verified.error().message;
 }
 
 // Calls with such lengths copy their rows, others read them where they are.
@@ -190,9 +220,19 @@ TEST(Lower, RowsThatMeetInTheFirstCacheAreStaged) {
     const auto program = lower(*nest, target, "meet");
     EXPECT_GE(program->scratch_bytes, 4 * p.channels * target.lanes);
     EXPECT_NE(vir::print(*program).find(" meet {"), std::string::npos);
-    for (const int64_t steps : {meeting_distance(p, target) / 4, int64_t{1000}}) {
+    const auto compiled = compile_nest(*nest, Backend::kInterp, Isa::kAvx2, nullptr);
+    const int64_t meeting = meeting_distance(p, target) / 4;
+    for (const int64_t steps : {meeting, int64_t{1000}}) {
       const test::Tensors t(p, 2, steps, r);
       expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+      std::vector<float> scratch(static_cast<size_t>(program->scratch_bytes / 4), 123.0F);
+      std::vector<float> out(t.out.size());
+      RunOptions options;
+      options.workspace = scratch.data();
+      run_kernel(**compiled, pack_weights(*compiled, t.kernel, t.bias)->data, t.in.data(), out.data(),
+                 t.batch, t.steps, options);
+      const bool copies = std::ranges::any_of(scratch, [](float x) { return x != 123.0F; });
+      EXPECT_EQ(copies, steps == meeting) << steps;
     }
   }
 }
@@ -412,6 +452,16 @@ TEST(Lower, TilesShareTheRequestsForWeights) {
   const std::vector<int> asked = requests(true);
   ASSERT_FALSE(asked.empty());
   for (const int lines : asked) EXPECT_EQ(lines, 8 * 2 / 4);
+}
+
+// Few channels leave no loop over channels: the loop over taps asks.
+TEST(Lower, TilesOfFewChannelsAskForWeights) {
+  const Problem p = problem_of({"", 2, 64, 1500, 2, 1, Layout::kChannelsLast});
+  FilterForm form{.rows = 4, .vectors = 2, .ragged = true, .prefetch = true};
+  form.unroll = 2;
+  const ir::LoopNest nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16)).value();
+  const std::vector<vir::Inst> body = lower(nest, target_for(Isa::kAvx512), "").value().body;
+  EXPECT_TRUE(std::ranges::any_of(body, [](const vir::Inst& i) { return i.op == vir::Opcode::kPrefetch; }));
 }
 
 // Single steps that are left take several blocks of filters at once.
