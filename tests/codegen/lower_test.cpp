@@ -457,7 +457,7 @@ TEST(Lower, TilesShareTheRequestsForWeights) {
 // Few channels leave no loop over channels: the loop over taps asks.
 TEST(Lower, TilesOfFewChannelsAskForWeights) {
   const Problem p = problem_of({"", 2, 64, 1500, 2, 1, Layout::kChannelsLast});
-  FilterForm form{.rows = 4, .vectors = 2, .ragged = true, .prefetch = true};
+  FilterForm form{.rows = 8, .vectors = 2, .ragged = true, .prefetch = true};
   form.unroll = 2;
   const ir::LoopNest nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16)).value();
   const std::vector<vir::Inst> body = lower(nest, target_for(Isa::kAvx512), "").value().body;
