@@ -26,26 +26,30 @@ int64_t weight_bytes(const Problem& p, int64_t filters) {
 }
 
 // Steps of one chunk, whose input all passes read one after the other: as many as the second cache holds
-// beside the weights that stand there; 0 where it has hardly room for any. Far-apart taps read that many
-// separate runs of rows.
+// beside the weights that stand there; 0 where it has hardly room for any, or that would save little.
+// Far-apart taps read that many separate runs of rows.
 int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes,
                     bool prefetch) {
   constexpr int64_t kFewestTiles = 8;
   const int64_t weights = weight_bytes(p, ceil_div(p.group_filters(), passes));
   const int64_t bytes = target.l2_bytes * 3 / 4 - weights * (prefetch ? 2 : 1);
-  // Each chunk brings the weights again, each pass without chunks the input: the smaller one had better stay.
   if (bytes < weights) return 0;
-  const int64_t rows = bytes / (4 * p.stride * p.in_pitch());
+  const int64_t row = 4 * p.stride * p.in_pitch();
+  const int64_t rows = bytes / row;
   const int64_t reach = (p.taps - 1) * p.dilation / p.stride;
   const int64_t fitting = reach < rows / 2 ? rows - reach : rows / p.taps;
   // Weights that stay near all the time leave chunks to be short, so that the passes over one complete whole
   // rows of the output before these leave the cache.
   const int64_t all_weights = weight_bytes(p, p.group_filters());
   if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
-  if (fitting < kFewestTiles * tile_steps && all_weights > target.l2_bytes / 2) return 0;
-  const int64_t whole_rows = target.l2_bytes / 2 / (4 * (p.stride * p.in_pitch() + p.out_pitch()));
-  const int64_t most = all_weights <= target.l2_bytes / 2 ? whole_rows : fitting;
-  return std::max(kFewestTiles, std::min(fitting, most) / tile_steps) * tile_steps;
+  const int64_t whole_rows = target.l2_bytes / 2 / (row + 4 * p.out_pitch());
+  const bool stays = all_weights <= target.l2_bytes / 2;
+  const int64_t tiles = (stays ? std::min(fitting, whole_rows) : fitting) / tile_steps;
+  if (stays) return std::max(kFewestTiles, tiles) * tile_steps;
+  // Each chunk brings all weights; without chunks each pass brings all inputs, in order, as prefetchers like
+  // it.
+  const bool saves = 2 * all_weights <= row * passes * tiles * tile_steps;
+  return tiles >= kFewestTiles && saves ? tiles * tile_steps : 0;
 }
 
 // Whether weights come from beyond the second cache, and two blocks fit there.
@@ -100,9 +104,9 @@ double weight_stream(const Problem& p, const Target& target, int64_t vectors) {
 
 double input_stream(const Problem& p, const Target& target, int64_t rows, int64_t vectors) {
   const bool passes_again = p.group_filters() > vectors * target.lanes;
-  if (!passes_again || p.taps > p.stride || weight_bytes(p, p.group_filters()) <= target.l2_bytes / 2)
-    return 0;
-  return cache_blocking(p, target, rows, vectors).chunk > 0 ? 0 : 0.25;
+  if (!passes_again || weight_bytes(p, p.group_filters()) <= target.l2_bytes / 2) return 0;
+  const double fresh = std::min(1.0, static_cast<double>(p.stride) / static_cast<double>(p.taps));
+  return cache_blocking(p, target, rows, vectors).chunk > 0 ? 0 : 0.25 * fresh;
 }
 
 }  // namespace convsmith
