@@ -10,6 +10,18 @@ using vir::Opcode;
 using vir::P;
 using vir::V;
 
+std::array<V, 4> zip_quad(vir::Builder& b, const std::array<V, 4>& rows) {
+  std::array<V, 4> columns;
+  for (size_t half = 0; half < 2; ++half) {
+    const Opcode zip = half == 0 ? Opcode::kZip32Lo : Opcode::kZip32Hi;
+    const V upper = b.zip(zip, rows[0], rows[1]);
+    const V lower = b.zip(zip, rows[2], rows[3]);
+    columns[2 * half] = b.zip(Opcode::kZip64Lo, upper, lower);
+    columns[2 * half + 1] = b.zip(Opcode::kZip64Hi, upper, lower);
+  }
+  return columns;
+}
+
 // Two zips within blocks of four lanes, then the blocks themselves, level by level; what the results do
 // not need is left out.
 std::vector<V> transpose(vir::Builder& b, const std::vector<V>& rows, int64_t columns) {
@@ -119,14 +131,9 @@ std::vector<V> interleave(vir::Builder& b, const std::vector<V>& rows) {
   const size_t quads = rows.size() / 4;
   std::vector<V> items(rows.size());  // quad g of column 4k + j, in block k of items[j * quads + g]
   for (size_t g = 0; g < quads; ++g) {
-    const V* row = &rows[4 * g];
-    for (size_t half = 0; half < 2; ++half) {
-      const Opcode zip = half == 0 ? Opcode::kZip32Lo : Opcode::kZip32Hi;
-      const V upper = b.zip(zip, row[0], row[1]);
-      const V lower = b.zip(zip, row[2], row[3]);
-      items[2 * half * quads + g] = b.zip(Opcode::kZip64Lo, upper, lower);
-      items[(2 * half + 1) * quads + g] = b.zip(Opcode::kZip64Hi, upper, lower);
-    }
+    const std::array<V, 4> columns =
+        zip_quad(b, {rows[4 * g], rows[4 * g + 1], rows[4 * g + 2], rows[4 * g + 3]});
+    for (size_t j = 0; j < 4; ++j) items[j * quads + g] = columns[j];
   }
   if (blocks == 1) return items;
   std::vector<V> result(rows.size());

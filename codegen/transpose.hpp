@@ -2,6 +2,7 @@
 // (staging for lanes over steps), transpose_program and row_programs.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,9 @@ std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, vir::I pitch, int
 std::vector<vir::V> load_columns(vir::Builder& b, vir::P from, int64_t first, int64_t end);
 // The first columns of rows `row_bytes` apart. Reads up to a multiple of four floats of each row.
 std::vector<vir::V> load_near_columns(vir::Builder& b, vir::P from, int64_t row_bytes, int64_t columns);
+
+// In each block of four lanes: lane i of result j is lane j of row i.
+std::array<vir::V, 4> zip_quad(vir::Builder& b, const std::array<vir::V, 4>& rows);
 
 // The columns of `rows`, at most `lanes` and a multiple of four, one after the other in as many vectors.
 std::vector<vir::V> interleave(vir::Builder& b, const std::vector<vir::V>& rows);

@@ -101,6 +101,24 @@ TEST(TransposeProgram, WritesOnlyItsRanges) {
   check(s, {0, 3}, {0, 40}, {9, 9});
 }
 
+// Only what has fewer than four rows or columns, or less than a vector both ways, may take the slow way
+// through scratch.
+TEST(TransposeProgram, TurnsNarrowMatricesWithoutScratch) {
+  for (const PlacedKernel& k : kernels_everywhere(transpose_program)) {
+    for (const Shape& s :
+         {Shape{1, 64, 8}, {1, 8, 64}, {1, 50, 5}, {1, 7, 49}, {1, 98, 24}, {1, 40, 31, 2, 1}}) {
+      const std::vector<float> in(s.in_floats(), 1.0F);
+      std::vector<float> out(s.out_floats());
+      const std::vector<float> untouched(k.scratch_floats, -2.0F);
+      std::vector<float> scratch = untouched;
+      KernelArgs args = args_for(s, in.data(), out.data(), {0, 1}, {0, s.rows}, {0, s.columns});
+      args.kScratch = scratch.data();
+      k.kernel->run(args);
+      EXPECT_EQ(scratch, untouched) << k.place << ": " << s.rows << " x " << s.columns;
+    }
+  }
+}
+
 // A transpose moves bits and computes nothing.
 TEST(TransposeProgram, KeepsSignallingNaN) {
   for (const PlacedKernel& k : kernels_everywhere(transpose_program)) {
