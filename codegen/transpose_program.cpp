@@ -162,7 +162,8 @@ class Transposer {
   void store_quads(P to, const std::array<V, kQuad>& quads) {
     const P row = b_.pcopy(to);
     for (int64_t k = 0; k < b_.lanes() / kQuad; ++k) {
-      const M block = b_.between(b_.iconst(kQuad * k), b_.iconst(kQuad * (k + 1)));
+      const I begin = b_.iconst(kQuad * k);
+      const M block = b_.between(begin, b_.iconst(kQuad * (k + 1)));
       for (const V quad : quads) {
         b_.store(row, -4 * kQuad * k, quad, block);
         b_.padd(row, row, out_row_);
