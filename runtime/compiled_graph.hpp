@@ -42,8 +42,8 @@ struct CompiledGraph {
   };
   std::vector<Place> places;  // by tensor
   // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps, whole
-  // rows (ir/parts.hpp), at a time: the second one reads step by step what the first one makes and nobody else
-  // reads, so that stays in a cache.
+  // rows (ir/parts.hpp), at a time: the second one reads step by step what the first one makes and nobody
+  // else reads, so that stays in a cache.
   std::vector<int64_t> chunks;
   // By operation: whether the operation before such a chain, a transpose that only the chain reads, belongs
   // to it, too: then only the input of a chunk is turned at a time.

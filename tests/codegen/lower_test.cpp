@@ -416,54 +416,6 @@ TEST(Lower, HotLoopsHoldOnlyTheTile) {
   }
 }
 
-// Tiles that make little of each input ask for the next one's.
-TEST(Lower, TilesOfFewProductsAskForTheNextInput) {
-  const auto prefetches = [](int filters, int taps, int stride = 1) {
-    const Problem p = problem_of({"", 64, filters, taps, 1, 1, Layout::kChannelsLast, stride});
-    const auto layer = lower_layer(p, target_for(Isa::kAvx512), "");
-    const auto& body = layer->program.body;
-    return std::count_if(body.begin(), body.end(),
-                         [](const vir::Inst& inst) { return inst.op == vir::Opcode::kPrefetch; });
-  };
-  EXPECT_GT(prefetches(33, 1), 0);
-  EXPECT_GT(prefetches(33, 2), 0);
-  EXPECT_EQ(prefetches(33, 64), 0);
-  EXPECT_EQ(prefetches(33, 1, 1000), 0) << "most of what lies there is skipped";
-}
-
-// A quarter of the next block's weights in each tile: one line for each four that a round reads.
-TEST(Lower, TilesShareTheRequestsForWeights) {
-  const Problem p = problem_of({"", 64, 128, 3, 1, 1, Layout::kChannelsLast});
-  FilterForm form{.rows = 4, .vectors = 2, .ragged = true};
-  form.unroll = 8;
-  const auto requests = [&](bool prefetch) {
-    form.prefetch = prefetch;
-    const ir::LoopNest nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16)).value();
-    const vir::Program program = lower(nest, target_for(Isa::kAvx512), "").value();
-    std::vector<int> by_loop;
-    for (const vir::Inst& inst : program.body) {
-      if (inst.op == vir::Opcode::kLoop) by_loop.push_back(0);
-      if (inst.op == vir::Opcode::kPrefetch) ++by_loop.back();
-    }
-    std::erase(by_loop, 0);
-    return by_loop;
-  };
-  EXPECT_TRUE(requests(false).empty());
-  const std::vector<int> asked = requests(true);
-  ASSERT_FALSE(asked.empty());
-  for (const int lines : asked) EXPECT_EQ(lines, 8 * 2 / 4);
-}
-
-// Few channels leave no loop over channels: the loop over taps asks.
-TEST(Lower, TilesOfFewChannelsAskForWeights) {
-  const Problem p = problem_of({"", 2, 64, 1500, 2, 1, Layout::kChannelsLast});
-  FilterForm form{.rows = 8, .vectors = 2, .ragged = true, .prefetch = true};
-  form.unroll = 2;
-  const ir::LoopNest nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16)).value();
-  const std::vector<vir::Inst> body = lower(nest, target_for(Isa::kAvx512), "").value().body;
-  EXPECT_TRUE(std::ranges::any_of(body, [](const vir::Inst& i) { return i.op == vir::Opcode::kPrefetch; }));
-}
-
 // Single steps that are left take several blocks of filters at once.
 TEST(Lower, SingleStepsAreWideTiles) {
   for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
