@@ -1,5 +1,6 @@
 // A layer of two passes runs chunk by chunk where its middle would not stay in a cache: the same bits as two
 // layers one after the other, and memory that does not grow with the input.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "convsmith/convsmith.hpp"
@@ -67,65 +68,56 @@ std::vector<float> turned(const std::vector<float>& from, int64_t batch, int64_t
   return to;
 }
 
-// A wide channels-first layer: input and output are transposed chunk by chunk, too, from the input's edges to
-// its middle.
-TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
-  constexpr int64_t kChannels = 40;
-  constexpr int64_t kFilters = 1100;
+// A layer as both layouts, on one thread and on two; its memory does not grow with the input.
+struct Turned {
+  std::string name;  // Conv1D or Conv1DTranspose
+  int64_t channels;
+  int64_t filters;
+  int64_t stride;
+  std::vector<std::string> paddings;
+  std::vector<int64_t> steps;
+};
+
+void expect_bits_of_channels_last(const Turned& layer) {
   constexpr int64_t kBatch = 2;
+  constexpr int64_t kTaps = 7;
   Random r(6);
-  const std::vector<float> kernel = r.floats(7 * kChannels * kFilters);
-  const std::vector<float> bias = r.floats(kFilters);
+  const std::vector<float> kernel = r.floats(kTaps * layer.channels * layer.filters);
+  const std::vector<float> bias = r.floats(layer.filters);
   const ThreadPool pool(2);
-  for (const std::string padding : {"'same'", "'causal'", "'valid'", "(9, 70)"}) {
-    const auto text = [&](const std::string& rest) {
-      return "Conv1D(1100, 7, strides=2, padding=" + padding + ", activation='relu', " + rest;
-    };
-    const std::string first = text("data_format='channels_first', input_shape=(40, None))");
-    for (const int64_t steps : {60, 129, 700}) {
+  for (const std::string& padding : layer.paddings) {
+    const std::string begin = fmt::format("{}({}, {}, strides={}, padding={}, activation='relu', ",
+                                          layer.name, layer.filters, kTaps, layer.stride, padding);
+    const std::string first =
+        begin + fmt::format("data_format='channels_first', input_shape=({}, None))", layer.channels);
+    for (const int64_t steps : layer.steps) {
       SCOPED_TRACE(padding + " " + std::to_string(steps));
-      const std::vector<float> input = r.floats(kBatch * steps * kChannels);
-      const std::vector<float> last = run(text("input_shape=(None, 40))"), {kernel, bias},
-                                          turned(input, kBatch, kChannels, steps), kBatch, steps);
-      const int64_t outputs = static_cast<int64_t>(last.size()) / kBatch / kFilters;
-      const auto expected = bits_of(turned(last, kBatch, outputs, kFilters));
+      const std::vector<float> input = r.floats(kBatch * steps * layer.channels);
+      const std::vector<float> last =
+          run(begin + fmt::format("input_shape=(None, {}))", layer.channels), {kernel, bias},
+              turned(input, kBatch, layer.channels, steps), kBatch, steps);
+      const int64_t outputs = static_cast<int64_t>(last.size()) / kBatch / layer.filters;
+      const auto expected = bits_of(turned(last, kBatch, outputs, layer.filters));
       EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps)), expected);
       EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps, pool.parallel_for())), expected);
     }
-    const auto layer = compile(first, {.rules = Rules::kAny});
-    ASSERT_TRUE(layer);
-    EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
+    const auto compiled = compile(first, {.rules = Rules::kAny});
+    ASSERT_TRUE(compiled);
+    EXPECT_EQ(compiled->workspace_bytes(1, 10000), compiled->workspace_bytes(7, 20000));
   }
+}
+
+// A wide channels-first layer: input and output are transposed chunk by chunk, too, from the input's edges to
+// its middle.
+TEST(Chain, ChannelsFirstGivesTheBitsOfChannelsLast) {
+  expect_bits_of_channels_last(
+      {"Conv1D", 40, 1100, 2, {"'same'", "'causal'", "'valid'", "(9, 70)"}, {60, 129, 700}});
 }
 
 // Its phases row by row, those that cropping cuts through, too.
 TEST(Chain, TransposedChannelsFirstGivesTheBitsOfChannelsLast) {
-  constexpr int64_t kChannels = 24;
-  constexpr int64_t kFilters = 32;
-  constexpr int64_t kBatch = 2;
-  Random r(7);
-  const std::vector<float> kernel = r.floats(7 * kChannels * kFilters);
-  const std::vector<float> bias = r.floats(kFilters);
-  const ThreadPool pool(2);
-  for (const std::string padding : {"'same'", "'valid'", "(2, 1)", "(5, 4)"}) {
-    const auto text = [&](const std::string& rest) {
-      return "Conv1DTranspose(32, 7, strides=3, padding=" + padding + ", activation='relu', " + rest;
-    };
-    const std::string first = text("data_format='channels_first', input_shape=(24, None))");
-    for (const int64_t steps : {20, 700, 2500}) {
-      SCOPED_TRACE(padding + " " + std::to_string(steps));
-      const std::vector<float> input = r.floats(kBatch * steps * kChannels);
-      const std::vector<float> last = run(text("input_shape=(None, 24))"), {kernel, bias},
-                                          turned(input, kBatch, kChannels, steps), kBatch, steps);
-      const int64_t outputs = static_cast<int64_t>(last.size()) / kBatch / kFilters;
-      const auto expected = bits_of(turned(last, kBatch, outputs, kFilters));
-      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps)), expected);
-      EXPECT_EQ(bits_of(run(first, {kernel, bias}, input, kBatch, steps, pool.parallel_for())), expected);
-    }
-    const auto layer = compile(first, {.rules = Rules::kAny});
-    ASSERT_TRUE(layer);
-    EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
-  }
+  expect_bits_of_channels_last(
+      {"Conv1DTranspose", 24, 32, 3, {"'same'", "'valid'", "(2, 1)", "(5, 4)"}, {20, 700, 2500}});
 }
 
 // Positions of the input that few output steps look at are not turned all at once either.
