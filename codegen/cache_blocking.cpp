@@ -4,6 +4,8 @@
 #include <bit>
 #include <numeric>
 
+#include "frontend/ceil_div.hpp"
+
 namespace convsmith {
 
 namespace {
@@ -15,10 +17,6 @@ constexpr int64_t kWay = 4096;
 
 // Vectors of products for an input, see reads_ahead.
 constexpr int64_t kFewProducts = 80;
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // Bytes of the weights of `filters` filters.
 int64_t weight_bytes(const Problem& p, int64_t filters) {

@@ -7,16 +7,13 @@
 #include "codegen/lifted_block.hpp"
 #include "codegen/lower.hpp"
 #include "codegen/schedule_forms.hpp"
+#include "frontend/ceil_div.hpp"
 
 namespace convsmith {
 
 namespace {
 
 using ir::Schedule;
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // Units of a panel that all targets' vectors fill.
 constexpr int64_t kPanel = 16;

@@ -6,6 +6,7 @@
 
 #include "codegen/row_programs.hpp"
 #include "codegen/transpose_program.hpp"
+#include "frontend/ceil_div.hpp"
 #include "frontend/check.hpp"
 #include "ir/plan_slots.hpp"
 #include "ir/problem_text.hpp"
@@ -158,10 +159,6 @@ bool share_memory(const CompiledGraph& out, int tensor, int other) {
   const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
   const CompiledGraph::Place& b = out.places[static_cast<size_t>(other)];
   return a.kind == b.kind && a.index == b.index;
-}
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
 }
 
 // Steps of a chunk of the chain that begins with operation i; 0 if none does.
