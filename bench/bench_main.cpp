@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   convsmith::bench::Options options;
   options.backend = take_option(argc, argv, "backend", "");
   options.isa = take_option(argc, argv, "isa", "auto");
-  options.shapes = take_option(argc, argv, "shapes", CONVSMITH_BENCH_SHAPES);
+  options.shapes = take_option(argc, argv, "shapes", convsmith::bench::default_shapes());
   convsmith::bench::add_benchmarks(options);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

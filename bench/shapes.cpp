@@ -27,4 +27,15 @@ std::string class_name(LayerClass layer_class) {
   return kNames[static_cast<size_t>(layer_class)];
 }
 
+std::string default_shapes() {
+  return CONVSMITH_BENCH_SHAPES;
+}
+
+std::vector<Shape1d> read_shapes(const std::string& path) {
+  auto rows = cli::read_shapes(path);
+  if (rows) return std::move(*rows);
+  std::fprintf(stderr, "%s\n", rows.error().message.c_str());
+  std::exit(2);
+}
+
 }  // namespace convsmith::bench

@@ -28,12 +28,9 @@ inline constexpr int kLayerClasses = static_cast<int>(LayerClass::kDense) + 1;
 LayerClass layer_class(const Shape1d& shape);
 std::string class_name(LayerClass layer_class);
 
+// bench/shapes.csv in the sources.
+std::string default_shapes();
 // The rows of the table. Prints what is wrong with it and exits.
-inline std::vector<Shape1d> read_shapes(const std::string& path = CONVSMITH_BENCH_SHAPES) {
-  auto rows = cli::read_shapes(path);
-  if (rows) return std::move(*rows);
-  std::fprintf(stderr, "%s\n", rows.error().message.c_str());
-  std::exit(2);
-}
+std::vector<Shape1d> read_shapes(const std::string& path = default_shapes());
 
 }  // namespace convsmith::bench

@@ -23,7 +23,7 @@ namespace {
 
 struct Options {
   cli::CommonOptions common;
-  std::string shapes = CONVSMITH_BENCH_SHAPES;
+  std::string shapes = default_shapes();
   std::string filter;
   double seconds = 0.5;
   bool no_peers = false;

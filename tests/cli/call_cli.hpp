@@ -10,6 +10,7 @@
 
 #include "cli/tensor.hpp"
 #include "tests/cli/temporary_folder.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::cli_test {
 
@@ -28,7 +29,7 @@ inline std::string quoted(const std::string& word) {
 // `environment` stands before the command, as in "A=1".
 inline Outcome call(const std::vector<std::string>& words, const std::string& environment = "") {
   const TemporaryFolder folder;
-  std::string command = environment + " " + quoted(CONVSMITH_CLI);
+  std::string command = environment + " " + quoted(places::program());
   for (const std::string& word : words) command += " " + quoted(word);
   command += " >" + quoted(folder / "out") + " 2>" + quoted(folder / "err") + " </dev/null";
   const int status = std::system(command.c_str());

@@ -11,6 +11,7 @@
 #include "cli/tensor.hpp"
 #include "tests/cli/call_cli.hpp"
 #include "tests/cli/temporary_folder.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -118,7 +119,7 @@ TEST(Cli, EmptyValuesAreRefused) {
 }
 
 TEST(Cli, AFullStandardOutputIsAFailure) {
-  const std::string command = cli_test::quoted(CONVSMITH_CLI) + " info --json >/dev/full 2>/dev/null";
+  const std::string command = cli_test::quoted(places::program()) + " info --json >/dev/full 2>/dev/null";
   const int status = std::system(command.c_str());
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 1);

@@ -10,6 +10,7 @@
 #include "tests/cli/call_cli.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/golden_arrays.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -24,7 +25,7 @@ using ::testing::Not;
 using Json = nlohmann::json;
 
 std::string model_file(const std::string& name) {
-  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name;
+  return places::test_data("models/" + name);
 }
 
 // The first line of what real Keras computed.
@@ -177,7 +178,7 @@ TEST(CliModels, RunGivesWhatKerasGave) {
 
 TEST(CliModels, CleansAnEcg) {
   const TemporaryFolder folder;
-  const std::string ecg = std::string(CONVSMITH_TEST_DATA) + "/../../examples/ecg/";
+  const std::string ecg = places::test_source("../examples/ecg/");
   const Json json =
       json_of({"run", ecg + "model.keras", "--input", ecg + "ecg.csv", "--columns", "noisy_mv", "--expected",
                ecg + "ecg.csv:keras_output_mv", "--clean", ecg + "ecg.csv:4", "--output", folder / "y.csv",

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/call_cli.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::cli_test {
 namespace {
@@ -13,7 +14,7 @@ using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
 std::string model_file(const std::string& name) {
-  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name + "/model.keras";
+  return places::test_data("models/" + name + "/model.keras");
 }
 
 TEST(VerifyCommand, ChecksRandomLayersAndModels) {

@@ -17,6 +17,7 @@
 #include "codegen/vir_text.hpp"
 #include "codegen/vir_verify.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith {
 namespace {
@@ -365,7 +366,7 @@ std::vector<T> read_tensor(const std::string& file, const Json& tensor) {
 }
 
 TEST(VmathGolden, AgreesWithKerasFormulas) {
-  const std::string base = std::string(CONVSMITH_TEST_DATA) + "/activations";
+  const std::string base = places::test_data("activations");
   std::ifstream lines(base + ".jsonl");
   int rows = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -387,7 +388,7 @@ TEST(VmathGolden, AgreesWithKerasFormulas) {
 
 // The first half of the last axis times the sigmoid of the second one.
 TEST(VmathGolden, ASigmoidAndAProductMakeGlu) {
-  const std::string base = std::string(CONVSMITH_TEST_DATA) + "/activations";
+  const std::string base = places::test_data("activations");
   std::ifstream lines(base + ".jsonl");
   int rows = 0;
   for (std::string line; std::getline(lines, line);) {

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "convsmith/layer_spec.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::golden {
 
 using Json = nlohmann::ordered_json;
 
 inline std::vector<Json> read_lines(const std::string& name) {
-  std::ifstream file(std::string(CONVSMITH_TEST_DATA) + "/" + name);
+  std::ifstream file(places::test_data(name));
   std::vector<Json> rows;
   for (std::string line; std::getline(file, line);) rows.push_back(Json::parse(line));
   return rows;

@@ -17,6 +17,7 @@
 #include "ir/build_graph.hpp"
 #include "runtime/model.hpp"
 #include "tests/support/loaded_artifact.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/sanitizers.hpp"
 
@@ -364,7 +365,7 @@ INSTANTIATE_TEST_SUITE_P(Models, ArtifactModel,
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(ArtifactModel, EveryVariantGivesTheBitsOfTheJit) {
-  const std::string path = std::string(CONVSMITH_TEST_DATA) + "/models/" + GetParam() + "/model.keras";
+  const std::string path = places::test_data(std::string("models/") + GetParam() + "/model.keras");
   const auto model = load_model(ModelFile{path});
   ASSERT_TRUE(model) << model.error().message;
   const auto jit = compile(*model);

@@ -11,6 +11,7 @@
 
 #include "convsmith/convsmith.h"
 #include "tests/cli/temporary_folder.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::test {
 namespace {
@@ -22,8 +23,8 @@ using testing::HasSubstr;
 std::string make_library(const TemporaryFolder& folder, const std::string& defines,
                          const std::string& name = "artifact.so") {
   std::string file = folder / name;
-  const std::string command = std::string(CONVSMITH_COMPILER) + " -x c -std=c99 -O1 -shared -fPIC " +
-                              defines + " " CONVSMITH_TEST_SOURCES "/packaging/artifact.c -o " + file;
+  const std::string command = places::compiler() + " -x c -std=c99 -O1 -shared -fPIC " + defines + " " +
+                              places::test_source("packaging/artifact.c") + " -o " + file;
   EXPECT_EQ(std::system(command.c_str()), 0) << command;
   return file;
 }

@@ -10,6 +10,7 @@
 
 #include "convsmith/model.hpp"
 #include "tests/support/c_api.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::test {
 namespace {
@@ -111,7 +112,7 @@ TEST(CApi, TellsItsVersion) {
 }
 
 std::string data_file(const std::string& name) {
-  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name;
+  return places::test_data("models/" + name);
 }
 
 TEST(CApiModels, RunsTwoInputsAndTwoOutputs) {

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "tests/support/golden_arrays.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/run_everywhere.hpp"
 
 namespace convsmith::test {
@@ -19,7 +20,7 @@ namespace {
 using golden::Json;
 
 std::string data_path(const std::string& name) {
-  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name;
+  return places::test_data("models/" + name);
 }
 
 struct Arrays {

@@ -14,6 +14,7 @@
 
 #include "convsmith/convsmith.hpp"
 #include "convsmith/model.hpp"
+#include "tests/support/places.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -127,7 +128,7 @@ Runner layer_runner(const CompiledLayer& layer) {
 // A whole network: transposed phases, several slots.
 std::vector<Runner> model_runners(const Place& place) {
   std::vector<Runner> runners;
-  const auto model = load_model({std::string(CONVSMITH_TEST_DATA) + "/models/ecg_denoiser/model.keras"});
+  const auto model = load_model({places::test_data("models/ecg_denoiser/model.keras")});
   if (!model && model.error().code == ErrorCode::kUnavailable) return runners;
   EXPECT_TRUE(model) << model.error().message;
   const auto compiled = compile(*model, {.backend = place.backend, .isa = place.isa});

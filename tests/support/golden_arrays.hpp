@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/frontend/golden.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::golden {
 
@@ -17,7 +18,7 @@ template <class T>
 class Arrays {
  public:
   explicit Arrays(const std::string& name) {
-    std::ifstream file(std::string(CONVSMITH_TEST_DATA) + "/" + name, std::ios::binary | std::ios::ate);
+    std::ifstream file(places::test_data(name), std::ios::binary | std::ios::ate);
     if (!file) throw std::runtime_error("no golden data " + name);
     values_.resize(static_cast<size_t>(file.tellg()) / sizeof(T));
     file.seekg(0);

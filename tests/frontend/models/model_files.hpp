@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "frontend/models/load_model.hpp"
+#include "tests/support/places.hpp"
 
 namespace convsmith::model_files {
 
 inline std::string path_of(const std::string& name) {
-  return std::string(CONVSMITH_TEST_DATA) + "/models/" + name;
+  return places::test_data("models/" + name);
 }
 
 inline std::string bytes_of(const std::string& name) {
