@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "cli/run_call.hpp"
+#include "codegen/control_word.hpp"
 
 namespace convsmith::cli {
 
@@ -75,6 +76,7 @@ std::optional<Finding> check_variants(const std::vector<Variant>& variants, cons
     if (&variant == &variants.front()) {
       if (!whole.error.empty()) return find("", whole.error);
       expected = std::move(whole.values);
+      const ScopedControlWord modes(call.call.denormals);
       if (std::string wrong = judge(expected); !wrong.empty()) return Finding{std::nullopt, std::move(wrong)};
     } else if (auto finding = compare(whole, "")) {
       return finding;

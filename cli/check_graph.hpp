@@ -60,7 +60,8 @@ struct Finding {
   std::string what;
 };
 
-// Says what is wrong with the first variant's outputs; empty if nothing is.
+// Says what is wrong with the first variant's outputs; empty if nothing is. It runs in the control word of
+// the call.
 using Judge = std::function<std::string(const Arrays& outputs)>;
 
 // The first thing that is wrong, if anything is. The first variant is an interpreter, whose outputs `judge`

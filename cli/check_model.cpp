@@ -106,6 +106,7 @@ Call random_model_call(const CheckedModel& model, uint64_t seed) {
   const ir::Graph& graph = model.plain->graph;
   Call call{.batch = random.one_in(2) ? 1 : random.between(0, 3), .data = random.pick(kKinds)};
   call.seed = random.next();
+  draw_denormals(call);
   const auto too_short = [&](int64_t steps) {
     const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, steps));
     return std::find(extents.begin(), extents.end(), 0) != extents.end();

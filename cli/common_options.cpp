@@ -111,6 +111,12 @@ void add_isa_option(CLI::App& command, CommonOptions& options) {
       "Instruction set (default: auto, the best of this CPU)");
 }
 
+void add_denormals_option(CLI::App& command, CommonOptions& options) {
+  add_choice<Denormals>(command, "--denormals", options.denormals,
+                        {{"keep", Denormals::kKeep}, {"flush", Denormals::kFlush}},
+                        "What becomes of numbers below 2^-126: kept, or taken for zeros (default: keep)");
+}
+
 void add_back_end_options(CLI::App& command, CommonOptions& options) {
   add_backend(command, options);
   add_isa_option(command, options);

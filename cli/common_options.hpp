@@ -23,6 +23,7 @@ struct CommonOptions {
   int threads = 0;       // 0: not given; see thread_count
   uint64_t seed = 0;
   bool json = false;
+  Denormals denormals = Denormals::kKeep;  // of the commands that run something
 };
 
 // Adds SPEC as the positional argument. `programs` names the files beside layers and models that the command
@@ -36,7 +37,9 @@ void add_language_options(CLI::App& command, CommonOptions& options);
 void add_isa_option(CLI::App& command, CommonOptions& options);
 // Adds --tuning.
 void add_tuning_option(CLI::App& command, CommonOptions& options);
-// Adds these, and --schedule --threads --seed.
+// Adds --denormals.
+void add_denormals_option(CLI::App& command, CommonOptions& options);
+// Adds these but the last, and --schedule --threads --seed.
 void add_common_options(CLI::App& command, CommonOptions& options);
 
 // Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.

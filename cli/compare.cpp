@@ -13,6 +13,7 @@
 #include "cli/common_options.hpp"
 #include "cli/files.hpp"
 #include "cli/vir_file.hpp"
+#include "codegen/control_word.hpp"
 #include "codegen/target.hpp"
 #include "codegen/vir_text.hpp"
 #include "frontend/model_spec.hpp"
@@ -149,6 +150,7 @@ CompareCall call_of(const Options& options, int64_t batch, int64_t steps) {
   call.steps = options.steps.value_or(steps);
   call.threads = thread_count(options.common);
   call.seed = options.common.seed;
+  call.denormals = options.common.denormals;
   return call;
 }
 
@@ -261,7 +263,8 @@ int compare_model(const Options& options, ModelSpec model) {
 }
 
 // A row of a vector program: how many operations it does is not known.
-Result<CompareRow> vir_row(const vir::Program& program, BackEnd back_end, VirArrays& arrays) {
+Result<CompareRow> vir_row(const vir::Program& program, BackEnd back_end, VirArrays& arrays,
+                           Denormals denormals) {
   CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
   const Target& target = target_for(back_end.isa);
   const auto compile = [&] { return make_kernel(program, back_end.backend, target, memory); };
@@ -274,6 +277,7 @@ Result<CompareRow> vir_row(const vir::Program& program, BackEnd back_end, VirArr
   row.compile_us = cost->compile_us;
   row.code_bytes = (*kernel)->code_bytes();
   const auto peak = PeakLoop::make(back_end.isa);
+  const ScopedControlWord modes(denormals);
   row.timing = measure_call([&] { (*kernel)->run(arrays.args()); }, peak ? &*peak : nullptr, {}, 0.3);
   return row;
 }
@@ -294,7 +298,7 @@ int compare_vir(const Options& options, const vir::Program& program) {
     if (is_done || target_for(back_end.isa).lanes != program.lanes) continue;
     done.push_back(back_end);
     VirArrays arrays(*call, DataKind::kFloats, options.common.seed, {});
-    auto row = vir_row(program, back_end, arrays);
+    auto row = vir_row(program, back_end, arrays, options.common.denormals);
     if (!row) return report(row.error());
     // Every run of a program that reads only its inputs leaves the same output.
     if (expected.empty()) expected = arrays.out();
@@ -328,6 +332,7 @@ void add_compare(CLI::App& app, int& exit_code) {
       "compare", "Time a layer or model on every back end and instruction set, and compare their bits");
   add_spec(command, options->common, true, ", a loop nest (.nest), a vector program (.vir)");
   add_common_options(command, options->common);
+  add_denormals_option(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->type_name("N");

@@ -64,6 +64,7 @@ struct CompareCall {
   int threads = 1;
   uint64_t seed = 0;
   double seconds = 0.3;  // for each row
+  Denormals denormals = Denormals::kKeep;
 };
 using CompileTimer = std::function<Result<CompileCost>(BackEnd)>;
 // Fills rows and notes; operations are twice the multiply-adds. The first variant is the interpreter. Arrays

@@ -73,7 +73,7 @@ class Bench {
 
   RunStatus run(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
     return run_graph(*variant.graph, weights, inputs_, outputs_, call.batch, input_steps(graph_, call.steps),
-                     {.workspace = nullptr, .parallel = parallel()});
+                     {.workspace = nullptr, .parallel = parallel(), .denormals = call.denormals});
   }
 
   Arrays outputs_of(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {

@@ -77,6 +77,9 @@ constexpr Name kNames[] = {
     {"data", "floats"},
     {"data", "special"},
     {"data", "huge"},
+    {"data", "tiny"},
+    {"denormals", "keep"},
+    {"denormals", "flush"},
     {"lanes over", "filters"},
     {"lanes over", "steps"},
     {"lanes over", "groups"},
@@ -230,6 +233,7 @@ void Coverage::add(const LayerSpec& spec, const ir::Graph& graph,
 
 void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& call) {
   hit("data", data_name(call.data));
+  hit("denormals", call.denormals == Denormals::kFlush ? "flush" : "keep");
   for (const ModelLayer& layer : model.layers) {
     if (!std::holds_alternative<InputOp>(layer.op)) hit("model layer", layer.class_name);
   }
@@ -341,6 +345,7 @@ void Coverage::hit_layer(const LayerSpec& spec, const Problem& p) {
 
 void Coverage::hit_call(const ir::Graph& graph, const Call& call) {
   hit("data", data_name(call.data));
+  hit("denormals", call.denormals == Denormals::kFlush ? "flush" : "keep");
   if (call.batch == 0) hit("call", "no samples");
   if (call.steps == 0) hit("call", "no steps");
   if (call.batch > 0) hit("call", call.batch == 1 ? "one sample" : "several samples");

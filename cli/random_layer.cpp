@@ -150,6 +150,10 @@ void fill(Random& random, std::vector<float>& values, DataKind kind, int64_t ran
       value = static_cast<float>(random.between(-range, range));
       continue;
     }
+    if (kind == DataKind::kTiny) {
+      value = std::ldexp(random.signed_unit(), -static_cast<int>(random.between(118, 145)));
+      continue;
+    }
     value = random.signed_unit() * scale;
     if (kind == DataKind::kFloats) continue;
     if (random.one_in(8)) value = tiny_value(random);
@@ -220,16 +224,30 @@ std::string_view data_name(DataKind kind) {
       return "floats";
     case DataKind::kSpecial:
       return "special";
-    default:
+    case DataKind::kHuge:
       return "huge";
+    default:
+      return "tiny";
   }
 }
 
 std::optional<DataKind> find_data(std::string_view name) {
-  for (const DataKind kind : {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge}) {
+  for (const DataKind kind :
+       {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge, DataKind::kTiny}) {
     if (data_name(kind) == name) return kind;
   }
   return std::nullopt;
+}
+
+DataKind data_of_weights(DataKind kind) {
+  return kind == DataKind::kTiny ? DataKind::kFloats : kind;
+}
+
+void draw_denormals(Call& call) {
+  Random random(derive_seed(call.seed, 11));
+  if (random.one_in(5)) call.data = DataKind::kTiny;
+  const bool is_plain = call.data == DataKind::kIntegers || call.data == DataKind::kFloats;
+  if (!is_plain && random.one_in(2)) call.denormals = Denormals::kFlush;
 }
 
 LayerSpec random_layer(uint64_t seed, uint64_t number) {
@@ -309,6 +327,7 @@ Call random_call(const ir::Graph& graph, uint64_t seed) {
   Call call;
   call.data = draw_data(random);
   call.seed = random.next();
+  draw_denormals(call);
   const Problem& first = graph.ops[first_contraction(graph)].problem;
   // Multiply-adds, and a few for each output.
   const auto work = [&](int64_t batch, int64_t steps) {
@@ -358,7 +377,8 @@ Arrays make_weights(const ir::Graph& graph, const Call& call) {
     if (op.kernel >= 0) {
       std::vector<float>& kernel = arrays[static_cast<size_t>(op.kernel)];
       kernel.resize(static_cast<size_t>(terms * p.filters));
-      fill(random, kernel, call.data, 3, scale / std::sqrt(static_cast<float>(terms)), 8 * terms);
+      fill(random, kernel, data_of_weights(call.data), 3, scale / std::sqrt(static_cast<float>(terms)),
+           8 * terms);
     }
     if (op.bias >= 0) {
       std::vector<float>& bias = arrays[static_cast<size_t>(op.bias)];

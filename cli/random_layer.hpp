@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "convsmith/layer_spec.hpp"
+#include "convsmith/options.hpp"
 #include "ir/graph.hpp"
 
 namespace convsmith::cli {
@@ -38,6 +39,7 @@ enum class DataKind {
   kFloats,    // plain numbers
   kSpecial,   // some NaN, infinities, zeros of both signs and denormals between plain numbers
   kHuge,      // numbers near the ends of the range as well, so that sums overflow
+  kTiny,      // numbers around the smallest normal one, so that products and sums are denormal
 };
 std::string_view data_name(DataKind kind);  // as --data spells it
 std::optional<DataKind> find_data(std::string_view name);
@@ -48,6 +50,7 @@ struct Call {
   int64_t steps = 0;
   DataKind data = DataKind::kFloats;
   uint64_t seed = 0;
+  Denormals denormals = Denormals::kKeep;
 };
 
 // A legal layer under Rules::kAny, its channels given by input_shape: every kind, padding, layout and
@@ -55,6 +58,13 @@ struct Call {
 // filters with those around vector widths over-represented. Kind and activation go round with `number`, so
 // that a few hundred layers have all of them.
 LayerSpec random_layer(uint64_t seed, uint64_t number);
+
+// Numbers that are tiny meet weights that are not: else all products would be zeros.
+DataKind data_of_weights(DataKind kind);
+
+// Makes a call one of tiny numbers at times, and flushes denormals in half of the calls that have some. A
+// draw of its own.
+void draw_denormals(Call& call);
 
 // Batch 0..4 and 0..300 steps of at most 2 million multiply-adds, and the data, for the graph of a layer.
 Call random_call(const ir::Graph& graph, uint64_t seed);

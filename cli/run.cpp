@@ -146,7 +146,7 @@ Result<void> compute(Outcome& outcome) {
   }
   for (Tensor& output : outcome.outputs) out.push_back(output.data.data());
   std::optional<ThreadPool> pool;
-  RunOptions options;
+  RunOptions options{.denormals = outcome.arguments.common.denormals};
   if (outcome.threads > 1) options.parallel = pool.emplace(outcome.threads).parallel_for();
   outcome.run_us = HUGE_VAL;
   for (int i = 0; i < outcome.arguments.repeat; ++i) {
@@ -335,6 +335,7 @@ void add_run(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 1000000))
       ->type_name("N");
   add_common_options(*command, arguments->common);
+  add_denormals_option(*command, arguments->common);
   command->footer(
       "Examples:\n"
       "  convsmith run \"Conv1D(32, 3, activation='relu')\" --input x.npy --weights w.npz --output y.npy\n"

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "codegen/control_word.hpp"
 #include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {
@@ -146,8 +147,9 @@ CallOutput CallRunner::run(const ParallelFor& parallel) {
   const size_t bytes = workspace_bytes(*graph_, call_.call.batch, call_.steps, std::max(parallel.threads, 1));
   PlacedArray workspace((bytes + 15) / 16 * 4, next_place(kWorkspaceUnit));
   std::fill_n(workspace.data(), workspace.size(), std::numeric_limits<float>::quiet_NaN());
-  const RunStatus status = run_graph(*graph_, *weights_, inputs, outputs, call_.call.batch, call_.steps,
-                                     {.workspace = workspace.data(), .parallel = parallel});
+  const RunStatus status =
+      run_graph(*graph_, *weights_, inputs, outputs, call_.call.batch, call_.steps,
+                {.workspace = workspace.data(), .parallel = parallel, .denormals = call_.call.denormals});
   if (status != RunStatus::kOk && !(status == RunStatus::kEmptyOutput && is_too_short()))
     output.error = fmt::format("run returned '{}'", describe(status));
   const auto intact = [](const auto& array) { return array->is_intact(); };
@@ -195,6 +197,7 @@ CallOutput CallRunner::run_in_parts() {
   args.kInChannel = in.row;
   args.kOutSample = out.sample;
   args.kOutChannel = out.row;
+  const ScopedControlWord modes(call_.call.denormals);
   const auto samples = cuts(random_, batch);
   const auto steps = cuts(random_, output_steps);
   const auto blocks = cuts(random_, kernel.blocks.count);

@@ -91,13 +91,16 @@ int print_report(const VerifyReport& report, bool json, bool complete) {
 }
 
 int verify_random_layers(const Options& options) {
-  const bool names_a_call = options.batch || options.steps || options.data || options.small_chunks;
+  const bool names_a_call = options.batch || options.steps || options.data || options.small_chunks ||
+                            options.common.denormals == Denormals::kFlush;
   if (names_a_call || !options.common.schedule.empty() || !options.common.tuning.empty() ||
       !options.common.input_shape.empty()) {
-    return report({ErrorCode::kInvalidSpec,
-                   "--batch, --steps, --data, --schedule, --tuning, --small-chunks and --input-shape need a "
-                   "SPEC; without one "
-                   "everything is drawn from --seed."});
+    return report(
+        {ErrorCode::kInvalidSpec,
+         "--batch, --steps, --data, --denormals, --schedule, --tuning, --small-chunks and --input-shape "
+         "need a "
+         "SPEC; without one "
+         "everything is drawn from --seed."});
   }
   const VerifyOptions verify = verify_options(options, options.random.value_or(kUsualCases));
   const bool restricted = options.common.backend != Backend::kAuto || options.common.isa != Isa::kAuto;
@@ -119,6 +122,8 @@ std::vector<Call> calls_of(const Options& options, const Draw& draw) {
     if (options.batch) call.batch = *options.batch;
     if (options.steps) call.steps = *options.steps;
     if (options.data) call.data = *options.data;
+    if (options.data || options.common.denormals == Denormals::kFlush)
+      call.denormals = options.common.denormals;
     calls.push_back(call);
   }
   return calls;
@@ -209,18 +214,20 @@ int verify_model_file(const Options& options, const ModelSpec& loaded) {
 int verify_vir(const Options& options, const vir::Program& program) {
   const auto text = read_text(options.common.spec, uint64_t{1} << 20);
   if (!text) return report(text.error());
-  const auto call = parse_vir_call(*text, program);
+  auto call = parse_vir_call(*text, program);
   if (!call) return report(call.error());
+  call->denormals = options.common.denormals;
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
   size_t failures = 0;
   int ran = 0;
-  for (const DataKind data : {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge}) {
+  for (const DataKind data :
+       {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge, DataKind::kTiny}) {
     if (options.data && options.data != data) continue;
     const auto findings = check_vir(program, *call, data, options.common.seed, back_ends, options.guard, ran);
     if (!findings) return report(findings.error());
     for (const Finding& finding : *findings) {
-      fmt::print("convsmith verify {} --data {} --seed {}  # {}\n", options.common.spec, data_name(data),
-                 options.common.seed, finding.what);
+      fmt::print("convsmith verify {} --data {} --seed {}{}  # {}\n", options.common.spec, data_name(data),
+                 options.common.seed, denormals_option(call->denormals), finding.what);
     }
     failures += findings->size();
   }
@@ -258,6 +265,7 @@ void add_verify(CLI::App& app, int& exit_code) {
                                           "and the interpreter against an independent float64 loop");
   add_spec(command, options->common, false, ", a loop nest (.nest), a vector program (.vir)");
   add_common_options(command, options->common);
+  add_denormals_option(command, options->common);
   command
       .add_option("--random", options->random,
                   "Number of cases (default: 1000 of random layers and models, 100 of a given one)")
@@ -284,11 +292,11 @@ void add_verify(CLI::App& app, int& exit_code) {
             options->data = find_data(text);
             if (!options->data) {
               throw CLI::ValidationError(
-                  fmt::format("--data is '{}'; it must be one of integers|floats|special|huge.", text));
+                  fmt::format("--data is '{}'; it must be one of integers|floats|special|huge|tiny.", text));
             }
           },
           "Kind of numbers (default: drawn)")
-      ->type_name("integers|floats|special|huge");
+      ->type_name("integers|floats|special|huge|tiny");
   command.add_option("--jobs", options->jobs, "Layers checked at the same time (default: one for each core)")
       ->check(CLI::Range(1, static_cast<int>(kCrashSlots)))
       ->type_name("N");

@@ -46,6 +46,7 @@ VerifyReport verify_calls(const CheckedModel& model, const std::vector<Call>& ca
 
 // `convsmith verify "..." --rules any`, with what names the call; `guard` and the back end are added by need.
 std::string reproducing_command(const LayerSpec& spec);
+std::string_view denormals_option(Denormals denormals);
 std::string call_options(const Call& call, bool guard);
 
 }  // namespace convsmith::cli

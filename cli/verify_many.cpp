@@ -183,9 +183,14 @@ std::string reproducing_command(const LayerSpec& spec) {
   return fmt::format("convsmith verify \"{}\" --rules any", to_call_text(spec));
 }
 
+std::string_view denormals_option(Denormals denormals) {
+  return denormals == Denormals::kFlush ? " --denormals flush" : "";
+}
+
 std::string call_options(const Call& call, bool guard) {
-  return fmt::format(" --batch {} --steps {} --data {} --seed {}{}", call.batch, call.steps,
-                     data_name(call.data), call.seed, guard ? " --guard" : "");
+  return fmt::format(" --batch {} --steps {} --data {} --seed {}{}{}", call.batch, call.steps,
+                     data_name(call.data), call.seed, denormals_option(call.denormals),
+                     guard ? " --guard" : "");
 }
 
 VerifyReport verify_random(const VerifyOptions& options) {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <memory>
 
+#include "codegen/control_word.hpp"
 #include "codegen/target.hpp"
 
 namespace convsmith::cli {
@@ -53,7 +54,10 @@ Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& c
   const auto kernel = make_kernel(program, back_end.backend, target_for(back_end.isa), memory);
   if (!kernel) return tl::unexpected(kernel.error());
   VirArrays arrays(call, data, seed, {guard ? Place::kGuardAfter : Place::kHeap, 0});
-  (*kernel)->run(arrays.args());
+  {
+    const ScopedControlWord modes(call.denormals);
+    (*kernel)->run(arrays.args());
+  }
   if (!arrays.is_intact()) {
     return make_error(ErrorCode::kInvalidData, "something was written outside of the arrays");
   }
@@ -64,7 +68,7 @@ Result<std::vector<float>> run_vir(const vir::Program& program, const VirCall& c
 
 VirArrays::VirArrays(const VirCall& call, DataKind data, uint64_t seed, Place place)
     : in_(random_floats(call.in, data, derive_seed(seed, 1)), place),
-      weights_(random_floats(call.weights, data, derive_seed(seed, 2)), place),
+      weights_(random_floats(call.weights, data_of_weights(data), derive_seed(seed, 2)), place),
       out_(static_cast<size_t>(call.out), place),
       scratch_(static_cast<size_t>(call.scratch), place),
       args_(call.args) {

@@ -28,6 +28,7 @@ struct VirCall {
   int64_t out = 0;
   int64_t scratch = 0;
   KernelArgs args{};  // integers only
+  Denormals denormals = Denormals::kKeep;
 };
 
 // The `# run` line of a file; an error says what is wrong with it or that there is none.

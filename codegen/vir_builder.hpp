@@ -80,6 +80,9 @@ class Builder {
   I call(std::string_view function) { return def(integer(), Opcode::kCall, name(function)); }
   void fork(I parts, std::string_view function) { emit(Opcode::kFork, {parts.id}, name(function)); }
   I part() { return def(integer(), Opcode::kPart, 0); }
+  I modes() { return def(integer(), Opcode::kModes, 0); }
+  I flushing(I modes) { return def(integer(), Opcode::kFlushing, modes); }
+  void set_modes(I modes) { emit(Opcode::kSetModes, {modes.id}); }
   P data(std::string_view symbol) { return def(ptr(), Opcode::kData, name(symbol)); }
   void result(I i) { emit(Opcode::kResultInt, {i.id}); }
   void result(P p) { emit(Opcode::kResultPtr, {p.id}); }

@@ -35,14 +35,27 @@ class Verifier {
     if (!program_.params.empty()) fail("a program of its own has no parameters");
     for (at_ = 0; wrong_.empty() && at_ < program_.body.size(); ++at_) {
       const Opcode op = program_.body[at_].op;
-      if (calls(op) || op == Opcode::kPart || op == Opcode::kData || gives_result(op))
+      if (is_for_functions(op))
         fail(fmt::format("'{}' is for functions that call each other", info(op).text));
     }
     return result();
   }
 
  private:
-  static bool gives_result(Opcode op) { return op == Opcode::kResultInt || op == Opcode::kResultPtr; }
+  static bool is_for_functions(Opcode op) {
+    switch (op) {
+      case Opcode::kPart:
+      case Opcode::kModes:
+      case Opcode::kFlushing:
+      case Opcode::kSetModes:
+      case Opcode::kData:
+      case Opcode::kResultInt:
+      case Opcode::kResultPtr:
+        return true;
+      default:
+        return calls(op);
+    }
+  }
 
   enum State : uint8_t { kUnwritten, kWritten, kCounts };  // kCounts: the iterations of an open loop
 
@@ -86,8 +99,9 @@ class Verifier {
     switch (op) {
       case Opcode::kCall:
       case Opcode::kFork:
+      case Opcode::kSetModes:
         return program_.registers[2] + program_.registers[3] == 0 ||
-               fail("a function that calls others may not use vectors or masks");
+               fail("a function that calls others or sets modes may not use vectors or masks");
       case Opcode::kPart:
         return program_.params.empty() || fail("a C function is no part of a fork");
       case Opcode::kResultInt:

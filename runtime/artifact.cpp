@@ -205,7 +205,7 @@ class Linker {
   void entries(std::span<const Isa> isas) {
     std::vector<x86::Entry> entries;
     for (const std::string_view function : c_functions(embedded())) {
-      const bool runs = function == "run" || function == "run_parallel" || function == "pack";
+      const bool runs = function.starts_with("run") || function == "pack";
       entries.push_back(
           {std::string(function), runs ? kWrongCpu : -1, function == "info" ? kNoVariantInfo : ""});
     }

@@ -163,9 +163,15 @@ int NAME_pack({}void *packed);
 int NAME_run({});
 
 /* The same on several threads; parallel may be null. The workspace is that of
- * NAME_parallel_workspace_bytes(batch, steps, parallel->threads). The threads' rounding modes must be the
- * caller's. */
+ * NAME_parallel_workspace_bytes(batch, steps, parallel->threads). Threads round and flush denormals as the
+ * caller does while they work for it. */
 int NAME_run_parallel({}, const convsmith_parallel_for *parallel);
+
+/* The same two, but numbers below 2^-126 (denormals) count as zeros, in all threads. For audio and other
+ * signals that fade away: many CPUs compute with such numbers a hundred times slower. The control word of the
+ * caller (MXCSR, FPCR) is the same afterwards, whatever comes of the call. */
+int NAME_run_flush({});
+int NAME_run_parallel_flush({}, const convsmith_parallel_for *parallel);
 
 /* Steps of the output for so many of the input, 0 where there is none; -1 for numbers below 0 or above 2^40. */
 int64_t NAME_output_steps({});
@@ -184,7 +190,8 @@ const char *NAME_info(void);
 
 #endif
 )",
-                      arrays_text(source), run, run, one ? steps : steps + ", int64_t output", steps, steps);
+                      arrays_text(source), run, run, run, run, one ? steps : steps + ", int64_t output",
+                      steps, steps);
   replace_all(text, "NAME", options.name);
   replace_all(text, kForeignName, "NAME");
   return text;

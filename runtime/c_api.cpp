@@ -31,7 +31,7 @@ int clamp_threads(int64_t threads) {
 }
 
 RunOptions run_options(const convsmith_call& call) {
-  RunOptions options{.workspace = call.workspace, .parallel = {}};
+  RunOptions options{.workspace = call.workspace, .parallel = {}, .denormals = call.denormals};
   if (call.parallel != nullptr)
     options.parallel = {call.parallel->run, call.parallel->pool, clamp_threads(call.parallel->threads)};
   return options;

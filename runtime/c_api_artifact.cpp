@@ -15,6 +15,7 @@
 #include <sstream>
 #include <utility>
 
+#include "codegen/control_word.hpp"
 #include "runtime/c_api_error.hpp"
 #include "runtime/c_api_model.hpp"
 #include "runtime/thread_memory.hpp"
@@ -167,34 +168,6 @@ convsmith_status finish_artifact(int status) noexcept {
   });
 }
 
-// A parallel-for whose tasks have the caller's rounding and denormal modes, as those of a compiled layer do.
-struct InCallersModes {
-  const convsmith_parallel_for* own;
-  void (*task)(void* context, size_t i) = nullptr;
-  void* context = nullptr;
-#if defined(__x86_64__)
-  unsigned control_word = __builtin_ia32_stmxcsr();
-#endif
-
-  static void run_task(void* self, size_t i) {
-    const InCallersModes& call = *static_cast<const InCallersModes*>(self);
-#if defined(__x86_64__)
-    const unsigned before = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(call.control_word);
-    call.task(call.context, i);
-    __builtin_ia32_ldmxcsr(before);
-#else
-    call.task(call.context, i);
-#endif
-  }
-  static void run(void* self, void (*task)(void* context, size_t i), void* context, size_t count) {
-    InCallersModes call = *static_cast<const InCallersModes*>(self);
-    call.task = task;
-    call.context = context;
-    call.own->run(call.own->pool, run_task, &call, count);
-  }
-};
-
 struct Artifact final : convsmith_model {
   explicit Artifact(Functions functions) : f(std::move(functions)) {}
 
@@ -246,10 +219,9 @@ struct Artifact final : convsmith_model {
     };
     const auto with_threads = [&](auto... args) {
       if (c.parallel == nullptr) return with_weights(f.run, args...);
-      InCallersModes modes{c.parallel};
-      const convsmith_parallel_for parallel{InCallersModes::run, &modes, c.parallel->threads};
-      return with_weights(f.run_parallel, args..., &parallel);
+      return with_weights(f.run_parallel, args..., c.parallel);
     };
+    const ScopedControlWord modes(c.denormals);
     return finish_artifact(
         is_single() ? with_threads(c.inputs[0], c.outputs[0], c.batch, c.steps[0], workspace)
                     : with_threads(c.inputs.data(), c.outputs.data(), c.batch, c.steps.data(), workspace));

@@ -30,8 +30,9 @@ struct convsmith_call {
   std::span<float* const> outputs;
   int64_t batch;
   std::span<const int64_t> steps;
-  void* workspace;
-  const convsmith_parallel_for* parallel;  // null: one thread
+  void* workspace = nullptr;
+  const convsmith_parallel_for* parallel = nullptr;  // one thread
+  convsmith::Denormals denormals = convsmith::Denormals::kKeep;
 };
 
 struct convsmith_model {

@@ -63,15 +63,26 @@ convsmith_status check_parallel(const convsmith_parallel_for* parallel) {
       fmt::format("threads of convsmith_parallel_for is {}; it must be at least 1.", parallel->threads));
 }
 
+convsmith_status check_denormals(int32_t denormals) {
+  if (denormals == CONVSMITH_DENORMALS_KEEP || denormals == CONVSMITH_DENORMALS_FLUSH) return CONVSMITH_OK;
+  return fail(
+      CONVSMITH_INVALID_ARGUMENT,
+      fmt::format("denormals of convsmith_run_options is {}; it must be 0 (CONVSMITH_DENORMALS_KEEP) or "
+                  "1 (CONVSMITH_DENORMALS_FLUSH).",
+                  denormals));
+}
+
 convsmith_status run(const convsmith_model& model, convsmith_call call,
                      const convsmith_run_options* options) noexcept {
   return guard([&] {
     convsmith_run_options given;
     if (auto bad = read_options(options, given, "convsmith_run_options"); bad != CONVSMITH_OK) return bad;
     if (auto bad = check_parallel(given.parallel); bad != CONVSMITH_OK) return bad;
+    if (auto bad = check_denormals(given.denormals); bad != CONVSMITH_OK) return bad;
     if (!are_sizes(call.batch, call.steps)) return fail(CONVSMITH_BAD_SIZE, kBadSizes);
     call.workspace = given.workspace;
     call.parallel = given.parallel;
+    if (given.denormals == CONVSMITH_DENORMALS_FLUSH) call.denormals = convsmith::Denormals::kFlush;
     return model.run(call);
   });
 }
@@ -155,7 +166,7 @@ convsmith_status convsmith_run(const convsmith_model* model, const convsmith_wei
                                const convsmith_run_options* options) {
   if (model == nullptr) return null_argument(__func__, "model");
   if (!has_counts(*model, 1, 1)) return guard([&] { return wrong_count(*model, 1, 1); });
-  return run(*model, {weights, {&input, 1}, {&output, 1}, batch, {&steps, 1}, nullptr, nullptr}, options);
+  return run(*model, {weights, {&input, 1}, {&output, 1}, batch, {&steps, 1}}, options);
 }
 
 convsmith_status convsmith_run_many(const convsmith_model* model, const convsmith_weights* weights,
@@ -168,13 +179,6 @@ convsmith_status convsmith_run_many(const convsmith_model* model, const convsmit
   if (steps == nullptr) return null_argument(__func__, "steps");
   if (!has_counts(*model, input_count, output_count))
     return guard([&] { return wrong_count(*model, input_count, output_count); });
-  return run(*model,
-             {weights,
-              {inputs, input_count},
-              {outputs, output_count},
-              batch,
-              {steps, input_count},
-              nullptr,
-              nullptr},
+  return run(*model, {weights, {inputs, input_count}, {outputs, output_count}, batch, {steps, input_count}},
              options);
 }

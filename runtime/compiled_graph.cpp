@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "codegen/control_word.hpp"
 #include "codegen/row_programs.hpp"
 #include "codegen/transpose_program.hpp"
 #include "frontend/ceil_div.hpp"
@@ -234,6 +235,7 @@ std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            KernelMaker& kernels) {
+  const ScopedControlWord modes(kUsualModes);
   auto out = std::make_shared<CompiledGraph>();
   out->backend = backend;
   out->isa = isa;

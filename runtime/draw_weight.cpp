@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "codegen/control_word.hpp"
 #include "frontend/keras_objects.hpp"
 #include "runtime/random.hpp"
 
@@ -178,6 +179,7 @@ Result<Draw> plan_draw(const Initializer& given, std::string_view argument,
 
 Result<Tensor> draw_weight(const Initializer& initializer, std::string_view argument,
                            const std::vector<int64_t>& shape, uint64_t seed, uint64_t stream) {
+  const ScopedControlWord modes(kUsualModes);
   const Result<Draw> draw = plan_draw(initializer, argument, shape);
   if (!draw) return tl::unexpected(draw.error());
   const Result<size_t> floats = count_floats(argument, shape);

@@ -135,7 +135,7 @@ Result<void> Layer::build(const Shape& input_shape, uint64_t seed) {
   return {};
 }
 
-Result<Tensor> Layer::operator()(const Tensor& input) {
+Result<Tensor> Layer::operator()(const Tensor& input, Denormals denormals) {
   State& state = *state_;
   const Shape shape = shape_of(input);
   if (Result<void> sound = check_tensor(input); !sound) return tl::unexpected(sound.error());
@@ -145,9 +145,9 @@ Result<Tensor> Layer::operator()(const Tensor& input) {
   if (!wanted) return tl::unexpected(wanted.error());
   std::vector<int64_t> output_shape;
   for (const std::optional<int64_t>& axis : *wanted) output_shape.push_back(axis.value_or(0));
-  Result<Tensor> output = state.spec() != nullptr
-                              ? state.runner.run(*state.spec(), state.weights, input, std::move(output_shape))
-                              : run_model(model_of(state, shape), input);
+  Result<Tensor> output = state.spec() != nullptr ? state.runner.run(*state.spec(), state.weights, input,
+                                                                     std::move(output_shape), denormals)
+                                                  : run_model(model_of(state, shape), input, denormals);
   if (!output) return output;
   const Result<std::optional<double>> loss = activity_loss(state, *output);
   if (!loss) return tl::unexpected(loss.error());

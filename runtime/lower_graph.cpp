@@ -161,6 +161,7 @@ vir::Program lower_shared(const CompiledKernel& kernel, int lanes) {
     z.pass(Arg::kSampleParts, parts.samples);
     z.pass(Arg::kStepParts, parts.steps);
     z.pass(Arg::kBlockParts, parts.blocks);
+    z.pass(Arg::kModes, Int(b.modes()));
     z.pass(Arg::kSampleEnd, samples);
     z.pass(Arg::kStepBegin, begin);
     z.pass(Arg::kStepEnd, end);
@@ -170,7 +171,7 @@ vir::Program lower_shared(const CompiledKernel& kernel, int lanes) {
   return b.take();
 }
 
-// The share of one thread in a pass.
+// The share of one thread in a pass, in the modes of the thread that calls.
 vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
   vir::Builder b(part_name(kernel), lanes);
   VirMachine z(b);
@@ -202,7 +203,10 @@ vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
     const vir::I slice = b.imulc(index.reg(), round_up(kernel.scratch_bytes));
     z.pass(Arg::kScratch, b.padd(b.arg_ptr(Arg::kScratch), slice));
   }
+  const Int own(b.modes());
+  b.set_modes(b.arg_int(Arg::kModes));
   b.call(kernel.program->name);
+  b.set_modes(own.reg());
   return b.take();
 }
 
@@ -244,8 +248,8 @@ vir::Program lower_call(const CompiledGraph& graph, const WeightPlan& plan, int 
 }
 
 // The C function around "call".
-vir::Program lower_run(const CompiledGraph& graph, int lanes, bool embedded, bool parallel) {
-  vir::Builder b(parallel ? "run_parallel" : "run", lanes);
+vir::Program lower_run(const CompiledGraph& graph, int lanes, bool embedded, bool parallel, bool flush) {
+  vir::Builder b(std::string(parallel ? "run_parallel" : "run") + (flush ? "_flush" : ""), lanes);
   VirMachine z(b);
   const bool one = has_one_input_and_output(graph);
   std::vector<Arg> params;
@@ -277,7 +281,17 @@ vir::Program lower_run(const CompiledGraph& graph, int lanes, bool embedded, boo
     if (!one && (arg == Arg::kIn || arg == Arg::kOut || arg == Arg::kOperand))
       z.if_null(b.arg_ptr(arg), [&] { z.assign(all_there, VirMachine::number(0)); });
   }
-  z.if_less(VirMachine::number(0), all_there, [&] { z.assign(status, Int(b.call(kCall))); });
+  const auto call = [&] {
+    z.if_less(VirMachine::number(0), all_there, [&] { z.assign(status, Int(b.call(kCall))); });
+  };
+  if (flush) {
+    const vir::I own = b.modes();
+    b.set_modes(b.flushing(own));
+    call();
+    b.set_modes(own);
+  } else {
+    call();
+  }
   b.set_params(std::move(params));
   b.result(status.reg());
   return b.take();
@@ -416,8 +430,10 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
     }
   }
   functions.push_back(lower_call(graph, plan, lanes));
-  functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/false));
-  functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/true));
+  for (const bool flush : {false, true}) {
+    functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/false, flush));
+    functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/true, flush));
+  }
   functions.push_back(lower_output_steps(graph, lanes));
   functions.push_back(lower_workspace_bytes(graph, lanes, /*parallel=*/false));
   functions.push_back(lower_workspace_bytes(graph, lanes, /*parallel=*/true));
@@ -434,8 +450,14 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
 }
 
 std::vector<std::string_view> c_functions(bool embedded) {
-  std::vector<std::string_view> names = {
-      "run", "run_parallel", "output_steps", "workspace_bytes", "parallel_workspace_bytes", "info"};
+  std::vector<std::string_view> names = {"run",
+                                         "run_parallel",
+                                         "run_flush",
+                                         "run_parallel_flush",
+                                         "output_steps",
+                                         "workspace_bytes",
+                                         "parallel_workspace_bytes",
+                                         "info"};
   if (!embedded) names.insert(names.end(), {"packed_bytes", "pack"});
   return names;
 }

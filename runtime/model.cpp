@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/control_word.hpp"
 #include "frontend/check.hpp"
 #include "frontend/model_spec.hpp"
 #include "frontend/models/load_model.hpp"
@@ -46,6 +47,7 @@ Result<ir::Graph> optimized_graph(const ModelSpec& model, Rules rules) {
         ErrorCode::kInvalidData,
         fmt::format("Layer {} has no weights; a model in JSON needs a file with its weights.", layer->name));
   }
+  const ScopedControlWord modes(kUsualModes);
   auto graph = ir::build_graph(model, rules);
   if (!graph) return graph;
   check(*graph, "build_graph");

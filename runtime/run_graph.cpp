@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "codegen/control_word.hpp"
 #include "runtime/graph_call.hpp"
 #include "runtime/host_machine.hpp"
 #include "runtime/thread_memory.hpp"
@@ -130,6 +131,7 @@ RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,
     slots = static_cast<std::byte*>(options.workspace) + table;
     inner.workspace = slots + sizes.bytes;
   }
+  const ScopedControlWord modes(options.denormals);
   HostCall call(weights, inputs, outputs, slots, inner);
   GraphCall<HostCall>(call, graph, sizes).run(batch);
   return RunStatus::kOk;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "codegen/control_word.hpp"
 #include "frontend/check_spec.hpp"
 #include "runtime/call_arithmetic.hpp"
 #include "runtime/host_machine.hpp"
@@ -22,8 +23,8 @@ struct Split {
   const CompiledKernel* compiled;
   KernelArgs args;
   Parts<int64_t> parts;
-  std::byte* scratch;  // of the caller's, for all threads; null: thread_scratch
-  unsigned control_word;
+  std::byte* scratch;    // of the caller's, for all threads; null: thread_scratch
+  int64_t control_word;  // of the thread that calls
 };
 
 void run_part(void* context, size_t index) {
@@ -49,15 +50,8 @@ void run_part(void* context, size_t index) {
       split.scratch != nullptr ? static_cast<void*>(split.scratch + index * ((bytes + 63) / 64 * 64))
                                : thread_scratch(bytes));
   if (bytes > 0 && args.kScratch == nullptr) std::abort();  // no memory for a few kilobytes of scratch
-#if defined(__x86_64__)
-  // The caller's rounding and denormal modes hold in every worker.
-  const unsigned own = __builtin_ia32_stmxcsr();
-  __builtin_ia32_ldmxcsr(split.control_word);
+  const ScopedControlWord callers(split.control_word);
   split.compiled->kernel->run(args);
-  __builtin_ia32_ldmxcsr(own);
-#else
-  split.compiled->kernel->run(args);
-#endif
 }
 
 }  // namespace
@@ -110,10 +104,7 @@ void run_rows(const CompiledKernel& compiled, KernelArgs& args, const RunOptions
     compiled.kernel->run(args);
     return;
   }
-  Split split{&compiled, args, parts, static_cast<std::byte*>(options.workspace), 0};
-#if defined(__x86_64__)
-  split.control_word = __builtin_ia32_stmxcsr();
-#endif
+  Split split{&compiled, args, parts, static_cast<std::byte*>(options.workspace), control_word()};
   options.parallel.run(options.parallel.pool, run_part, &split, static_cast<size_t>(count));
 }
 
@@ -137,6 +128,7 @@ RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const 
   args.kStepEnd = out_steps;
   args.kBlockEnd = compiled.blocks.count;
   fill_pitches(args, p, steps, out_steps);
+  const ScopedControlWord modes(options.denormals);
   run_rows(compiled, args, options);
   return RunStatus::kOk;
 }

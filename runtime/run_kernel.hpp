@@ -30,8 +30,8 @@ RunStatus run_kernel(const CompiledKernel& compiled, const float* packed, const 
 // Sets the distances between samples and channels of tensors with `steps` and `out_steps` steps.
 void fill_pitches(KernelArgs& args, const Problem& problem, int64_t steps, int64_t out_steps);
 
-// Runs the rows [kStepBegin, kStepEnd) and blocks below kBlockEnd of all samples, split over threads. Sets
-// scratch.
+// Runs the rows [kStepBegin, kStepEnd) and blocks below kBlockEnd of all samples, split over threads, all in
+// the caller's control word: of the options, `denormals` is seen to by who calls. Sets scratch.
 void run_rows(const CompiledKernel& compiled, KernelArgs& args, const RunOptions& options) noexcept;
 
 }  // namespace convsmith

@@ -16,7 +16,7 @@ int64_t product(std::span<const int64_t> sizes) {
 }  // namespace
 
 Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>& weights,
-                                const Tensor& input, std::vector<int64_t> output_shape) {
+                                const Tensor& input, std::vector<int64_t> output_shape, Denormals denormals) {
   const std::span<const int64_t> shape(input.shape);
   const bool is_dense = spec.kind == LayerKind::kDense;
   if (!compiled_) {
@@ -37,7 +37,8 @@ Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>
   const int64_t steps = is_dense ? 1 : shape[shape.size() - (channels_last ? 2 : 1)];
   Tensor output{std::move(output_shape), {}};
   output.data.resize(static_cast<size_t>(product(output.shape)));
-  const RunStatus status = compiled_->run(*packed_, input.data.data(), output.data.data(), batch, steps);
+  const RunStatus status =
+      compiled_->run(*packed_, input.data.data(), output.data.data(), batch, steps, {.denormals = denormals});
   if (status != RunStatus::kOk) {
     return make_error(ErrorCode::kInvalidData, fmt::format("The layer cannot be run: {}.", describe(status)));
   }

@@ -14,7 +14,7 @@ class LayerRunner {
  public:
   // `output_shape` is the layer's for this input; weights are in Keras's order and have been checked.
   Result<Tensor> run(const LayerSpec& spec, const std::vector<Tensor>& weights, const Tensor& input,
-                     std::vector<int64_t> output_shape);
+                     std::vector<int64_t> output_shape, Denormals denormals);
   // Weights have changed.
   void forget_weights() { packed_.reset(); }
 

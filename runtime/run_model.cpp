@@ -28,7 +28,7 @@ bool is_channels_first(const ModelSpec& model) {
 
 }  // namespace
 
-Result<Tensor> run_model(ModelSpec model, const Tensor& input) {
+Result<Tensor> run_model(ModelSpec model, const Tensor& input, Denormals denormals) {
   int64_t steps = 1;
   if (input.shape.size() > 2) steps = input.shape[is_channels_first(model) ? 2 : 1];
   const Result<CompiledModel> compiled = compile(Model(std::make_shared<const ModelSpec>(std::move(model))));
@@ -37,7 +37,8 @@ Result<Tensor> run_model(ModelSpec model, const Tensor& input) {
   size_t floats = 1;
   for (const int64_t size : output.shape) floats *= static_cast<size_t>(std::max<int64_t>(size, 0));
   output.data.resize(floats);  // run refuses what would have no steps
-  const RunStatus status = compiled->run(input.data.data(), output.data.data(), input.shape.front(), steps);
+  const RunStatus status = compiled->run(input.data.data(), output.data.data(), input.shape.front(), steps,
+                                         {.denormals = denormals});
   if (status != RunStatus::kOk) {
     return make_error(ErrorCode::kInvalidData, fmt::format("The model cannot be run: {}.", describe(status)));
   }

@@ -18,11 +18,11 @@ tl::unexpected<Error> in_layer(const Layer& layer, const Error& error) {
 }
 
 // A layer with an activity regularizer must see its own output.
-Result<Tensor> run_one_by_one(std::vector<Layer>& layers, const Tensor& input) {
+Result<Tensor> run_one_by_one(std::vector<Layer>& layers, const Tensor& input, Denormals denormals) {
   Tensor tensor = input;
   for (Layer& layer : layers) {
     if (layer.class_name() == "InputLayer") continue;
-    Result<Tensor> output = layer(tensor);
+    Result<Tensor> output = layer(tensor, denormals);
     if (!output) return in_layer(layer, output.error());
     tensor = std::move(*output);
   }
@@ -94,7 +94,7 @@ Result<void> Sequential::build(const Shape& input_shape, uint64_t seed) {
   return {};
 }
 
-Result<Tensor> Sequential::operator()(const Tensor& input) {
+Result<Tensor> Sequential::operator()(const Tensor& input, Denormals denormals) {
   if (input_shape_.empty()) {
     if (Result<void> done = build(Shape(input.shape.begin(), input.shape.end())); !done) {
       return tl::unexpected(done.error());
@@ -103,7 +103,7 @@ Result<Tensor> Sequential::operator()(const Tensor& input) {
   const bool regularized = std::any_of(layers_.begin(), layers_.end(), [](const Layer& layer) {
     return layer.state_->has_activity_regularizer();
   });
-  if (regularized) return run_one_by_one(layers_, input);
+  if (regularized) return run_one_by_one(layers_, input, denormals);
   if (Result<void> sound = check_tensor(input); !sound) return tl::unexpected(sound.error());
   ModelSpec model;
   model.name = name_;
@@ -124,7 +124,7 @@ Result<Tensor> Sequential::operator()(const Tensor& input) {
   }
   model.inputs = {0};
   model.outputs = {static_cast<int>(model.nodes.size()) - 1};
-  return run_model(std::move(model), input);
+  return run_model(std::move(model), input, denormals);
 }
 
 Result<Shape> Sequential::output_shape() const {

@@ -1,11 +1,16 @@
 #include "codegen/interp/interp.hpp"
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "codegen/control_word.hpp"
 #include "codegen/vir_verify.hpp"
 #include "frontend/check.hpp"
 
@@ -24,6 +29,23 @@ float f(uint32_t bits) {
 }
 uint32_t b(float x) {
   return std::bit_cast<uint32_t>(x);
+}
+
+// As the instructions of x86 have them: where denormals are flushed, the result is, too, which a comparison
+// and a choice would not do.
+float largest(float x, float y) {
+#if defined(__x86_64__)
+  return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(x), _mm_set_ss(y)));
+#else
+  return x > y ? x : y;
+#endif
+}
+float smallest(float x, float y) {
+#if defined(__x86_64__)
+  return _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(x), _mm_set_ss(y)));
+#else
+  return x < y ? x : y;
+#endif
 }
 
 // Two's complement: wraps where signed arithmetic would be undefined.
@@ -214,6 +236,15 @@ class InterpKernel final : public Kernel {
       case Opcode::kPart:
         s.i[r[0]] = s.part;
         return true;
+      case Opcode::kModes:
+        s.i[r[0]] = control_word();
+        return true;
+      case Opcode::kFlushing:
+        s.i[r[0]] = s.i[r[1]] | kFlushBits;
+        return true;
+      case Opcode::kSetModes:
+        set_control_word(s.i[r[0]]);
+        return true;
       case Opcode::kData:
         s.p[r[0]] = static_cast<std::byte*>(s.module->data(name()));
         return true;
@@ -285,9 +316,9 @@ class InterpKernel final : public Kernel {
       case Opcode::kDiv:
         return floats(inst, s, [](float x, float y) { return x / y; });
       case Opcode::kMax:
-        return floats(inst, s, [](float x, float y) { return x > y ? x : y; });
+        return floats(inst, s, largest);
       case Opcode::kMin:
-        return floats(inst, s, [](float x, float y) { return x < y ? x : y; });
+        return floats(inst, s, smallest);
       case Opcode::kSqrt: {
         const Lanes& x = s.v[r[1]];
         each(s.v[r[0]], [&](size_t j) { return b(std::sqrt(f(x[j]))); });

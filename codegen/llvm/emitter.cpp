@@ -11,6 +11,7 @@
 
 #include "codegen/kernel.hpp"
 #include "codegen/llvm/lane_ops.hpp"
+#include "codegen/llvm/mode_ops.hpp"
 #include "frontend/check.hpp"
 
 namespace convsmith::llvm_backend {
@@ -314,7 +315,7 @@ class Emitter {
       case Opcode::kLoadPtr:
         return load(pointer, offset(in[0], integer(inst.imm)));
       default:
-        return nullptr;
+        return emit_mode_op(builder_, target_.isa, inst.op, in[0]);
     }
   }
 

@@ -37,6 +37,7 @@ Frame::Frame(const vir::Program& program, const Allocation& allocation)
     return at;
   };
   if (has(Opcode::kPart)) part_ = reserve(1);
+  if (has(Opcode::kModes) || has(Opcode::kSetModes)) modes_ = reserve(1);
   const bool calls = has(Opcode::kCall) || has(Opcode::kFork);
   if (calls) outgoing_ = reserve(vir::kArgs);
   params_ = reserve(static_cast<int>(std::min(program.params.size(), kParameterRegisters.size())));

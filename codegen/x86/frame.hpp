@@ -24,6 +24,8 @@ class Frame {
   // Offsets from rsp.
   static int slot(Location spilled) { return 8 * (1 + spilled.slot()); }
   int part() const { return part_; }
+  // Where a control word passes between a register and the unit that it controls.
+  int modes() const { return modes_; }
   int outgoing(int64_t arg) const { return outgoing_ + 8 * static_cast<int>(arg); }
   // Of a C function: its parameter for argument `arg`.
   int parameter(int64_t arg) const;
@@ -39,6 +41,7 @@ class Frame {
   bool uses_vectors_;
   bool sets_result_ = false;
   int part_ = 0;  // 0: not kept
+  int modes_ = 0;
   int outgoing_ = 0;
   int params_ = 0;
   int bytes_ = 0;  // below what was pushed

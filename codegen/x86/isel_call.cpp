@@ -1,4 +1,5 @@
 // Instruction selection for calls of other functions and what passes between them.
+#include "codegen/control_word.hpp"
 #include "codegen/x86/isel.hpp"
 #include "frontend/check.hpp"
 
@@ -35,6 +36,24 @@ void Selector::select_call(const Inst& inst) {
       done(location(0), r);
       return;
     }
+    case Opcode::kModes: {
+      const int r = result(location(0));
+      e_.stmxcsr(address_of(frame_.modes()));
+      e_.mov(Xbyak::Reg32(r), e_.dword[e_.rsp + static_cast<size_t>(frame_.modes())]);
+      done(location(0), r);
+      return;
+    }
+    case Opcode::kFlushing: {
+      const int r = result(location(0));
+      read_into(r, location(1));
+      e_.or_(Reg64(r), static_cast<uint32_t>(kFlushMxcsr));
+      done(location(0), r);
+      return;
+    }
+    case Opcode::kSetModes:
+      e_.store_stack(frame_.modes(), read(location(0), kRax));
+      e_.ldmxcsr(address_of(frame_.modes()));
+      return;
     case Opcode::kData: {
       const int r = result(location(0));
       e_.address_of(Reg64(r), name(inst));

@@ -201,11 +201,17 @@ CONVSMITH_API void convsmith_thread_pool_destroy(convsmith_thread_pool* pool);
 CONVSMITH_API const convsmith_parallel_for* convsmith_thread_pool_parallel_for(
     const convsmith_thread_pool* pool);
 
+enum convsmith_denormals {
+  CONVSMITH_DENORMALS_KEEP = 0,  // as the control word of the thread that calls has it
+  CONVSMITH_DENORMALS_FLUSH = 1  // numbers below 2^-126 count as zeros, in all threads of the call
+};
+
 typedef struct convsmith_run_options {
   size_t struct_size;
   // convsmith_workspace_bytes(...) bytes aligned as malloc does; null: memory kept by this thread.
   void* workspace;
   const convsmith_parallel_for* parallel;  // null: this thread alone
+  int32_t denormals;  // enum convsmith_denormals; the thread's control word is the same afterwards
 } convsmith_run_options;
 
 // One input and one output: (batch, steps, channels) -> (batch, output steps, filters), for channels_first

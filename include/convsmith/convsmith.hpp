@@ -67,6 +67,9 @@ struct RunOptions {
   // workspace_bytes(...) bytes aligned as malloc does; null: memory kept per thread from its first call.
   void* workspace = nullptr;
   ParallelFor parallel = {};
+  // Every thread of a call rounds and flushes as the thread that calls, whose control word is the same
+  // afterwards.
+  Denormals denormals = Denormals::kKeep;
 };
 
 enum class RunStatus {

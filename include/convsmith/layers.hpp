@@ -28,6 +28,7 @@
 #include "convsmith/export.h"
 #include "convsmith/keras_objects.hpp"
 #include "convsmith/layer_spec.hpp"
+#include "convsmith/options.hpp"
 #include "convsmith/tensor.hpp"
 
 namespace convsmith::layers {
@@ -52,7 +53,7 @@ class CONVSMITH_API Layer {
   Result<void> build(const Shape& input_shape, uint64_t seed = 0);
   bool built() const;
   // Builds the layer if it is not built. The activity losses of the call replace those of the one before.
-  Result<Tensor> operator()(const Tensor& input);
+  Result<Tensor> operator()(const Tensor& input, Denormals denormals = Denormals::kKeep);
   Result<Shape> compute_output_shape(const Shape& input_shape) const;
 
   // In Keras's order: kernel, bias; depthwise kernel, pointwise kernel, bias; gamma, beta, moving mean and
@@ -332,7 +333,7 @@ class CONVSMITH_API Sequential {
   // Without a shape: that of the InputLayer, or the first layer's input_shape.
   Result<void> build(uint64_t seed = 0);
   Result<void> build(const Shape& input_shape, uint64_t seed = 0);
-  Result<Tensor> operator()(const Tensor& input);
+  Result<Tensor> operator()(const Tensor& input, Denormals denormals = Denormals::kKeep);
   Result<Shape> output_shape() const;
 
   struct SummaryRow {

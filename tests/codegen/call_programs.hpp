@@ -28,7 +28,7 @@ inline Program call_leaf(int lanes) {
   return b.take();
 }
 
-// Part i makes vector i.
+// Part i makes vector i, in the modes that it is told.
 inline Program call_part(int lanes) {
   Builder b("part", lanes);
   const I offset = b.imulc(b.part(), b.vector_bytes());
@@ -37,11 +37,15 @@ inline Program call_part(int lanes) {
   b.set(Arg::kWeights, b.arg_ptr(Arg::kWeights));
   b.set(Arg::kSteps, b.iconst(1));
   b.set(Arg::kStepBegin, b.iconst(0));
+  const I own = b.modes();
+  b.set_modes(b.arg_int(Arg::kModes));
   b.call("leaf");
+  b.set_modes(own);
   return b.take();
 }
 
-// Seven parameters. out: steps vectors by a call, then `sample_end` parts by a fork behind them. `operand`
+// Seven parameters. out: steps vectors by a call, then `sample_end` parts, which flush denormals, by a fork
+// behind them. `operand`
 // points at a number and a pointer to another one.
 inline Program call_main(int lanes) {
   Builder b("main", lanes);
@@ -59,6 +63,7 @@ inline Program call_main(int lanes) {
   const I sum = b.icopy(b.call("leaf"));
   const P behind = b.padd(b.arg_ptr(Arg::kOut), b.imulc(steps, b.vector_bytes()));
   b.set(Arg::kOut, behind);
+  b.set(Arg::kModes, b.flushing(b.modes()));
   b.fork(parts, "part");
   const P numbers = b.arg_ptr(Arg::kOperand);
   b.iadd(sum, sum, b.load_int(numbers, 0));

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "codegen/code_memory.hpp"
+#include "codegen/control_word.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/vir_text.hpp"
@@ -78,37 +79,49 @@ TEST_P(CallTest, FunctionsCallForkAndAnswer) {
   const std::array<int64_t, 2> table = {11, 1234567};
   const Loaded loaded = load(std::move(*image), table);
 
-  for (const int64_t steps : {0, 1, 3}) {
-    for (const int64_t parts : {0, 1, 4}) {
-      const auto lanes = static_cast<size_t>(target.lanes);
-      std::vector<float> in(8 * lanes);
-      std::iota(in.begin(), in.end(), 1.0F);
-      const float weight = 0.5F;
-      int64_t far = 77;
-      struct {
-        int64_t number = 1000;
-        int64_t* pointer = nullptr;
-      } numbers;
-      numbers.pointer = &far;
-      std::vector<float> expected(8 * lanes, -1.0F);
-      std::vector<float> out = expected;
-      Pool pool{run_backwards, &pool, 1};
-      KernelArgs args{};
-      args.kIn = in.data();
-      args.kWeights = &weight;
-      args.kOut = expected.data();
-      args.kOperand = reinterpret_cast<const float*>(&numbers);
-      args.kSteps = steps;
-      args.kSampleEnd = parts;
-      args.kParallel = &pool;
-      const auto lookup = [&](const std::string&) { return const_cast<int64_t*>(table.data()); };
-      const int64_t wanted = interp::run_function(functions, "main", args, lookup);
-      using Main = int64_t(const float*, const float*, float*, void*, int64_t, int64_t, Pool*);
-      const int64_t got =
-          loaded.function<Main>(2)(in.data(), &weight, out.data(), &numbers, steps, parts, &pool);
-      EXPECT_EQ(got, wanted) << steps << " steps, " << parts << " parts";
-      EXPECT_EQ(out, expected) << steps << " steps, " << parts << " parts";
-      EXPECT_EQ(pool.tasks, static_cast<size_t>(parts));
+  constexpr float kTiny = 1e-40F;
+  constexpr int64_t kSticky = 0x3f;
+  const int64_t modes = control_word();
+  for (const float weight : {0.5F, kTiny}) {
+    for (const int64_t steps : {0, 1, 3}) {
+      for (const int64_t parts : {0, 1, 4}) {
+        const auto lanes = static_cast<size_t>(target.lanes);
+        std::vector<float> in(8 * lanes);
+        std::iota(in.begin(), in.end(), 0.0F);
+        int64_t far = 77;
+        struct {
+          int64_t number = 1000;
+          int64_t* pointer = nullptr;
+        } numbers;
+        numbers.pointer = &far;
+        std::vector<float> expected(8 * lanes, -1.0F);
+        std::vector<float> out = expected;
+        Pool pool{run_backwards, &pool, 1};
+        KernelArgs args{};
+        args.kIn = in.data();
+        args.kWeights = &weight;
+        args.kOut = expected.data();
+        args.kOperand = reinterpret_cast<const float*>(&numbers);
+        args.kSteps = steps;
+        args.kSampleEnd = parts;
+        args.kParallel = &pool;
+        const auto lookup = [&](const std::string&) { return const_cast<int64_t*>(table.data()); };
+        const int64_t wanted = interp::run_function(functions, "main", args, lookup);
+        using Main = int64_t(const float*, const float*, float*, void*, int64_t, int64_t, Pool*);
+        const int64_t got =
+            loaded.function<Main>(2)(in.data(), &weight, out.data(), &numbers, steps, parts, &pool);
+        EXPECT_EQ(got, wanted) << steps << " steps, " << parts << " parts";
+        EXPECT_EQ(out, expected) << steps << " steps, " << parts << " parts";
+        EXPECT_EQ(pool.tasks, static_cast<size_t>(parts));
+        // in[0] is 0.
+        if (steps > 0) {
+          EXPECT_EQ(out[0], weight);
+        }
+        if (parts > 0) {
+          EXPECT_EQ(out[static_cast<size_t>(steps) * lanes], weight == kTiny ? 0.0F : weight);
+        }
+        EXPECT_EQ(control_word() & ~kSticky, modes & ~kSticky);
+      }
     }
   }
   EXPECT_EQ(loaded.function<const void*(int64_t)>(3)(0), loaded.table);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/control_word.hpp"
 #include "codegen/kernel.hpp"
 #include "codegen/vir_builder.hpp"
 
@@ -80,21 +81,29 @@ inline std::vector<std::pair<int64_t, int64_t>> op_integers() {
           {(1LL << 52) + 1, -1}};
 }
 
-// Runs `kernel` on its own copies of the data and returns everything in `out`.
+// Runs `kernel` on its own copies of the data, with denormals kept and then flushed, and returns everything
+// in `out` of both.
 inline std::vector<uint32_t> run_op_program(const Kernel& kernel, int lanes, KernelArgs args) {
   const auto vectors = static_cast<size_t>(kOpTurns) * static_cast<size_t>(lanes);
   const std::vector<float> in = interesting_floats(vectors, 1);
   const std::vector<float> weights = interesting_floats(2 * vectors, 2);
   // Streams want a multiple of the vector's size.
   constexpr size_t kLine = 16;
-  std::vector<float> room(kOpOutFloats + kLine, -1.0F);
-  const size_t past = reinterpret_cast<uintptr_t>(room.data()) / sizeof(float) % kLine;
-  float* const out = room.data() + (kLine - past) % kLine;
-  args.kIn = in.data();
-  args.kWeights = weights.data();
-  args.kOut = out;
-  kernel.run(args);
-  return canonical_bits({out, out + kOpOutFloats});
+  std::vector<float> results;
+  for (const Denormals denormals : {Denormals::kKeep, Denormals::kFlush}) {
+    std::vector<float> room(kOpOutFloats + kLine, -1.0F);
+    const size_t past = reinterpret_cast<uintptr_t>(room.data()) / sizeof(float) % kLine;
+    float* const out = room.data() + (kLine - past) % kLine;
+    args.kIn = in.data();
+    args.kWeights = weights.data();
+    args.kOut = out;
+    {
+      const ScopedControlWord modes(denormals);
+      kernel.run(args);
+    }
+    results.insert(results.end(), out, out + kOpOutFloats);
+  }
+  return canonical_bits(results);
 }
 
 namespace op_programs_detail {

@@ -67,7 +67,9 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
     expected.emplace_back(static_cast<size_t>(floats_of(graph, t, extents, call.batch)) + 1, -3.0F);
   Arrays outputs = expected;
   const std::vector<const float*> in = pointers<const float>(inputs);
-  const RunStatus wanted = run_graph(**jit, *packed, in, pointers<float>(expected), call.batch, steps, {});
+  const RunStatus wanted = run_graph(**jit, *packed, in, pointers<float>(expected), call.batch, steps,
+                                     {.denormals = call.denormals});
+  const std::string run = call.denormals == Denormals::kFlush ? "run_flush" : "run";
   for (uint32_t v = 0; v < artifact->variants.size(); ++v) {
     if (artifact->variants[v].isa > detect_isa()) continue;
     loaded.use_variant(v + 1);
@@ -80,7 +82,7 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
       ASSERT_GE(bytes, 0);
       std::vector<std::byte> workspace(static_cast<size_t>(bytes) + 16, std::byte{0x5a});
       using Run = int(const float*, float*, int64_t, int64_t, void*);
-      status = loaded.function<Run>("run")(in[0], outputs[0].data(), call.batch, steps[0], workspace.data());
+      status = loaded.function<Run>(run)(in[0], outputs[0].data(), call.batch, steps[0], workspace.data());
       for (size_t i = 0; i < 16; ++i) ASSERT_EQ(workspace[static_cast<size_t>(bytes) + i], std::byte{0x5a});
       EXPECT_EQ(loaded.function<int64_t(int64_t)>("output_steps")(steps[0]),
                 extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.outputs[0])].steps)]);
@@ -90,7 +92,7 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
       ASSERT_GE(bytes, 0);
       std::vector<std::byte> workspace(static_cast<size_t>(bytes) + 16);
       using Run = int(const float* const*, float* const*, int64_t, const int64_t*, void*);
-      status = loaded.function<Run>("run")(in.data(), pointers<float>(outputs).data(), call.batch,
+      status = loaded.function<Run>(run)(in.data(), pointers<float>(outputs).data(), call.batch,
                                            steps.data(), workspace.data());
     }
     ASSERT_EQ(status, static_cast<int>(wanted));

@@ -73,9 +73,10 @@ TEST(CApiArtifact, RunsWithItsOwnWeights) {
   const convsmith_parallel_for parallel{run_and_count, &calls, 2};
   std::vector<float> workspace(8, -1.0F);
   constexpr size_t kSize = sizeof(convsmith_run_options);
-  for (const convsmith_run_options& options : {convsmith_run_options{kSize, nullptr, nullptr},
-                                               convsmith_run_options{kSize, workspace.data(), nullptr},
-                                               convsmith_run_options{kSize, nullptr, &parallel}}) {
+  for (const convsmith_run_options& options :
+       {convsmith_run_options{kSize, nullptr, nullptr, CONVSMITH_DENORMALS_KEEP},
+        convsmith_run_options{kSize, workspace.data(), nullptr, CONVSMITH_DENORMALS_KEEP},
+        convsmith_run_options{kSize, nullptr, &parallel, CONVSMITH_DENORMALS_KEEP}}) {
     std::vector<float> output(6, -1.0F);
     ASSERT_EQ(convsmith_run(model, nullptr, kInput.data(), output.data(), 2, 4, &options), CONVSMITH_OK);
     EXPECT_EQ(output, kExpected);
@@ -119,7 +120,7 @@ TEST(CApiArtifact, TakesWeightsOfTheCaller) {
   ASSERT_EQ(convsmith_pack(model, arrays, sizes, 2, &weights), CONVSMITH_OK) << convsmith_last_error();
   size_t calls = 0;
   const convsmith_parallel_for parallel{run_and_count, &calls, 2};
-  const convsmith_run_options in_parallel{sizeof(in_parallel), nullptr, &parallel};
+  const convsmith_run_options in_parallel{sizeof(in_parallel), nullptr, &parallel, CONVSMITH_DENORMALS_KEEP};
   for (const convsmith_run_options* options :
        {static_cast<const convsmith_run_options*>(nullptr), &in_parallel}) {
     std::vector<float> output(6, -1.0F);
@@ -147,7 +148,7 @@ TEST(CApiArtifact, HasSeveralInputsAndOutputs) {
   const float* inputs[] = {kInput.data(), kInput.data()};
   size_t calls = 0;
   const convsmith_parallel_for parallel{run_and_count, &calls, 2};
-  const convsmith_run_options in_parallel{sizeof(in_parallel), nullptr, &parallel};
+  const convsmith_run_options in_parallel{sizeof(in_parallel), nullptr, &parallel, CONVSMITH_DENORMALS_KEEP};
   for (const convsmith_run_options* options :
        {static_cast<const convsmith_run_options*>(nullptr), &in_parallel}) {
     std::vector<float> first(6, -1.0F);

@@ -153,7 +153,7 @@ TEST(CApiErrors, RunsAndWeightsThatDoNotFit) {
   EXPECT_STREQ(convsmith_last_error(), "The layer takes 2 arrays of weights, got 1.");
   EXPECT_EQ(packed, nullptr);
   convsmith_parallel_for parallel{nullptr, nullptr, 2};
-  const convsmith_run_options options{sizeof(options), nullptr, &parallel};
+  const convsmith_run_options options{sizeof(options), nullptr, &parallel, CONVSMITH_DENORMALS_KEEP};
   EXPECT_EQ(convsmith_run(model.get(), weights.get(), x.data(), y.data(), 1, 4, &options),
             CONVSMITH_NULL_POINTER);
   int calls = 0;

@@ -50,7 +50,7 @@ TEST_P(CApiLayers, GiveTheBitsOfCpp) {
   for (const convsmith_parallel_for* parallel : {static_cast<const convsmith_parallel_for*>(nullptr),
                                                  convsmith_thread_pool_parallel_for(pool.get()), &reverse}) {
     for (void* memory : {static_cast<void*>(nullptr), static_cast<void*>(workspace.data())}) {
-      const convsmith_run_options options{sizeof(options), memory, parallel};
+      const convsmith_run_options options{sizeof(options), memory, parallel, CONVSMITH_DENORMALS_KEEP};
       std::vector<float> output(static_cast<size_t>(out_floats), -2.0F);
       ASSERT_EQ(
           convsmith_run(model.get(), weights.get(), input.data(), output.data(), batch, steps, &options),

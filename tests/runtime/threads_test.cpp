@@ -1,46 +1,23 @@
 // Runs on several threads: whoever provides them, however the work is cut, the bits are the same and the
-// caller's control word holds.
+// caller's rounding mode holds; what becomes of denormals is in denormals_test.cpp.
 #include <fenv.h>
 #include <gtest/gtest.h>
-#include <immintrin.h>
 
 #include <algorithm>
-#include <atomic>
-#include <bit>
 #include <csignal>
-#include <thread>
 
+#include "codegen/control_word.hpp"
 #include "convsmith/convsmith.hpp"
 #include "ir/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/layer_shapes.hpp"
+#include "tests/support/own_threads.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"
 
 namespace convsmith::test {
 namespace {
-
-// A caller's own threads: made for each call, counted.
-struct OwnThreads {
-  std::atomic<size_t> tasks = 0;
-  std::atomic<bool> control_word_kept = true;
-
-  static void run(void* pool, void (*task)(void*, size_t), void* context, size_t count) {
-    OwnThreads& self = *static_cast<OwnThreads*>(pool);
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < count; ++i) {
-      threads.emplace_back([&self, task, context, i] {
-        _mm_setcsr(0x1f80);  // a worker's own; threads inherit their maker's
-        task(context, i);
-        if ((_mm_getcsr() & ~0x3fU) != 0x1f80U) self.control_word_kept = false;
-        ++self.tasks;
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-  }
-  ParallelFor parallel_for(int threads) { return {run, this, threads}; }
-};
 
 struct Shaped {
   const char* text;
@@ -148,78 +125,22 @@ TEST_P(ThreadsTest, AnyCutGivesTheSameBits) {
   }
 }
 
-constexpr unsigned kFlushBits = 0x8040;  // FTZ and DAZ
-constexpr unsigned kStickyBits = 0x3f;
-
-class ControlWord {
- public:
-  explicit ControlWord(unsigned word) : old_(_mm_getcsr()) { _mm_setcsr(word); }
-  ~ControlWord() { _mm_setcsr(old_); }
-  ControlWord(const ControlWord&) = delete;
-  ControlWord& operator=(const ControlWord&) = delete;
-
- private:
-  unsigned old_;
-};
-
-size_t count_denormals(const std::vector<uint32_t>& bits) {
-  return static_cast<size_t>(std::count_if(
-      bits.begin(), bits.end(), [](uint32_t b) { return (b & 0x7f800000U) == 0 && (b & 0x007fffffU) != 0; }));
-}
-
-TEST_P(ThreadsTest, TheCallersDenormalModeHoldsInEveryWorker) {
-  const Shaped& shaped = kShapes[1];
-  const Prepared p = prepare(shaped, GetParam(), 0x1p-133F);
-  const std::vector<uint32_t> kept = run(shaped, p, {});
-  EXPECT_GT(count_denormals(kept), 0U);
-  OwnThreads own;
-  {
-    const ControlWord flush(_mm_getcsr() | kFlushBits);
-    const unsigned before = _mm_getcsr();
-    const std::vector<uint32_t> alone = run(shaped, p, {});
-    EXPECT_EQ(run(shaped, p, own.parallel_for(3)), alone);
-    EXPECT_EQ(_mm_getcsr() & ~kStickyBits, before & ~kStickyBits);
-    EXPECT_GT(own.tasks, 1U);
-    // Emulated multiply-adds compute in double precision, where nothing is denormal.
-    if (GetParam().isa != Isa::kBaseline) {
-      EXPECT_EQ(count_denormals(alone), 0U);
-    }
-  }
-  EXPECT_TRUE(own.control_word_kept);
-  EXPECT_EQ(run(shaped, p, own.parallel_for(3)), kept);
-}
+constexpr int64_t kStickyBits = 0x3f;
 
 TEST_P(ThreadsTest, TheRoundingModeHoldsAndStays) {
   const Shaped& shaped = kShapes[1];
   const Prepared p = prepare(shaped, GetParam(), 1.0F / 3.0F);
   const std::vector<uint32_t> nearest = run(shaped, p, {});
-  const ControlWord upward((_mm_getcsr() & ~0x6000U) | 0x4000U);
-  const unsigned before = _mm_getcsr();
+  const ScopedControlWord upward((control_word() & ~int64_t{0x6000}) | 0x4000);
+  const int64_t before = control_word();
   const std::vector<uint32_t> alone = run(shaped, p, {});
   OwnThreads own;
   EXPECT_EQ(run(shaped, p, own.parallel_for(3)), alone);
-  EXPECT_EQ(_mm_getcsr() & ~kStickyBits, before & ~kStickyBits);
+  EXPECT_EQ(control_word() & ~kStickyBits, before & ~kStickyBits);
   EXPECT_TRUE(own.control_word_kept);
   // The promise of equal bits between back ends holds for the default mode; here it only has to matter.
   if (GetParam().isa != Isa::kBaseline) {
     EXPECT_NE(alone, nearest);
-  }
-}
-
-// Under the caller's flush mode, too, the back ends agree; an emulated multiply-add does not flush.
-TEST(Threads, BackEndsAgreeUnderTheCallersFlushMode) {
-  for (const Shaped& shaped : {kShapes[0], kShapes[1], kShapes[4]}) {
-    SCOPED_TRACE(shaped.text);
-    std::vector<uint32_t> expected;
-    for (const Place& place : all_places()) {
-      if (place.isa == Isa::kBaseline) continue;
-      SCOPED_TRACE(name_of(place));
-      const Prepared p = prepare(shaped, place, 0x1p-133F);
-      const ControlWord flush(_mm_getcsr() | kFlushBits);
-      const std::vector<uint32_t> bits = run(shaped, p, {});
-      if (expected.empty()) expected = bits;
-      EXPECT_TRUE(bits == expected);
-    }
   }
 }
 
