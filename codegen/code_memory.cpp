@@ -55,9 +55,22 @@ size_t round_up(size_t bytes, size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
+// Whole pages, at least one.
+size_t pages_for(size_t bytes) {
+  return round_up(std::max<size_t>(bytes, 1), page_bytes());
+}
+
+constexpr std::string_view kRefused = "The host gives no memory for machine code: ";
+
 tl::unexpected<Error> refused(const char* what) {
-  return make_error(ErrorCode::kUnavailable, std::string("The host gives no memory for machine code: ") +
-                                                 what + " failed (" + std::strerror(errno) + ").");
+  return make_error(ErrorCode::kUnavailable,
+                    std::string(kRefused) + what + " failed (" + std::strerror(errno) + ").");
+}
+
+// One sentence of two such.
+std::string join_reasons(std::string first, const std::string& second) {
+  first.pop_back();
+  return first + ", and " + second.substr(kRefused.size());
 }
 
 // A memfd and its two views. Offsets and sizes are whole pages.
@@ -171,7 +184,7 @@ class CodeArena {
   };
 
   Result<Place> allocate(size_t bytes) {
-    const size_t pages = round_up(std::max<size_t>(bytes, 1), page_bytes());
+    const size_t pages = pages_for(bytes);
     const std::lock_guard lock(state_.mutex);
     retire_after_fork();
     for (const auto& segment : segments_) {
@@ -188,7 +201,7 @@ class CodeArena {
     const auto segment =
         std::find_if(segments_.begin(), segments_.end(), [&](const auto& s) { return s->contains(execute); });
     CONVSMITH_CHECK(segment != segments_.end(), "a code block lies outside of its arena");
-    (*segment)->give((*segment)->offset_of(execute), round_up(std::max<size_t>(bytes, 1), page_bytes()));
+    (*segment)->give((*segment)->offset_of(execute), pages_for(bytes));
     if (!(*segment)->empty()) return;
     // One empty segment is kept, so that a process that makes and drops one kernel at a time does
     // not map memory each time.
@@ -219,9 +232,14 @@ class CodeArena {
   std::vector<std::unique_ptr<Segment>> segments_;
 };
 
+void CodeBlock::release() {
+  if (arena_ != nullptr) return arena_->free(execute_, size_);
+  if (write_ != nullptr) munmap(write_, pages_for(size_));
+}
+
 CodeBlock& CodeBlock::operator=(CodeBlock&& other) noexcept {
   if (this == &other) return *this;
-  if (arena_ != nullptr) arena_->free(execute_, size_);
+  release();
   write_ = std::exchange(other.write_, nullptr);
   execute_ = std::exchange(other.execute_, nullptr);
   size_ = std::exchange(other.size_, 0);
@@ -230,22 +248,54 @@ CodeBlock& CodeBlock::operator=(CodeBlock&& other) noexcept {
 }
 
 CodeBlock::~CodeBlock() {
-  if (arena_ != nullptr) arena_->free(execute_, size_);
+  release();
+}
+
+Result<void> CodeBlock::seal() {
+  if (arena_ != nullptr || write_ == nullptr) return {};
+  if (mprotect(write_, pages_for(size_), PROT_READ | PROT_EXEC) == 0) return {};
+  return refused("making private memory executable");
 }
 
 Result<CodeMemory> CodeMemory::create() {
   CodeMemory memory(std::make_shared<CodeArena>());
-  // A first block shows at once whether the host allows this at all.
-  if (const auto probe = memory.allocate(1); !probe) return tl::unexpected(probe.error());
+  const auto shared = memory.probe();
+  if (shared) return memory;
+  auto own = create_private();
+  if (own) {
+    own->why_private_ = shared.error().message;
+    return own;
+  }
+  return make_error(ErrorCode::kUnavailable, join_reasons(shared.error().message, own.error().message));
+}
+
+Result<CodeMemory> CodeMemory::create_private() {
+  CodeMemory memory(nullptr);
+  if (const auto granted = memory.probe(); !granted) return tl::unexpected(granted.error());
   return memory;
 }
 
+Result<void> CodeMemory::probe() {
+  auto block = allocate(1);
+  if (!block) return tl::unexpected(block.error());
+  return block->seal();
+}
+
 Result<CodeBlock> CodeMemory::allocate(size_t bytes) {
-  const auto place = arena_->allocate(bytes);
-  if (!place) return tl::unexpected(place.error());
   CodeBlock block;
-  block.write_ = place->write;
-  block.execute_ = place->execute;
+  if (arena_ != nullptr) {
+    const auto place = arena_->allocate(bytes);
+    if (!place) return tl::unexpected(place.error());
+    block.write_ = place->write;
+    block.execute_ = place->execute;
+  } else {
+    void* const pages =
+        mmap(nullptr, pages_for(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return refused("mapping private memory");
+    std::memset(pages, kTrap, pages_for(bytes));
+    block.write_ = static_cast<std::byte*>(pages);
+    block.execute_ = block.write_;
+  }
   block.size_ = bytes;
   block.arena_ = arena_;
   return block;

@@ -32,6 +32,7 @@ Result<std::unique_ptr<Kernel>> publish(CodeMemory& memory, std::span<const uint
   Result<CodeBlock> block = memory.allocate(code.size());
   if (!block) return tl::unexpected<Error>(std::move(block.error()));
   std::memcpy(block->write_view(), code.data(), code.size());
+  if (auto sealed = block->seal(); !sealed) return tl::unexpected<Error>(std::move(sealed.error()));
   return std::make_unique<MachineKernel>(std::move(*block), entry);
 }
 

@@ -245,6 +245,11 @@ int32_t convsmith_version_number(void) {
   return CONVSMITH_VERSION_NUMBER;
 }
 
+int32_t convsmith_code_memory(void) {
+  return static_cast<int32_t>(
+      guard_number([] { return static_cast<int64_t>(convsmith::code_memory_kind()); }));
+}
+
 convsmith_status convsmith_compile(const char* spec, const convsmith_compile_options* options,
                                    convsmith_model** out) {
   if (out == nullptr) return null_argument(__func__, "out");

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "codegen/llvm_loader.hpp"
+#include "convsmith/convsmith.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/verbose.hpp"
 
@@ -27,11 +28,9 @@ Result<Isa> best_isa() {
   const Isa cpu = detect_isa();
   const char* cap = std::getenv("CONVSMITH_MAX_ISA");
   if (cap == nullptr || *cap == '\0') return cpu;
-  for (const auto& [isa, name] : kIsas) {
-    if (isa != Isa::kAuto && name == cap) return std::min(cpu, isa);
-  }
-  return make_error(ErrorCode::kInvalidSpec,
-                    fmt::format("CONVSMITH_MAX_ISA is '{}'; it must be baseline, avx2 or avx512.", cap));
+  const Result<Isa> most = parse_isa_cap(cap);
+  if (!most) return most;
+  return std::min(cpu, *most);
 }
 
 tl::unexpected<Error> unavailable(std::string what) {
@@ -78,6 +77,13 @@ Result<Choice> pick(Backend backend, Isa isa) {
 
 }  // namespace
 
+Result<Isa> parse_isa_cap(std::string_view text) {
+  for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512})
+    if (isa_name(isa) == text) return isa;
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("CONVSMITH_MAX_ISA is '{}'; it must be baseline, avx2 or avx512.", text));
+}
+
 std::string_view backend_name(Backend backend) {
   for (const auto& [value, name] : kBackends) {
     if (value == backend) return name;
@@ -102,11 +108,20 @@ Result<Choice> choose_backend(Backend backend, Isa isa) {
 
 const Result<CodeMemory*>& process_code_memory() {
   // Never destroyed: kernels may outlive static destruction.
-  static const auto* memory = new Result<CodeMemory>(CodeMemory::create());
-  static const auto* answer =
-      new Result<CodeMemory*>(memory->has_value() ? Result<CodeMemory*>(const_cast<CodeMemory*>(&**memory))
-                                                  : tl::unexpected(memory->error()));
+  static const auto* answer = [] {
+    auto* const memory = new Result<CodeMemory>(CodeMemory::create());
+    if (!*memory) return new Result<CodeMemory*>(tl::unexpected(memory->error()));
+    if (const std::string& why = (*memory)->why_private(); !why.empty())
+      say(1, why + " Machine code lives in private memory instead, written first and made executable then.");
+    return new Result<CodeMemory*>(&**memory);
+  }();
   return *answer;
+}
+
+CodeMemoryKind code_memory_kind() {
+  const auto& memory = process_code_memory();
+  if (!memory) return CodeMemoryKind::kNone;
+  return (*memory)->is_private() ? CodeMemoryKind::kPrivate : CodeMemoryKind::kShared;
 }
 
 }  // namespace convsmith

@@ -76,6 +76,9 @@ struct Choice {
 };
 Result<Choice> choose_backend(Backend backend, Isa isa);
 
+// What CONVSMITH_MAX_ISA says.
+Result<Isa> parse_isa_cap(std::string_view text);
+
 // The process-wide code memory, or why the host has none.
 const Result<CodeMemory*>& process_code_memory();
 

@@ -12,11 +12,12 @@
 #include <span>
 #include <string>
 
+#include "codegen/code_memory.hpp"
+#include "codegen/machine_kernel.hpp"
 #include "frontend/check.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/gdb_jit.hpp"
 #include "runtime/jit_dump.hpp"
-#include "runtime/private_code.hpp"
 #include "runtime/private_folder.hpp"
 #include "runtime/verbose.hpp"
 
@@ -146,10 +147,14 @@ class KnownKernel final : public Kernel {
 };
 
 std::unique_ptr<Kernel> to_private_memory(std::unique_ptr<Kernel> kernel) {
-  if (auto copy = copy_to_private_memory(*kernel)) return copy;
-  say(1, fmt::format("CONVSMITH_PROFILE: the host refuses private memory for code ({}); perf may show no "
-                     "names, and GDB may set no breakpoints in kernels.",
-                     std::strerror(errno)));
+  // Never destroyed, as that of process_code_memory.
+  static auto& memory = *new Result<CodeMemory>(CodeMemory::create_private());
+  const Kernel::Code code = kernel->code();
+  auto copy = memory ? publish(*memory, code.bytes, code.entry) : tl::unexpected(memory.error());
+  if (copy) return std::move(*copy);
+  say(1,
+      fmt::format("CONVSMITH_PROFILE: {} perf may show no names, and GDB may set no breakpoints in kernels.",
+                  copy.error().message));
   return kernel;
 }
 

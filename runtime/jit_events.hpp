@@ -5,7 +5,7 @@
 //            current one
 //   gdb      GDB's interface for JIT compilers: an ELF object in memory for each kernel that is alive
 //
-// For perf and gdb the kernel runs in memory that they can use (private_code). A kernel is called as its vir
+// For perf and gdb the kernel runs in memory that they can use (CodeMemory::create_private). A kernel is called as its vir
 // program with back end and instruction set: conv1d.nwc.64x64.k5.xbyak.avx2. Files are made by the first
 // kernel and belong to the user alone; where that fails, one sentence on the verbose channel says so. Without
 // the variable none of this happens. Called for each kernel that becomes code of the process; thread-safe,

@@ -49,6 +49,15 @@ CONVSMITH_API const char* convsmith_version(void);
 // The same as 1 * 10000 + 2 * 100 + 3.
 CONVSMITH_API int32_t convsmith_version_number(void);
 
+// Where machine code lives in this process, by what the host allows: enum convsmith_code_memory_kind.
+enum convsmith_code_memory_kind {
+  CONVSMITH_CODE_MEMORY_NONE = 0,  // nowhere: the interpreter answers, about a thousand times slower
+  CONVSMITH_CODE_MEMORY_SHARED =
+      1,  // pages that are mapped twice, to be written in one place and run in another
+  CONVSMITH_CODE_MEMORY_PRIVATE = 2  // private pages, written first and made executable then
+};
+CONVSMITH_API int32_t convsmith_code_memory(void);
+
 typedef enum convsmith_status {
   CONVSMITH_OK = 0,
   // Of a run. The C++ RunStatus and the functions of artifacts have the same numbers.

@@ -160,6 +160,14 @@ class CONVSMITH_API Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+// Where machine code lives in this process. What the host allows is found out once.
+enum class CodeMemoryKind {
+  kNone,     // nowhere: the interpreter answers, about a thousand times slower
+  kShared,   // in pages that are mapped twice, to be written in one place and run in another
+  kPrivate,  // the host gives no memfd: in private pages, written first and made executable then
+};
+CONVSMITH_API CodeMemoryKind code_memory_kind();
+
 // The process-wide engine.
 CONVSMITH_API Engine& default_engine();
 CONVSMITH_API Result<CompiledLayer> compile(std::string_view text, const CompileOptions& options = {});

@@ -2,7 +2,9 @@
 // make it so, and where it is forbidden altogether the interpreter answers and says so.
 #include <gtest/gtest.h>
 
+#include "convsmith/convsmith.h"
 #include "convsmith/convsmith.hpp"
+#include "tests/cli/temporary_folder.hpp"
 #include "tests/support/layer_shapes.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/run_everywhere.hpp"
@@ -12,6 +14,12 @@ namespace convsmith::test {
 namespace {
 
 constexpr const char* kText = "Conv1D(19, 3, padding='same', activation='tanh', input_shape=(None, 5))";
+
+size_t count_of(const std::string& text, std::string_view part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
 
 // Output bits of a layer on data that its sizes give.
 std::vector<uint32_t> run_bits(const CompiledLayer& layer) {
@@ -101,12 +109,83 @@ TEST(HostRules, NoPageIsWritableAndExecutable) {
   }
 }
 
-size_t count_of(const std::string& text, std::string_view part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
+// The second way: private memory, first written and then executable.
+TEST(HostRules, EverythingRunsWithoutMemfd) {
+  if (!in_fresh_process()) return;
+  ASSERT_EQ(setenv("CONVSMITH_VERBOSE", "1", 1), 0);
+  ASSERT_TRUE(install(no_memfd_filter()));
+  testing::internal::CaptureStderr();
+  expect_full_service();
+  EXPECT_EQ(code_memory_kind(), CodeMemoryKind::kPrivate);
+  EXPECT_EQ(convsmith_code_memory(), CONVSMITH_CODE_MEMORY_PRIVATE);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(count_of(said, "memfd_create"), 1U) << said;
+  EXPECT_EQ(count_of(said, "Machine code lives in private memory instead"), 1U) << said;
 }
 
+TEST(HostRules, WhichMemoryWasGrantedCanBeAskedFor) {
+  if (!in_fresh_process()) return;
+  EXPECT_EQ(code_memory_kind(), CodeMemoryKind::kShared);
+  EXPECT_EQ(convsmith_code_memory(), CONVSMITH_CODE_MEMORY_SHARED);
+}
+
+// MDWE alone leaves the first way; with the filter, too, there is none.
+TEST(HostRules, NeitherWayLeavesTheInterpreter) {
+  if (!in_fresh_process()) return;
+  ASSERT_TRUE(install(no_memfd_filter()));
+  ASSERT_TRUE(refuse_exec_gain());
+  expect_exec_gain_is_refused();
+  EXPECT_EQ(code_memory_kind(), CodeMemoryKind::kNone);
+  EXPECT_EQ(convsmith_code_memory(), CONVSMITH_CODE_MEMORY_NONE);
+  Engine engine;
+  const auto layer = engine.compile(kText);
+  ASSERT_TRUE(layer.has_value()) << layer.error().message;
+  EXPECT_EQ(layer->backend(), Backend::kInterp);
+}
+
+TEST(HostRules, KernelsOfThePrivateMemoryComeAndGo) {
+  if (!in_fresh_process()) return;
+  ASSERT_TRUE(install(no_memfd_filter()));
+  const auto executable_pages = [] {
+    size_t pages = 0;
+    for (const std::string& line : memory_maps())
+      pages += line.find("r-xp 00000000 00:00 0") != std::string::npos;
+    return pages;
+  };
+  Engine engine(16 << 10);  // forgets at once
+  size_t most = 0;
+  for (int64_t filters = 1; filters <= 200; ++filters) {
+    ASSERT_TRUE(engine.compile(LayerSpec{.filters = filters, .kernel_size = 3, .input_shape = {{}, 7}}));
+    if (filters == 20) most = executable_pages();
+    ASSERT_EQ(writable_and_executable(), "");
+  }
+  EXPECT_LE(executable_pages(), most + 8);
+  // A child that forgets its copy of a kernel leaves the parent's alone.
+  Engine other;
+  const auto layer = other.compile(kText);
+  ASSERT_TRUE(layer.has_value());
+  EXPECT_EQ(run_in_child([&] { return run_bits(*layer) == interpreter_bits(kText); }), "exit 0");
+  EXPECT_EQ(run_bits(*layer), interpreter_bits(kText));
+}
+
+// Kernels of a file on disk go the same way.
+TEST(HostRules, KernelsFromDiskRunWithoutMemfd) {
+  if (!in_fresh_process()) return;
+  const cli_test::TemporaryFolder folder;
+  ASSERT_EQ(setenv("CONVSMITH_CACHE_DIR", (folder / "kernels").c_str(), 1), 0);
+  ASSERT_TRUE(install(no_memfd_filter()));
+  for (const Place& place : machine_code_places()) {
+    SCOPED_TRACE(name_of(place));
+    for (const uint64_t loads : {0U, 1U}) {
+      Engine engine;
+      const auto layer = engine.compile(kText, {.backend = place.backend, .isa = place.isa});
+      ASSERT_TRUE(layer.has_value()) << layer.error().message;
+      EXPECT_EQ(engine.stats().loads, loads);
+      EXPECT_EQ(run_bits(*layer), interpreter_bits(kText));
+    }
+  }
+  EXPECT_EQ(writable_and_executable(), "");
+}
 TEST(HostRules, TheInterpreterAnswersWhereCodeIsForbidden) {
   if (!in_fresh_process()) return;
   ASSERT_EQ(setenv("CONVSMITH_VERBOSE", "1", 1), 0);

@@ -156,7 +156,7 @@ TEST(JitEvents, WatchedKernelsRunInPrivateMemoryWhereTheHostAllowsIt) {
   ASSERT_TRUE(refuse_exec_gain());
   testing::internal::CaptureStderr();
   kernel = compile_at(place);
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the host refuses private memory for code"));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("making private memory executable failed"));
   EXPECT_THAT(line_of(*kernel), HasSubstr("memfd:convsmith-code"));
   EXPECT_EQ(known_to_gdb().size(), 1U);
   EXPECT_EQ(function_of(*known_to_gdb().front()).address, entry_of(*kernel));

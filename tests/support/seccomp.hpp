@@ -67,6 +67,14 @@ inline Filter exec_gain_filter() {
   return filter;
 }
 
+// A host that gives no memory with a name, as some containers do; private memory may become executable.
+inline Filter no_memfd_filter() {
+  Filter filter = begin_filter();
+  deny(filter, SYS_memfd_create);
+  filter.push_back(bpf::answer(SECCOMP_RET_ALLOW));
+  return filter;
+}
+
 // A host on which no machine code can be made.
 inline Filter no_code_filter() {
   Filter filter = begin_filter();
