@@ -4,7 +4,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +11,7 @@
 #include "cli/html_report.hpp"
 #include "cli/placed_array.hpp"
 #include "codegen/target.hpp"
+#include "runtime/cpu_id.hpp"
 
 namespace convsmith::cli {
 
@@ -294,12 +294,7 @@ std::string as_html(const Comparison& comparison) {
 }
 
 std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown CPU";
+  return this_cpu().name;
 }
 
 }  // namespace convsmith::cli

@@ -23,7 +23,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "convsmith tuning";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 constexpr uintmax_t kMostBytes = uintmax_t{64} << 20;
 
 std::string key_of(std::string_view problem, Isa isa) {
@@ -44,6 +44,16 @@ class Members {
     if (number < 1) refuse(fmt::format("has no positive '{}'", name));
     return number;
   }
+  int64_t whole(const char* name) { return get<int64_t>(name, "a whole number", &Json::is_number_integer); }
+  std::vector<std::string> words(const char* name) {
+    std::vector<std::string> all;
+    for (const Json& word : get<Json>(name, "a list", &Json::is_array)) {
+      if (!word.is_string()) refuse(fmt::format("has a '{}' that is no list of texts", name));
+      if (word.is_string()) all.push_back(word.get<std::string>());
+    }
+    return all;
+  }
+  Json object(const char* name) { return get<Json>(name, "an object", &Json::is_object); }
   // A positive number.
   double time(const char* name) {
     const auto number = get<double>(name, "a number", &Json::is_number);
@@ -100,6 +110,14 @@ TuningEntry read_entry(const Json& json, size_t index, std::string& why) {
   return entry;
 }
 
+CpuId read_cpu(const Json& json, std::string& why) {
+  Members members(json, "its 'cpu'", why);
+  CpuId cpu{members.text("name"), members.whole("family"), members.whole("model"), members.whole("stepping"),
+            members.words("features")};
+  members.finish();
+  return cpu;
+}
+
 Result<std::string> read_file(const std::string& path) {
   const auto refuse = [&](const char* why) {
     return make_error(ErrorCode::kIo, fmt::format("The tuning file '{}' {}.", path, why));
@@ -131,7 +149,12 @@ std::string print_tuning(const TuningFile& file) {
   const Json json{{"format", kFormat},
                   {"version", kVersion},
                   {"convsmith", file.convsmith},
-                  {"cpu", file.cpu},
+                  {"cpu",
+                   {{"name", file.cpu.name},
+                    {"family", file.cpu.family},
+                    {"model", file.cpu.model},
+                    {"stepping", file.cpu.stepping},
+                    {"features", file.cpu.features}}},
                   {"entries", std::move(entries)}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -148,8 +171,13 @@ Result<TuningFile> parse_tuning(std::string_view text, const std::string& name) 
   const std::string format = members.text("format");
   if (format != kFormat) members.refuse(fmt::format("has no 'format' \"{}\"", kFormat));
   const int64_t version = members.count("version");
-  if (version != kVersion) members.refuse(fmt::format("has version {}, not {}", version, kVersion));
-  TuningFile file{members.text("convsmith"), members.text("cpu"), {}};
+  if (version > kVersion) members.refuse(fmt::format("has version {}, not {}", version, kVersion));
+  TuningFile file{members.text("convsmith"), {}, {}};
+  if (version == 1) {
+    file.cpu.name = members.text("cpu");
+  } else {
+    file.cpu = read_cpu(members.object("cpu"), why);
+  }
   if (!why.empty()) return refuse(why);
   const auto entries = json.find("entries");
   if (entries == json.end() || !entries->is_array()) return refuse("it has no list of 'entries'");
@@ -169,7 +197,7 @@ std::string tuning_problem(const Problem& problem) {
   return ir::problem_text(problem.without_padding());
 }
 
-Tuning::Tuning(const TuningFile& file) {
+Tuning::Tuning(const TuningFile& file) : cpu_(file.cpu) {
   for (const TuningEntry& entry : file.entries)
     schedules_.emplace(key_of(entry.problem, entry.isa), entry.schedule);
 }
@@ -207,8 +235,16 @@ Result<std::shared_ptr<const Tuning>> load_tuning(const std::string& given) {
   const auto file = parse_tuning(*text, path);
   if (!file) return tl::unexpected(file.error());
   auto tuning = std::make_shared<const Tuning>(*file);
+  if (const std::string note = foreign_note(*tuning); !note.empty())
+    say(1, fmt::format("The tuning file '{}': {}", path, note));
   (*files)[key] = {changed, bytes, tuning};
   return tuning;
+}
+
+std::string foreign_note(const Tuning& tuning) {
+  if (tuning.cpu() == this_cpu()) return {};
+  return fmt::format("Its schedules were measured on another CPU, {}, and may be slow on this one, {}.",
+                     describe(tuning.cpu()), describe(this_cpu()));
 }
 
 void say_tuned(const Problem& problem, std::string_view schedule, const Error* why_not) {

@@ -1,7 +1,9 @@
 // Tuning files: the schedules that `convsmith tune` measured to be the fastest, by what a kernel computes and
 // for which instruction set.
 //
-//   {"format": "convsmith tuning", "version": 1, "convsmith": "0.1.0", "cpu": "...", "entries": [
+//   {"format": "convsmith tuning", "version": 2, "convsmith": "0.1.0",
+//    "cpu": {"name": "...", "family": 6, "model": 143, "stepping": 8, "features": ["avx2", ...]}, "entries":
+//    [
 //     {"problem": "Conv1D(64, 5, ...)", "isa": "avx512", "backend": "xbyak", "batch": 1, "steps": 1024,
 //      "schedule": "cut o; ...", "chosen_us": 12.5, "best_us": 11.8}]}
 //
@@ -20,6 +22,7 @@
 #include "convsmith/options.hpp"
 #include "frontend/problem.hpp"
 #include "runtime/compile.hpp"
+#include "runtime/cpu_id.hpp"
 
 namespace convsmith {
 
@@ -35,8 +38,8 @@ struct TuningEntry {
 };
 
 struct TuningFile {
-  std::string convsmith;  // the version that wrote it
-  std::string cpu;
+  std::string convsmith;             // the version that wrote it
+  CpuId cpu;                         // of version 1 the name alone
   std::vector<TuningEntry> entries;  // no two of one problem and instruction set
 };
 
@@ -50,16 +53,23 @@ std::string tuning_problem(const Problem& problem);
 class Tuning {
  public:
   explicit Tuning(const TuningFile& file);
+  // That of which the schedules are the fastest.
+  const CpuId& cpu() const { return cpu_; }
   // The schedule for a kernel, which need not be legal; null where the file has none.
   const std::string* find(const Problem& problem, Isa isa) const;
 
  private:
+  CpuId cpu_;
   std::unordered_map<std::string, std::string> schedules_;  // by instruction set and problem
 };
 
 // The file at `path`, or where that is empty the one that CONVSMITH_TUNING names; null without either. Read
-// again only when it has changed. Errors: kIo, kInvalidData.
+// again only when it has changed; then the verbose channel hears if it is of another CPU. Errors: kIo,
+// kInvalidData.
 Result<std::shared_ptr<const Tuning>> load_tuning(const std::string& path);
+
+// A sentence where the schedules were measured on another CPU than this one; else empty.
+std::string foreign_note(const Tuning& tuning);
 
 // Says on the verbose channel that a schedule of a tuning file is used, or why not.
 void say_tuned(const Problem& problem, std::string_view schedule, const Error* why_not);

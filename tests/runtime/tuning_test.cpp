@@ -35,11 +35,11 @@ TuningEntry entry(const std::string& schedule, Isa isa = Isa::kAvx512) {
 }
 
 std::string file_with(const TemporaryFolder& folder, const char* name, const TuningEntry& entry) {
-  return folder.write(name, print_tuning({"0.1.0", "some CPU", {entry}}));
+  return folder.write(name, print_tuning({"0.1.0", this_cpu(), {entry}}));
 }
 
 TEST(TuningFile, RoundTrips) {
-  const TuningFile file{"0.1.0", "a \"CPU\"", {entry(kSchedule), entry(kWide, Isa::kAvx2)}};
+  const TuningFile file{"0.1.0", {"a \"CPU\"", 6, 143, 0, {"avx2", "fma"}}, {entry(kSchedule), entry(kWide, Isa::kAvx2)}};
   const std::string text = print_tuning(file);
   const auto read = parse_tuning(text, "t.json");
   ASSERT_TRUE(read) << read.error().message;
@@ -52,8 +52,32 @@ TEST(TuningFile, RoundTrips) {
   EXPECT_EQ(print_tuning(*read), text);
 }
 
+// The brand of a virtual machine is that of four generations: all else counts, too.
+TEST(TuningFile, KnowsTheCpuByMoreThanItsName) {
+  const CpuId here = this_cpu();
+  EXPECT_GT(here.family, 0);
+  EXPECT_EQ(foreign_note(Tuning({"0.1.0", here, {}})), "");
+  CpuId model = here;
+  ++model.model;
+  CpuId stepping = here;
+  ++stepping.stepping;
+  CpuId features = here;
+  features.features.emplace_back("avx1024");
+  for (const CpuId& other : {model, stepping, features}) {
+    EXPECT_EQ(foreign_note(Tuning({"0.1.0", other, {}})),
+              "Its schedules were measured on another CPU, " + describe(other) +
+                  ", and may be slow on this one, " + describe(here) + ".");
+  }
+  // Files of before know no more than a name.
+  const auto old = parse_tuning(
+      R"({"format": "convsmith tuning", "version": 1, "convsmith": "0.1.0", "cpu": "A CPU", "entries": []})",
+      "old.json");
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_NE(foreign_note(Tuning(*old)).find("another CPU, A CPU, and"), std::string::npos);
+}
+
 TEST(TuningFile, RefusesWhatItIsNot) {
-  const std::string good = print_tuning({"0.1.0", "CPU", {entry(kSchedule)}});
+  const std::string good = print_tuning({"0.1.0", {"CPU", 6, 143, 8, {"avx2"}}, {entry(kSchedule)}});
   const auto with = [&](std::string_view from, std::string_view to) {
     std::string text = good;
     const size_t at = text.find(from);
@@ -66,9 +90,13 @@ TEST(TuningFile, RefusesWhatItIsNot) {
       {"[1, 2]", "has no 'format' that is a text"},
       {"{}", "has no 'format' that is a text"},
       {with("convsmith tuning", "something else"), "has no 'format' \"convsmith tuning\""},
-      {with("\"version\": 1", "\"version\": 2"), "has version 2, not 1"},
-      {with("\"version\": 1", "\"version\": 1.0"), "'version'"},
-      {with("\"cpu\": \"CPU\"", "\"cpu\": 3"), "'cpu'"},
+      {with("\"version\": 2", "\"version\": 3"), "has version 3, not 2"},
+      {with("\"version\": 2", "\"version\": 2.0"), "'version'"},
+      {with("\"version\": 2", "\"version\": 1"), "'cpu' that is a text"},
+      {with("\"cpu\":", "\"cpu\": 3, \"gpu\":"), "'cpu' that is an object"},
+      {with("\"family\": 6", "\"family\": \"six\""), "its 'cpu' has no 'family' that is a whole number"},
+      {with("\"model\"", "\"modell\""), "its 'cpu' has no 'model'"},
+      {with("\"avx2\"", "2"), "its 'cpu' has a 'features' that is no list of texts"},
       {with("\"entries\"", "\"others\""), "no list of 'entries'"},
       {with("\"cpu\"", "\"more\": 1, \"cpu\""), "members that are not known"},
       {with("\"schedule\"", "\"plan\""), "entry 1 has no 'schedule'"},
