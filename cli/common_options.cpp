@@ -11,11 +11,11 @@
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "runtime/environment.hpp"
+#include "runtime/tuning.hpp"
 
 namespace convsmith::cli {
 namespace {
-
-constexpr int kMaxThreads = 1024;
 
 // An option whose value is one of a few words.
 template <class T>
@@ -93,6 +93,26 @@ CLI::Validator seed_range() {
   return CLI::Validator(check, "");
 }
 
+CLI::Validator whole_range(int64_t low, int64_t high) {
+  const auto check = [=](std::string& text) {
+    int64_t value = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value);
+    if (error == std::errc() && end == last && value >= low && value <= high) return std::string();
+    return fmt::format("its value '{}' is no whole number from {} to {}.", printable(text), low, high);
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator number_range(double low, double high, const std::string& wanted) {
+  const auto check = [=](std::string& text) {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return std::string();
+    return fmt::format("its value '{}' is no {}.", printable(text), wanted);
+  };
+  return CLI::Validator(check, "");
+}
+
 void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs) {
   command
       .add_option(
@@ -122,20 +142,24 @@ void add_back_end_options(CLI::App& command, CommonOptions& options) {
   add_isa_option(command, options);
 }
 
-void add_language_options(CLI::App& command, CommonOptions& options) {
+void add_layer_options(CLI::App& command, CommonOptions& options) {
   add_choice<Rules>(command, "--rules", options.rules,
                     {{"common", Rules::kCommon},
                      {"keras2", Rules::kKeras2},
                      {"keras3", Rules::kKeras3},
                      {"any", Rules::kAny}},
                     "Whose rules decide what is accepted (default: common, what either Keras accepts)");
-  add_backend(command, options);
   command
       .add_option_function<std::string>(
           "--input-shape", [&options](const std::string& text) { options.input_shape = parse_shape(text); },
           "Steps and channels, without the batch axis: 10,128 or None,128")
       ->type_name("SHAPE");
   command.add_flag("--json", options.json, "Print JSON");
+}
+
+void add_language_options(CLI::App& command, CommonOptions& options) {
+  add_layer_options(command, options);
+  add_backend(command, options);
 }
 
 void add_tuning_option(CLI::App& command, CommonOptions& options) {
@@ -151,7 +175,7 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   add_tuning_option(command, options);
   command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
   command.add_option("--threads", options.threads, "Threads (default: CONVSMITH_NUM_THREADS, else 1)")
-      ->check(CLI::Range(1, kMaxThreads))
+      ->check(whole_range(1, kMostThreads))
       ->type_name("N");
   command.add_option("--seed", options.seed, "Seed of whatever is drawn at random (default: 0)")
       ->check(seed_range())
@@ -161,16 +185,18 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
 int thread_count(const CommonOptions& options) {
   if (options.threads > 0) return options.threads;
   const char* const text = std::getenv("CONVSMITH_NUM_THREADS");
-  if (text == nullptr) return 1;
-  const std::string_view word(text);
-  int threads = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), threads);
-  if (error == std::errc() && end == word.data() + word.size() && threads >= 1 && threads <= kMaxThreads) {
-    return threads;
-  }
-  print_note(fmt::format("CONVSMITH_NUM_THREADS is '{}', not a number from 1 to {}: one thread is used.",
-                         printable(word), kMaxThreads));
+  if (text == nullptr || *text == '\0') return 1;
+  const Result<int> threads = parse_thread_count(text);
+  if (threads) return *threads;
+  print_note(threads.error().message + " One thread is used.");
   return 1;
+}
+
+void note_foreign_tuning(const CommonOptions& options) {
+  const auto tuning = load_tuning(options.tuning);
+  if (!tuning || *tuning == nullptr) return;  // who uses the file says what is wrong with it
+  if (const std::string note = foreign_note(**tuning); !note.empty())
+    print_note(fmt::format("{}: {}", options.tuning.empty() ? "CONVSMITH_TUNING" : "--tuning", note));
 }
 
 int report(const Error& error) {

@@ -31,7 +31,9 @@ struct CommonOptions {
 void add_spec(CLI::App& command, CommonOptions& options, bool required, const std::string& programs);
 // Adds --backend --isa alone, for programs other than convsmith.
 void add_back_end_options(CLI::App& command, CommonOptions& options);
-// Adds --rules --backend --input-shape --json.
+// Adds --rules --input-shape --json.
+void add_layer_options(CLI::App& command, CommonOptions& options);
+// Adds these and --backend.
 void add_language_options(CLI::App& command, CommonOptions& options);
 // Adds --isa.
 void add_isa_option(CLI::App& command, CommonOptions& options);
@@ -45,8 +47,16 @@ void add_common_options(CLI::App& command, CommonOptions& options);
 // Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.
 CLI::Validator seed_range();
 
+// Whole numbers from `low` to `high`.
+CLI::Validator whole_range(int64_t low, int64_t high);
+// Numbers from `low` to `high`, of which `wanted` says in words what they are.
+CLI::Validator number_range(double low, double high, const std::string& wanted);
+
 // --threads, else CONVSMITH_NUM_THREADS, else 1.
 int thread_count(const CommonOptions& options);
+
+// Says where schedules come from a file that was measured on another CPU.
+void note_foreign_tuning(const CommonOptions& options);
 
 // "error: <message>" to stderr; returns the exit code: kFailure where the host, the build or a disk refused
 // (kUnavailable, kIo), kUsage otherwise.

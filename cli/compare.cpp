@@ -316,6 +316,7 @@ int run_compare(const Options& options) {
     return report(
         {ErrorCode::kInvalidSpec, fmt::format("--html is {}; its name must end with .html.", options.html)});
   }
+  note_foreign_tuning(options.common);
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
@@ -334,10 +335,10 @@ void add_compare(CLI::App& app, int& exit_code) {
   add_common_options(command, options->common);
   add_denormals_option(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(whole_range(1, int64_t{1} << 40))
       ->type_name("N");
   command.add_option("--steps", options->steps, "Input steps (default: the spec's, else 1024)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(whole_range(1, int64_t{1} << 40))
       ->type_name("L");
   command.add_option("--html", options->html, "Writes the comparison as a web page into this .html file")
       ->type_name("FILE");

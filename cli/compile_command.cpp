@@ -226,6 +226,7 @@ int compile_to_files(CompileArguments& arguments) {
   if (!targets) return report(targets.error());
   const auto source = find_source(arguments);
   if (!source) return report(source.error());
+  note_foreign_tuning(arguments.common);
   const auto tuning = load_tuning(arguments.common.tuning);
   if (!tuning) return report(tuning.error());
   const auto artifact =

@@ -236,6 +236,7 @@ Depth depth_of(const std::vector<std::string_view>& stages, int pass) {
 int explain(const ExplainArguments& arguments) {
   auto stages = wanted_stages(arguments.stages);
   if (!stages) return report(stages.error());
+  note_foreign_tuning(arguments.common);
   Result<Subject> subject = load_subject_with_model_weights(arguments.common, arguments.weights);
   if (!subject) return report(subject.error());
   const Result<const Target*> target = find_target(arguments.common, *subject);
@@ -275,7 +276,7 @@ void add_explain(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->type_name("STAGE");
   command->add_option("--pass", arguments->pass, "Only this pass over memory of a model or layer, from 1")
-      ->check(CLI::Range(1, 1000000))
+      ->check(whole_range(1, 1000000))
       ->type_name("N");
   command->add_option("--weights", arguments->weights, "A file with the model's weights, where SPEC has none")
       ->type_name("FILE");

@@ -3,19 +3,21 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
+#include "cli/files.hpp"
+#include "cli/processors.hpp"
 #include "codegen/llvm_loader.hpp"
+#include "convsmith/convsmith.hpp"
 #include "frontend/models/load_model.hpp"
 #include "runtime/compile.hpp"
+#include "runtime/cpu_id.hpp"
+#include "runtime/environment.hpp"
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66
@@ -25,20 +27,6 @@ namespace convsmith::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::array<const char*, 9> kVariables = {
-    "CONVSMITH_VERBOSE",     "CONVSMITH_MAX_ISA",     "CONVSMITH_DUMP",
-    "CONVSMITH_NUM_THREADS", "CONVSMITH_LLVM_MODULE", "CONVSMITH_CACHE_DIR",
-    "CONVSMITH_CACHE_BYTES", "CONVSMITH_PROFILE",     "CONVSMITH_TUNING"};
-
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown";
-}
 
 Json cpu_isas() {
   Json isas = Json::array();
@@ -76,10 +64,47 @@ std::string write_execute_rule() {
   return (bits & kRefuseGain) != 0 ? "on: no memory may become executable" : "off";
 }
 
+std::string code_memory_text() {
+  switch (code_memory_kind()) {
+    case CodeMemoryKind::kShared:
+      return "ok: mapped twice, never writable and executable at once";
+    case CodeMemoryKind::kPrivate:
+      return "ok: private, written first and made executable then. " +
+             (*process_code_memory())->why_private();
+    default:
+      return process_code_memory().error().message;
+  }
+}
+
+// All variables: what they are, whether they may be that, what they may be.
+Json check_variables() {
+  Json variables = Json::object();
+  for (const EnvironmentVariable& variable : environment_variables()) {
+    const char* const value = std::getenv(variable.name);
+    // An empty value is none to those who read one.
+    const bool is_set = value != nullptr && *value != '\0';
+    const Result<void> checked = is_set ? variable.check(value) : Result<void>();
+    variables[variable.name] = {{"value", value == nullptr ? Json() : Json(value)},
+                                {"legal", variable.legal},
+                                {"valid", checked.has_value()},
+                                {"problem", checked ? Json() : Json(checked.error().message)}};
+  }
+  return variables;
+}
+
 Json gather() {
+  const Processors processors = find_processors();
+  const CpuId& cpu = this_cpu();
   Json json{{"version", CONVSMITH_VERSION},
-            {"cpu", cpu_model()},
-            {"processors", std::thread::hardware_concurrency()},
+            {"cpu", cpu.name},
+            {"cpu_id",
+             {{"family", cpu.family},
+              {"model", cpu.model},
+              {"stepping", cpu.stepping},
+              {"features", cpu.features}}},
+            {"processors", processors.online},
+            {"processors_allowed", processors.allowed},
+            {"processors_quota", processors.quota ? Json(*processors.quota) : Json()},
             {"isas", cpu_isas()},
             {"caches", cache_sizes()}};
   for (const Backend backend : {Backend::kXbyak, Backend::kLlvm, Backend::kInterp}) {
@@ -90,13 +115,12 @@ Json gather() {
   const Result<Choice> choice = choose_backend(Backend::kAuto, Isa::kAuto);
   json["auto"] = choice ? fmt::format("{}, {}", backend_name(choice->backend), isa_name(choice->isa))
                         : choice.error().message;
-  json["code_memory"] = process_code_memory() ? "ok: mapped twice, never writable and executable at once"
-                                              : process_code_memory().error().message;
+  json["code_memory"] = code_memory_text();
   json["memory_deny_write_execute"] = write_execute_rule();
   json["environment"] = Json::object();
-  for (const char* const name : kVariables) {
-    if (const char* const value = std::getenv(name)) json["environment"][name] = value;
-  }
+  json["variables"] = check_variables();
+  for (const auto& [name, variable] : json["variables"].items())
+    if (!variable["value"].is_null()) json["environment"][name] = variable["value"];
   return json;
 }
 
@@ -108,8 +132,8 @@ void print_text(const Json& json) {
     return value.is_string() ? value.get<std::string>() : value.dump();
   };
   row("convsmith", text(json["version"]));
-  row("CPU", text(json["cpu"]));
-  row("processors", text(json["processors"]));
+  row("CPU", describe(this_cpu()));
+  row("processors", describe(find_processors()));
   std::string isas;
   for (const Json& isa : json["isas"]) isas += (isas.empty() ? "" : ", ") + text(isa);
   row("ISAs", isas);
@@ -123,7 +147,19 @@ void print_text(const Json& json) {
   row("model files", text(json["model_files"]));
   row("code memory", text(json["code_memory"]));
   row("MDWE", text(json["memory_deny_write_execute"]));
-  for (const auto& [name, value] : json["environment"].items()) fmt::print("{}={}\n", name, text(value));
+  fmt::print("\nenvironment\n");
+  for (const auto& [name, variable] : json["variables"].items()) {
+    const std::string legal = text(variable["legal"]);
+    const std::string value = variable["value"].is_null() ? "" : without_controls(text(variable["value"]));
+    if (value.empty()) {
+      fmt::print("  {:<22} not set; may be {}\n", name, legal);
+    } else if (variable["valid"].get<bool>()) {
+      fmt::print("  {:<22} {}  ok\n", name, value);
+    } else {
+      fmt::print("  {:<22} {}  wrong, may be {}: {}\n", name, value, legal,
+                 without_controls(text(variable["problem"])));
+    }
+  }
 }
 
 }  // namespace
@@ -132,12 +168,12 @@ void add_info(CLI::App& app, int& exit_code) {
   CLI::App* const command =
       app.add_subcommand("info", "Show version, CPU, back ends and what the host allows");
   const auto options = std::make_shared<CommonOptions>();
-  add_common_options(*command, *options);
+  command->add_flag("--json", options->json, "Print JSON");
   command->footer("Example:\n  convsmith info --json");
   command->callback([options, &exit_code] {
     const Json json = gather();
     if (options->json) {
-      fmt::print("{}\n", json.dump(2));
+      fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
     } else {
       print_text(json);
     }

@@ -148,7 +148,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
   add_spec(*command, arguments->common, true, "");
   command->add_option("--weights", arguments->weights, "A file with the model's weights, where SPEC has none")
       ->type_name("FILE");
-  add_common_options(*command, arguments->common);
+  add_layer_options(*command, arguments->common);
   command->footer(
       "A step is one of the first input's; layers that work at another rate count for their share.\n"
       "Example:\n  convsmith inspect model.keras");

@@ -1,15 +1,21 @@
 // The command line program: chooses the subcommand and turns whatever goes wrong into one sentence and an
 // exit code (commands.hpp).
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
+#include "cli/nearest.hpp"
 
 namespace {
 
@@ -45,6 +51,50 @@ void refuse_empty_values(CLI::App& app) {
       if (option->get_items_expected_min() > 0) option->check(not_empty);
 }
 
+std::vector<std::string> command_names(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* const command : app.get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+std::string did_you_mean(const std::string& typed, const std::vector<std::string>& words) {
+  const std::string word = nearest(typed, words);
+  return word.empty() ? "" : fmt::format(" Did you mean {}?", word);
+}
+
+// What nobody expects: a command or an option that there is not, or one word too many.
+std::string unexpected_text(CLI::App& app) {
+  const std::string typed = app.remaining(true).front();
+  const std::string shown = printable(typed);
+  if (app.get_subcommands().empty() && !typed.starts_with('-')) {
+    const std::vector<std::string> names = command_names(app);
+    return fmt::format("There is no command '{}'; the commands are {}.{}", shown, fmt::join(names, ", "),
+                       did_you_mean(typed, names));
+  }
+  CLI::App& owner = app.get_subcommands().empty() ? app : *app.get_subcommands().front();
+  const std::string name =
+      &owner == &app ? std::string("convsmith") : fmt::format("convsmith {}", owner.get_name());
+  if (!typed.starts_with('-')) {
+    return fmt::format("'{}' is one word too many for {}; what has spaces in it needs quotes.", shown, name);
+  }
+  std::vector<std::string> options;
+  for (const CLI::Option* const option : owner.get_options())
+    for (const std::string& long_name : option->get_lnames()) options.push_back("--" + long_name);
+  const std::string word = typed.substr(0, typed.find('='));
+  return fmt::format("{} has no option '{}'; '{} --help' shows those that it has.{}", name, printable(word),
+                     name, did_you_mean(word, options));
+}
+
+// "help" and "help COMMAND" as "--help" and "COMMAND --help".
+std::vector<std::string> words_of(CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty() || words.front() != "help") return words;
+  if (words.size() == 1) return {"--help"};
+  const std::vector<std::string> names = command_names(app);
+  if (std::find(names.begin(), names.end(), words[1]) == names.end()) return {words[1]};
+  return {words[1], "--help"};
+}
+
 // What was printed may not have arrived: the disk behind a file is full, or nobody reads.
 int finish(int exit_code) {
   errno = 0;
@@ -58,7 +108,7 @@ int finish(int exit_code) {
 int run_program(int argc, char** argv) {
   CLI::App app(kAbout, "convsmith");
   int exit_code = kOk;
-  app.set_version_flag("--version", "convsmith " CONVSMITH_VERSION);
+  app.set_version_flag("-v,--version", "convsmith " CONVSMITH_VERSION);
   app.set_help_all_flag("--help-all", "Print the help of all commands");
   app.footer(kExamples);
   app.require_subcommand(0, 1);
@@ -72,9 +122,14 @@ int run_program(int argc, char** argv) {
   add_info(app, exit_code);
   refuse_empty_values(app);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = words_of(app, argc, argv);
+    std::reverse(words.begin(), words.end());  // as parse takes them
+    app.parse(std::move(words));
   } catch (const CLI::Success& wanted) {
     return app.exit(wanted);
+  } catch (const CLI::ExtrasError&) {
+    fmt::print(stderr, "error: {}\n", unexpected_text(app));
+    return kUsage;
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "error: {}\nTry 'convsmith --help', or --help behind a command.\n", error.what());
     return kUsage;

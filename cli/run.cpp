@@ -234,6 +234,7 @@ int check_tolerance(const Outcome& outcome) {
 }
 
 Result<int> run(const RunArguments& arguments) {
+  note_foreign_tuning(arguments.common);
   Result<Subject> subject = load_subject(arguments.common, arguments.weights);
   if (!subject) return tl::unexpected(subject.error());
   Result<Files> files = read_files(arguments);
@@ -263,16 +264,6 @@ Result<int> run(const RunArguments& arguments) {
     print_text(outcome);
   }
   return check_tolerance(outcome);
-}
-
-// `wanted` says in words what is from `low` to `high`.
-CLI::Validator number_range(double low, double high, const char* wanted) {
-  const auto check = [=](std::string& text) {
-    double value = 0;
-    if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return std::string();
-    return fmt::format("its value '{}' is no {}.", printable(text), wanted);
-  };
-  return CLI::Validator(check, "");
 }
 
 void add_file_options(CLI::App& command, RunArguments& arguments) {
@@ -332,7 +323,7 @@ void add_run(CLI::App& app, int& exit_code) {
       ->type_name("HZ");
   command
       ->add_option("--repeat", arguments->repeat, "Computes this often and reports the fastest (default: 1)")
-      ->check(CLI::Range(1, 1000000))
+      ->check(whole_range(1, 1000000))
       ->type_name("N");
   add_common_options(*command, arguments->common);
   add_denormals_option(*command, arguments->common);

@@ -163,6 +163,7 @@ class Race {
       if (runners_.empty()) expected_ = std::move(output);
       runners_.push_back({schedule, *kernel, bench_.pack(*kernel)});
       tell();
+      if (is_stopped()) break;
     }
     out.candidates = runners_.size();
     out.chosen = runners_.front().schedule;
@@ -236,6 +237,7 @@ class Race {
     for (int turn = 0; turn < fewest_turns || seconds_since(begin) < seconds; ++turn) {
       for (Runner& runner : runners_) runner.us.push_back(time_one(runner, extent));
       if (peak_ && turn % 8 == 0) peak_gflops_ = std::max(peak_gflops_, peak_->measure({}));
+      if (is_stopped()) return;
     }
   }
 
@@ -245,6 +247,8 @@ class Race {
       runners_.erase(runners_.begin() + static_cast<std::ptrdiff_t>(count), runners_.end());
     tell();
   }
+
+  bool is_stopped() const { return options_.stop && options_.stop(); }
 
   void tell() const {
     if (options_.progress) options_.progress(runners_.size());
@@ -331,7 +335,7 @@ double TunedKernel::peak_share(double us) const {
   return peak_gflops > 0 ? call.operations() / us * 1e-3 / peak_gflops : 0;
 }
 
-Result<TunedKernel> tune_kernel(const KernelCall& call, const TuneOptions& options) {
+Result<std::optional<TunedKernel>> tune_kernel(const KernelCall& call, const TuneOptions& options) {
   if (auto fits = check_memory("The arrays of this call", 4 * call_floats(call)); !fits)
     return tl::unexpected(fits.error());
   TunedKernel out;
@@ -339,6 +343,7 @@ Result<TunedKernel> tune_kernel(const KernelCall& call, const TuneOptions& optio
   Race race(call, options);
   if (auto entered = race.enter_all(out); !entered) return tl::unexpected(entered.error());
   race.measure(out);
+  if (options.stop && options.stop()) return std::nullopt;
   return out;
 }
 

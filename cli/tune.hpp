@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ struct TuneOptions {
   uint64_t seed = 0;
   // Called now and then with the number of schedules that are still in the race; may be empty.
   std::function<void(size_t left)> progress = {};
+  // Asked now and then: whether to give up. May be empty.
+  std::function<bool()> stop = {};
 };
 
 struct TunedKernel {
@@ -56,7 +59,8 @@ struct TunedKernel {
   double peak_share(double us) const;
 };
 
-Result<TunedKernel> tune_kernel(const KernelCall& call, const TuneOptions& options);
+// Nothing where it was stopped.
+Result<std::optional<TunedKernel>> tune_kernel(const KernelCall& call, const TuneOptions& options);
 
 TuningEntry tuning_entry(const TunedKernel& tuned, BackEnd back_end);
 

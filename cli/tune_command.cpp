@@ -14,6 +14,7 @@
 #include "cli/common_options.hpp"
 #include "cli/compare.hpp"
 #include "cli/files.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/measure.hpp"
 #include "cli/random_layer.hpp"
 #include "cli/shapes.hpp"
@@ -21,6 +22,7 @@
 #include "frontend/model_spec.hpp"
 #include "ir/build_graph.hpp"
 #include "ir/graph.hpp"
+#include "runtime/cpu_id.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith::cli {
@@ -157,7 +159,7 @@ Result<BackEnd> find_back_end(const CommonOptions& common) {
 
 // The file of an earlier run, to which the new schedules are added.
 Result<TuningFile> read_earlier(const std::string& path) {
-  const std::string cpu = cpu_name();
+  const CpuId& cpu = this_cpu();
   std::error_code error;
   if (path.empty() || !std::filesystem::exists(path, error)) return TuningFile{CONVSMITH_VERSION, cpu, {}};
   const auto text = read_text(path, kMostTuningBytes);
@@ -168,7 +170,7 @@ Result<TuningFile> read_earlier(const std::string& path) {
     return refuse(
         fmt::format("-o is '{}', which was measured on another CPU ({}); choose another file for this "
                     "one ({}).",
-                    printable(path), printable(file->cpu), cpu));
+                    printable(path), printable(describe(file->cpu)), describe(cpu)));
   }
   file->convsmith = CONVSMITH_VERSION;
   return file;
@@ -312,12 +314,14 @@ Result<Row> tune_job(const Job& job, const Options& options, BackEnd back_end, c
   Row row{job.name, {}};
   for (const KernelCall& call : kernel_calls(job.graph, job.batch, job.steps)) {
     TuneOptions how{back_end, options.seconds, options.common.seed, {}};
+    how.stop = InterruptGuard::is_interrupted;
     how.progress = [&](size_t left) {
       progress.show(fmt::format("{}{}: {} schedules", number, printable(call.name), left));
     };
     auto tuned = tune_kernel(call, how);
     if (!tuned) return tl::unexpected(tuned.error());
-    row.kernels.push_back(std::move(*tuned));
+    if (!tuned->has_value()) return row;
+    row.kernels.push_back(std::move(**tuned));
   }
   if (!row.kernels.empty()) return row;
   return refuse(fmt::format(
@@ -342,14 +346,29 @@ Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& 
         jobs.size() > 1 ? fmt::format("{} ({} of {}): ", job.name, rows.size() + 1, jobs.size()) : "";
     auto row = tune_job(job, options, back_end, number, progress);
     if (!row) return tl::unexpected(row.error());
-    rows.push_back(std::move(*row));
+    // What was finished before somebody stopped it counts.
+    if (!row->kernels.empty()) rows.push_back(std::move(*row));
     progress.show("");
+    if (rows.empty()) break;
     if (const auto written = write_tuning(options.output, file, rows, back_end); !written)
       return tl::unexpected(written.error());
+    if (InterruptGuard::is_interrupted()) break;  // the row may lack kernels
     if (prints) fmt::print("{}", as_line(rows.back()));
     std::fflush(stdout);
   }
   return rows;
+}
+
+int report_interruption(const std::vector<Row>& rows, const std::vector<Job>& jobs, const Options& options) {
+  size_t finished = 0;
+  size_t all = 0;
+  for (const Row& row : rows) finished += row.kernels.size();
+  for (const Job& job : jobs) all += kernel_calls(job.graph, job.batch, job.steps).size();
+  const std::string kept = finished == 0            ? ""
+                           : options.output.empty() ? " Without --output they are written nowhere."
+                                                    : fmt::format(" They are in {}.", options.output);
+  print_note(fmt::format("Interrupted: {} of {} kernels are finished.{}", finished, all, kept));
+  return kInterrupted;
 }
 
 void print_rows(const std::vector<Row>& rows, const Options& options, BackEnd back_end) {
@@ -388,10 +407,13 @@ int tune(const Options& options) {
   if (!file) return report(file.error());
   const auto jobs = find_jobs(options);
   if (!jobs) return report(jobs.error());
+  const InterruptGuard guard;
   const auto rows = tune_jobs(*jobs, options, *back_end, *file);
   if (!rows) return report(rows.error());
-  print_rows(*rows, options, *back_end);
-  return report_mismatches(*rows);
+  if (!rows->empty()) print_rows(*rows, options, *back_end);
+  const int exit_code = report_mismatches(*rows);
+  if (!InterruptGuard::is_interrupted()) return exit_code;
+  return report_interruption(*rows, *jobs, options);
 }
 
 }  // namespace
@@ -403,16 +425,16 @@ void add_tune(CLI::App& app, int& exit_code) {
   add_language_options(command, options->common);
   add_isa_option(command, options->common);
   command.add_option("--batch", options->batch, "Samples (default: the spec's, else 1)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(whole_range(1, int64_t{1} << 40))
       ->type_name("N");
   command.add_option("--steps", options->steps, "Input steps (default: the spec's, else 1024)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(whole_range(1, int64_t{1} << 40))
       ->type_name("L");
   command
       .add_option(
           "--seconds", options->seconds,
           fmt::format("How long each kernel is measured, beside compiling (default: {})", kUsualSeconds))
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(number_range(0, 1e6, "number of seconds from 0 to a million"))
       ->type_name("T");
   command
       .add_option("--seed", options->common.seed, "Seed of the numbers that are computed with (default: 0)")

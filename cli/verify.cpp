@@ -246,6 +246,7 @@ int run_verify(const Options& options) {
                         fmt::format("convsmith verify --random-model {}", *options.random_model));
   }
   if (options.common.spec.empty()) return verify_random_layers(options);
+  note_foreign_tuning(options.common);
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return verify_spec(options, *parsed);
@@ -269,7 +270,7 @@ void add_verify(CLI::App& app, int& exit_code) {
   command
       .add_option("--random", options->random,
                   "Number of cases (default: 1000 of random layers and models, 100 of a given one)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->check(whole_range(1, int64_t{1} << 40))
       ->type_name("COUNT");
   command.add_option("--random-model", options->random_model, "Check the random model of this seed")
       ->check(seed_range())
@@ -280,10 +281,10 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(seed_range())
       ->type_name("SEED");
   command.add_option("--batch", options->batch, "Samples of each call (default: drawn)")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(whole_range(0, 1 << 20))
       ->type_name("N");
   command.add_option("--steps", options->steps, "Input steps of each call (default: drawn)")
-      ->check(CLI::Range(0, 1 << 24))
+      ->check(whole_range(0, 1 << 24))
       ->type_name("L");
   command
       .add_option_function<std::string>(
@@ -298,7 +299,7 @@ void add_verify(CLI::App& app, int& exit_code) {
           "Kind of numbers (default: drawn)")
       ->type_name("integers|floats|special|huge|tiny");
   command.add_option("--jobs", options->jobs, "Layers checked at the same time (default: one for each core)")
-      ->check(CLI::Range(1, static_cast<int>(kCrashSlots)))
+      ->check(whole_range(1, kCrashSlots))
       ->type_name("N");
   command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
   command.add_flag("--small-chunks", options->small_chunks,

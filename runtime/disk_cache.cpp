@@ -38,12 +38,9 @@ tl::unexpected<Error> not_used(const std::string& folder, std::string_view why) 
 uint64_t limit_of_environment() {
   const char* const text = secure_getenv("CONVSMITH_CACHE_BYTES");
   if (text == nullptr || *text == '\0') return kDefaultLimit;
-  const std::string_view digits(text);
-  uint64_t bytes = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes);
-  if (error == std::errc() && end == digits.data() + digits.size()) return bytes;
-  say(1, fmt::format("CONVSMITH_CACHE_BYTES is '{}'; it must be a number of bytes. It is taken as {}.", text,
-                     kDefaultLimit));
+  const Result<uint64_t> bytes = parse_cache_bytes(text);
+  if (bytes) return *bytes;
+  say(1, fmt::format("{} It is taken as {}.", bytes.error().message, kDefaultLimit));
   return kDefaultLimit;
 }
 
@@ -62,6 +59,14 @@ std::optional<DiskCache> cache_of_environment() {
 }
 
 }  // namespace
+
+Result<uint64_t> parse_cache_bytes(std::string_view digits) {
+  uint64_t bytes = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes);
+  if (error == std::errc() && end == digits.data() + digits.size()) return bytes;
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("CONVSMITH_CACHE_BYTES is '{}'; it must be a number of bytes.", digits));
+}
 
 DiskCache::DiskCache(std::string folder, uint64_t limit_bytes)
     : folder_(std::move(folder)), limit_bytes_(std::max<uint64_t>(limit_bytes, 1)) {}

@@ -17,11 +17,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "runtime/kernel_cache.hpp"
 #include "runtime/kernel_file.hpp"
 
 namespace convsmith {
+
+// What CONVSMITH_CACHE_BYTES says.
+Result<uint64_t> parse_cache_bytes(std::string_view digits);
 
 class DiskCache {
  public:

@@ -31,10 +31,9 @@ struct Tools {
   bool gdb = false;
 };
 
-Result<Tools> tools_of_environment() {
+Result<Tools> parse_tools(std::string_view text) {
   Tools tools;
-  const char* const text = secure_getenv("CONVSMITH_PROFILE");
-  std::string_view rest = text == nullptr ? "" : text;
+  std::string_view rest = text;
   while (!rest.empty()) {
     const std::string_view tool = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), tool.size() + 1));
@@ -52,6 +51,11 @@ Result<Tools> tools_of_environment() {
     *wanted = true;
   }
   return tools;
+}
+
+Result<Tools> tools_of_environment() {
+  const char* const text = secure_getenv("CONVSMITH_PROFILE");
+  return parse_tools(text == nullptr ? "" : text);
 }
 
 // The lock of everything below. Held across fork(), so that no child inherits it from a thread it lacks.
@@ -159,6 +163,12 @@ std::unique_ptr<Kernel> to_private_memory(std::unique_ptr<Kernel> kernel) {
 }
 
 }  // namespace
+
+Result<void> check_tools(std::string_view text) {
+  const Result<Tools> tools = parse_tools(text);
+  if (!tools) return tl::unexpected(tools.error());
+  return {};
+}
 
 Result<std::unique_ptr<Kernel>> announce_kernel(std::unique_ptr<Kernel> kernel, std::string_view name,
                                                 Backend backend, Isa isa) {

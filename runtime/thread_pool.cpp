@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "convsmith/convsmith.hpp"
+#include "runtime/environment.hpp"
+#include "runtime/verbose.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define CONVSMITH_TELL_TSAN 1
@@ -31,11 +33,12 @@ struct ThreadPool::Impl {
 namespace {
 
 size_t default_threads() {
-  if (const char* text = std::getenv("CONVSMITH_NUM_THREADS")) {
-    const int threads = std::atoi(text);
-    if (threads >= 1) return static_cast<size_t>(threads);
-  }
-  return 0;  // pthreadpool: all processors
+  const char* const text = std::getenv("CONVSMITH_NUM_THREADS");
+  if (text == nullptr || *text == '\0') return 0;  // pthreadpool: all processors
+  const Result<int> threads = parse_thread_count(text);
+  if (threads) return static_cast<size_t>(*threads);
+  say(1, threads.error().message + " All processors are used.");
+  return 0;
 }
 
 #if CONVSMITH_TELL_TSAN

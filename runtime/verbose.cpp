@@ -5,12 +5,18 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "runtime/environment.hpp"
+
 namespace convsmith {
 
 int verbose_level() {
   static const int level = [] {
-    const char* text = std::getenv("CONVSMITH_VERBOSE");
-    return text == nullptr ? 0 : std::atoi(text);
+    const char* const text = std::getenv("CONVSMITH_VERBOSE");
+    if (text == nullptr || *text == '\0') return 0;
+    const Result<int> wanted = parse_verbose_level(text);
+    // Who sets it wants to hear something, and would hear nothing.
+    if (!wanted) fmt::print(stderr, "convsmith: {}\n", wanted.error().message);
+    return wanted.value_or(0);
   }();
   return level;
 }
@@ -27,19 +33,10 @@ constexpr std::string_view kStages = ",graph,nest,schedule,vir,regalloc,asm,llvm
 // silence.
 std::string read_stages() {
   const char* const text = std::getenv("CONVSMITH_DUMP");
-  const std::string stages = "," + std::string(text == nullptr ? "" : text) + ",";
-  for (size_t begin = 1; begin < stages.size();) {
-    const size_t end = stages.find(',', begin);
-    const std::string word = stages.substr(begin, end - begin);
-    if (!word.empty() && kStages.find("," + word + ",") == std::string_view::npos)
-      fmt::print(
-          stderr,
-          "convsmith: CONVSMITH_DUMP names '{}'; the stages are graph, nest, schedule, vir, regalloc, asm, "
-          "llvm and all.\n",
-          word);
-    begin = end + 1;
-  }
-  return stages;
+  const std::string stages = text == nullptr ? "" : text;
+  if (const Result<void> ok = check_stages(stages); !ok)
+    fmt::print(stderr, "convsmith: {}\n", ok.error().message);
+  return "," + stages + ",";
 }
 
 const std::string& dumped_stages() {
@@ -48,6 +45,23 @@ const std::string& dumped_stages() {
 }
 
 }  // namespace
+
+Result<void> check_stages(const std::string& text) {
+  const std::string stages = "," + text + ",";
+  for (size_t begin = 1; begin < stages.size();) {
+    const size_t end = stages.find(',', begin);
+    const std::string word = stages.substr(begin, end - begin);
+    if (!word.empty() && kStages.find("," + word + ",") == std::string_view::npos) {
+      return make_error(
+          ErrorCode::kInvalidSpec,
+          fmt::format("CONVSMITH_DUMP names '{}'; the stages are graph, nest, schedule, vir, regalloc, asm, "
+                      "llvm and all.",
+                      word));
+    }
+    begin = end + 1;
+  }
+  return {};
+}
 
 bool any_dump_wanted() {
   return dumped_stages().size() > 2;

@@ -7,11 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include "convsmith/error.hpp"
+
 namespace convsmith {
 
 int verbose_level();
 void say(int level, std::string_view line);
 
+// Whether CONVSMITH_DUMP may hold this text.
+Result<void> check_stages(const std::string& text);
 bool dump_wanted(std::string_view stage);
 bool any_dump_wanted();
 void dump(std::string_view stage, std::string_view text);

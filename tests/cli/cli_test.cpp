@@ -35,7 +35,7 @@ TEST(Cli, AloneItPrintsHelpWithAnExampleOfEachCommand) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("convsmith ") + command));
     const Outcome help = call({command, "--help"});
     EXPECT_EQ(help.exit_code, 0) << command;
-    for (const char* option : {"--rules", "--backend", "--isa"}) EXPECT_THAT(help.out, HasSubstr(option));
+    EXPECT_THAT(help.out, HasSubstr("--json"));
   }
   EXPECT_THAT(call({"--version"}).out, StartsWith("convsmith "));
 }

@@ -68,9 +68,11 @@ TEST(Tune, MeasuresCandidatesWithEqualBits) {
                                        {"Conv1D(64, 3, input_shape=(None, 320))", 320}}) {
     for (const KernelCall& one : kernel_calls(graph_of(text, channels), 2, 70)) {
       size_t calls = 0;
-      const TuneOptions options{{Backend::kXbyak, isa}, 0.002, 1, [&](size_t) { ++calls; }};
-      const auto tuned = tune_kernel(one, options);
-      ASSERT_TRUE(tuned) << tuned.error().message;
+      const TuneOptions options{{Backend::kXbyak, isa}, 0.002, 1, [&](size_t) { ++calls; }, {}};
+      const auto result = tune_kernel(one, options);
+      ASSERT_TRUE(result) << result.error().message;
+      const std::optional<TunedKernel>& tuned = *result;
+      ASSERT_TRUE(tuned);
       EXPECT_THAT(tuned->mismatches, testing::IsEmpty());
       EXPECT_GT(tuned->candidates, 2U);
       EXPECT_GT(calls, tuned->candidates - 1);
@@ -83,6 +85,15 @@ TEST(Tune, MeasuresCandidatesWithEqualBits) {
       EXPECT_EQ(entry.schedule, ir::print(tuned->best));
     }
   }
+}
+
+TEST(Tune, GivesUpWhereItIsAskedTo) {
+  if (!can_measure()) GTEST_SKIP() << "no machine code";
+  size_t asked = 0;
+  const TuneOptions options{{Backend::kXbyak, detect_isa()}, 3600, 1, {}, [&] { return ++asked > 3; }};
+  const auto result = tune_kernel(kernel_calls(graph_of(kLayer, 8), 2, 70).front(), options);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_FALSE(result->has_value());
 }
 
 TEST(Tune, WritesAFileThatOtherCommandsUse) {

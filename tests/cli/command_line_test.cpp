@@ -1,0 +1,283 @@
+// The command line itself: help, what is mistyped, numbers out of range, what info says of the host,
+// denormals, and Ctrl-C.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/nearest.hpp"
+#include "cli/processors.hpp"
+#include "runtime/tuning.hpp"
+#include "tests/cli/call_cli.hpp"
+#include "tests/support/places.hpp"
+#include "tests/support/process.hpp"
+
+namespace convsmith::cli {
+namespace {
+
+using cli_test::call;
+using cli_test::Outcome;
+using cli_test::TemporaryFolder;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+const std::string kLayer = "Conv1D(3, 2, use_bias=False, input_shape=(10, 4))";
+
+TEST(CommandLine, HelpAndVersionAreUnderstood) {
+  EXPECT_EQ(call({"help"}).out, call({"--help"}).out);
+  for (const char* command : {"run", "inspect", "explain", "compile", "compare", "tune", "verify", "info"}) {
+    const Outcome help = call({"help", command});
+    EXPECT_EQ(help.exit_code, 0) << command;
+    EXPECT_EQ(help.out, call({command, "--help"}).out);
+  }
+  const Outcome version = call({"-v"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_EQ(version.out, call({"--version"}).out);
+}
+
+TEST(CommandLine, InfoAndInspectOfferWhatMeansSomethingThere) {
+  for (const char* option :
+       {"--rules", "--backend", "--isa", "--schedule", "--threads", "--seed", "--tuning"})
+    EXPECT_THAT(call({"info", "--help"}).out, Not(HasSubstr(option)));
+  const std::string inspect = call({"inspect", "--help"}).out;
+  for (const char* option : {"--backend", "--isa", "--schedule", "--threads", "--seed", "--tuning"})
+    EXPECT_THAT(inspect, Not(HasSubstr(option)));
+  for (const char* option : {"--rules", "--input-shape", "--json", "--weights"})
+    EXPECT_THAT(inspect, HasSubstr(option));
+}
+
+TEST(CommandLine, WhatIsMistypedIsNamed) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"rnu", "x"}, "There is no command 'rnu'; the commands are run, inspect, "},
+      {{"rnu", "x"}, " Did you mean run?"},
+      {{"comapre", kLayer}, " Did you mean compare?"},
+      {{"help", "veryfi"}, " Did you mean verify?"},
+      {{"info", "--jsom"}, "convsmith info has no option '--jsom'; "},
+      {{"info", "--jsom"}, " Did you mean --json?"},
+      {{"compare", kLayer, "--bakend=llvm"}, " Did you mean --backend?"},
+      {{"verify", kLayer, "--smal-chunks"}, " Did you mean --small-chunks?"},
+      {{"--verison"}, " Did you mean --version?"},
+      {{"inspect", kLayer, "more"}, "'more' is one word too many for convsmith inspect"},
+  };
+  for (const auto& [words, message] : cases) {
+    const Outcome outcome = call(words);
+    EXPECT_EQ(outcome.exit_code, 2) << words[0];
+    EXPECT_THAT(outcome.err, StartsWith("error: "));
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+  }
+  EXPECT_THAT(call({"frobnicate"}).err, Not(HasSubstr("Did you mean")));
+}
+
+TEST(CommandLine, NearestWords) {
+  const std::vector<std::string> words = {"run", "inspect", "explain", "verify"};
+  EXPECT_EQ(nearest("verfiy", words), "verify");
+  EXPECT_EQ(nearest("ru", words), "run");
+  EXPECT_EQ(nearest("explian", words), "explain");
+  EXPECT_EQ(nearest("", words), "");
+  EXPECT_EQ(nearest("tensorflow", words), "");
+}
+
+TEST(CommandLine, NumbersOutOfRangeAreFullSentences) {
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{"compare", kLayer, "--batch", "0"},
+       "--batch: its value '0' is no whole number from 1 to 1099511627776."},
+      {{"compare", kLayer, "--steps", "ten"}, "--steps: its value 'ten' is no whole number from 1 to "},
+      {{"compare", kLayer, "--threads", "5000"},
+       "--threads: its value '5000' is no whole number from 1 to 1024."},
+      {{"verify", kLayer, "--jobs", "1.5"}, "--jobs: its value '1.5' is no whole number from 1 to 64."},
+      {{"verify", "--random", "-3"}, "--random: its value '-3' is no whole number from 1 to "},
+      {{"tune", kLayer, "--seconds", "-1"},
+       "--seconds: its value '-1' is no number of seconds from 0 to a million."},
+      {{"explain", kLayer, "--pass", "0"}, "--pass: its value '0' is no whole number from 1 to 1000000."},
+      {{"compare", kLayer, "--denormals", "never"}, "--denormals is 'never'; it must be one of keep|flush."},
+  };
+  for (const auto& [words, message] : cases) {
+    const Outcome outcome = call(words);
+    EXPECT_EQ(outcome.exit_code, 2) << message;
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+  }
+}
+
+TEST(CommandLine, InfoChecksEveryVariable) {
+  const TemporaryFolder folder;
+  struct Case {
+    const char* name;
+    std::string good;
+    std::string bad;
+    const char* problem;
+  };
+  const Case cases[] = {
+      {"CONVSMITH_VERBOSE", "0", "x", "CONVSMITH_VERBOSE is 'x'; it must be 0, 1 or 2."},
+      {"CONVSMITH_DUMP", "nest,vir", "nest,foo", "CONVSMITH_DUMP names 'foo'"},
+      {"CONVSMITH_MAX_ISA", "avx2", "sse", "CONVSMITH_MAX_ISA is 'sse'"},
+      {"CONVSMITH_NUM_THREADS", "3", "many", "it must be a whole number from 1 to 1024."},
+      {"CONVSMITH_NUM_THREADS", "1", "0", "CONVSMITH_NUM_THREADS is '0'"},
+      {"CONVSMITH_LLVM_MODULE", "", "/nowhere.so", "The LLVM back end is not available"},
+      {"CONVSMITH_CACHE_DIR", folder / "cache", "/nope/cache",
+       "CONVSMITH_CACHE_DIR is '/nope/cache', which "},
+      {"CONVSMITH_CACHE_BYTES", "1000", "1 GB", "CONVSMITH_CACHE_BYTES is '1 GB'"},
+      {"CONVSMITH_TUNING", "", folder / "none.json", "is no file that can be read"},
+      {"CONVSMITH_PROFILE", "perf,gdb", "vtune", "CONVSMITH_PROFILE is 'vtune'"},
+      {"JITDUMPDIR", folder / "", folder / "missing", "which is no folder"},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const std::string text = call({"info"}).out;
+    EXPECT_THAT(text, HasSubstr(std::string(c.name) + " "));
+    const auto variable = [&](const std::string& value) {
+      const Outcome outcome = call({"info", "--json"}, std::string(c.name) + "=" + cli_test::quoted(value));
+      EXPECT_EQ(outcome.exit_code, 0);
+      return Json::parse(outcome.out)["variables"][c.name];
+    };
+    const Json good = variable(c.good);
+    EXPECT_EQ(good["value"], c.good);
+    EXPECT_EQ(good["valid"], true) << good;
+    const Json bad = variable(c.bad);
+    EXPECT_EQ(bad["value"], c.bad);
+    EXPECT_EQ(bad["valid"], false);
+    EXPECT_THAT(bad["problem"].get<std::string>(), HasSubstr(c.problem));
+    EXPECT_FALSE(bad["legal"].get<std::string>().empty());
+    const std::string shown = call({"info"}, std::string(c.name) + "=" + cli_test::quoted(c.bad)).out;
+    EXPECT_THAT(shown, HasSubstr("wrong, may be " + bad["legal"].get<std::string>()));
+  }
+}
+
+TEST(CommandLine, AWrongLevelOfVerbosityIsSaid) {
+  EXPECT_THAT(call({"explain", kLayer, "--stage", "schedule"}, "CONVSMITH_VERBOSE=loud").err,
+              HasSubstr("CONVSMITH_VERBOSE is 'loud'; it must be 0, 1 or 2."));
+}
+
+TEST(CommandLine, InfoShowsWhatTheHostLeaves) {
+  const Json json = Json::parse(call({"info", "--json"}).out);
+  EXPECT_GT(json["cpu_id"]["family"], 0);
+  EXPECT_THAT(json["code_memory"].get<std::string>(), StartsWith("ok: mapped twice"));
+  cpu_set_t set;
+  ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  if (CPU_COUNT(&set) < 2) GTEST_SKIP() << "There is one processor.";
+  int first = 0;
+  while (!CPU_ISSET(first, &set)) ++first;
+  const Outcome one = call({"info"}, "taskset -c " + std::to_string(first));
+  EXPECT_THAT(one.out, HasSubstr(", 1 allowed by affinity"));
+}
+
+TEST(Processors, QuotasOfBothVersionsCount) {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());
+    folder.write(name, text);
+  };
+  EXPECT_FALSE(find_processors(folder / "").quota);
+  write("proc/self/cgroup", "0::/a/b\n");
+  write("sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+  EXPECT_FALSE(find_processors(folder / "").quota);
+  write("sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+  EXPECT_EQ(find_processors(folder / "").quota, 1.5);
+  write("sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
+  EXPECT_EQ(find_processors(folder / "").quota, 0.5);
+  write("proc/self/cgroup", "5:memory:/x\n4:cpu,cpuacct:/c\n");
+  write("sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "25000\n");
+  write("sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(find_processors(folder / "").quota, 0.25);
+  write("sys/fs/cgroup/cpu,cpuacct/c/cpu.cfs_quota_us", "-1\n");
+  EXPECT_FALSE(find_processors(folder / "").quota);
+  EXPECT_EQ(describe({8, 3, 0.5}), "8, 3 allowed by affinity, 0.5 by the cgroup's quota");
+  EXPECT_EQ(describe({2, 2, {}}), "2");
+}
+
+TEST(CommandLine, RunFlushesDenormals) {
+  const TemporaryFolder folder;
+  Tensor x{{1, 5, 1}, {1e-40F, 2.0F, -1e-39F, 0x1p-126F, 4.0F}};
+  ASSERT_TRUE(write_signal(folder / "x.npy", FileFormat::kNpy, x, 0));
+  ASSERT_TRUE(write_signal(folder / "kernel.npy", FileFormat::kNpy, {{1, 1, 1}, {0.5F}}, 0));
+  const auto run = [&](const std::string& denormals, const std::string& backend) {
+    const Outcome outcome =
+        call({"run", "Conv1D(1, 1, use_bias=False)", "--input", folder / "x.npy", "--weights", folder / "",
+              "--output", folder / "y.npy", "--denormals", denormals, "--backend", backend});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return cli_test::read_npy(folder / "y.npy").data;
+  };
+  for (const char* backend : {"auto", "interp"}) {
+    EXPECT_EQ(run("flush", backend), (std::vector<float>{0, 1, 0, 0, 2}));
+    EXPECT_EQ(run("keep", backend), (std::vector<float>{0.5F * 1e-40F, 1, 0.5F * -1e-39F, 0x1p-127F, 2}));
+  }
+}
+
+TEST(CommandLine, CompareAndVerifyFlushDenormals) {
+  const Outcome compare = call({"compare", kLayer, "--denormals", "flush", "--json"});
+  ASSERT_EQ(compare.exit_code, 0) << compare.err;
+  for (const Json& row : Json::parse(compare.out)["rows"]) EXPECT_EQ(row["bit_equal"], true) << row;
+  for (const char* denormals : {"keep", "flush"}) {
+    const Outcome verify =
+        call({"verify", kLayer, "--random", "8", "--data", "tiny", "--denormals", denormals});
+    EXPECT_EQ(verify.exit_code, 0) << verify.out;
+  }
+  EXPECT_EQ(call({"verify", "--random", "2", "--denormals", "flush"}).exit_code, 2);
+}
+
+TEST(CommandLine, AForeignTuningFileIsNoted) {
+  const TemporaryFolder folder;
+  CpuId other = this_cpu();
+  ++other.model;
+  const std::string foreign = folder.write("foreign.json", print_tuning({"0.1.0", other, {}}));
+  const std::string own = folder.write("own.json", print_tuning({"0.1.0", this_cpu(), {}}));
+  const std::string note = "Its schedules were measured on another CPU, ";
+  const std::vector<std::string> explain = {"explain", kLayer, "--stage", "schedule"};
+  const auto with = [&](std::vector<std::string> words, const std::string& file) {
+    words.insert(words.end(), {"--tuning", file});
+    return call(words);
+  };
+  EXPECT_THAT(with(explain, foreign).err, HasSubstr("note: --tuning: " + note));
+  EXPECT_EQ(with(explain, own).err, "");
+  EXPECT_EQ(with(explain, foreign).out, with(explain, own).out);
+  EXPECT_THAT(call(explain, "CONVSMITH_TUNING=" + foreign).err, HasSubstr("note: CONVSMITH_TUNING: " + note));
+  EXPECT_THAT(with({"verify", kLayer, "--random", "1"}, foreign).err, HasSubstr(note));
+  const Outcome refused = call({"tune", kLayer, "-o", foreign});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("which was measured on another CPU"));
+}
+
+// Finished kernels survive Ctrl-C.
+TEST(CommandLine, InterruptedTuningWritesWhatIsFinished) {
+  const TemporaryFolder folder;
+  std::string table =
+      "name,op,batch,steps,in_channels,filters,kernel_size,strides,dilation_rate,groups,padding,where\n";
+  for (int i = 0; i < 40; ++i)
+    table += "row" + std::to_string(i) + ",conv1d,1,64,4," + std::to_string(8 + i) + ",3,1,1,1,same,here\n";
+  const std::string shapes = folder.write("s.csv", table);
+  const std::string file = folder / "t.json";
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    // As from a terminal, whatever ran us.
+    signal(SIGINT, SIG_DFL);
+    if (std::freopen((folder / "out").c_str(), "w", stdout) == nullptr) _exit(98);
+    if (std::freopen((folder / "err").c_str(), "w", stderr) == nullptr) _exit(98);
+    const std::string program = places::program();
+    execl(program.c_str(), program.c_str(), "tune", shapes.c_str(), "--seconds", "0.2", "-o", file.c_str(),
+          nullptr);
+    _exit(99);
+  }
+  ASSERT_GT(child, 0);
+  for (int i = 0; i < 6000 && !std::filesystem::exists(file); ++i) usleep(10'000);
+  usleep(20'000);
+  kill(child, SIGINT);
+  EXPECT_EQ(test::status_text(test::wait_for(child)), "exit 130");
+  const auto tuning = parse_tuning(TemporaryFolder::read(file), file);
+  ASSERT_TRUE(tuning) << tuning.error().message;
+  const size_t finished = tuning->entries.size();
+  EXPECT_GE(finished, 1U);
+  EXPECT_LT(finished, 40U);
+  EXPECT_THAT(TemporaryFolder::read(folder / "err"),
+              HasSubstr("Interrupted: " + std::to_string(finished) +
+                        " of 40 kernels are finished. They are in " + file + "."));
+}
+
+}  // namespace
+}  // namespace convsmith::cli
