@@ -39,7 +39,8 @@ std::string file_with(const TemporaryFolder& folder, const char* name, const Tun
 }
 
 TEST(TuningFile, RoundTrips) {
-  const TuningFile file{"0.1.0", {"a \"CPU\"", 6, 143, 0, {"avx2", "fma"}}, {entry(kSchedule), entry(kWide, Isa::kAvx2)}};
+  const TuningFile file{
+      "0.1.0", {"a \"CPU\"", 6, 143, 0, {"avx2", "fma"}}, {entry(kSchedule), entry(kWide, Isa::kAvx2)}};
   const std::string text = print_tuning(file);
   const auto read = parse_tuning(text, "t.json");
   ASSERT_TRUE(read) << read.error().message;
@@ -108,7 +109,7 @@ TEST(TuningFile, RefusesWhatItIsNot) {
       {with("12.5", "-12.5"), "entry 1 has no positive 'chosen_us'"},
       {with("11.25", "\"11.25\""), "'best_us' that is a number"},
       {with("\"isa\"", "\"note\": null, \"isa\""), "entry 1 has members that are not known"},
-      {print_tuning({"0.1.0", "CPU", {entry(kSchedule), entry(kWide)}}), "entry 2 is for the same kernel"},
+      {print_tuning({"0.1.0", {}, {entry(kSchedule), entry(kWide)}}), "entry 2 is for the same kernel"},
       {std::string(100000, '['), "it is no JSON"},
   };
   for (const auto& [text, why] : cases) {
@@ -121,7 +122,7 @@ TEST(TuningFile, RefusesWhatItIsNot) {
 }
 
 TEST(Tuning, IsKeyedByWhatAKernelComputes) {
-  const Tuning tuning({"", "", {entry(kSchedule)}});
+  const Tuning tuning({"", {}, {entry(kSchedule)}});
   Problem p = problem();
   ASSERT_NE(tuning.find(p, Isa::kAvx512), nullptr);
   EXPECT_EQ(*tuning.find(p, Isa::kAvx512), kSchedule);
@@ -218,7 +219,7 @@ TEST(Tuning, SharedWeightsAllowOnlyWhatReadsThemAlike) {
   const auto chosen = lower_layer(problem(), avx2, {}, &avx512);
   ASSERT_TRUE(chosen);
   const auto tuned_with = [&](const char* schedule) {
-    const Tuning tuning({"", "", {entry(schedule, Isa::kAvx2)}});
+    const Tuning tuning({"", {}, {entry(schedule, Isa::kAvx2)}});
     return lower_tuned(problem(), avx2, &tuning, &avx512).value();
   };
   // Whole panels of 16 filters.
@@ -233,7 +234,7 @@ TEST(Tuning, SharedWeightsAllowOnlyWhatReadsThemAlike) {
         "cut o; split o 8; lanes o1; split f 4; tile f1; reorder n b o g f f1 o1 k c; stage", "nonsense"})
     EXPECT_EQ(tuned_with(schedule).schedule, chosen->schedule) << schedule;
   // Without others that read its weights all of them are used.
-  const Tuning alone({"", "", {entry("cut o; split f 8; lanes f1; reorder n g b f o f1 k c", Isa::kAvx2)}});
+  const Tuning alone({"", {}, {entry("cut o; split f 8; lanes f1; reorder n g b f o f1 k c", Isa::kAvx2)}});
   EXPECT_EQ(lower_tuned(problem(), avx2, &alone).value().schedule.size(), 4U);
 }
 
@@ -248,7 +249,7 @@ TEST(Tuning, ArtifactsOfSeveralVariantsTakeIt) {
     EXPECT_TRUE(artifact) << artifact.error().message;
     return artifact ? artifact->object : std::vector<uint8_t>();
   };
-  const Tuning tuning({"", "", {entry(kSchedule), entry("nonsense", Isa::kAvx2)}});
+  const Tuning tuning({"", {}, {entry(kSchedule), entry("nonsense", Isa::kAvx2)}});
   const std::vector<Isa> both = {Isa::kAvx512, Isa::kAvx2};
   EXPECT_NE(object(&tuning, both), object(nullptr, both));
   EXPECT_NE(object(&tuning, {Isa::kAvx512}), object(nullptr, {Isa::kAvx512}));
