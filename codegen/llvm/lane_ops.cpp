@@ -116,7 +116,7 @@ Value* LaneOps::emit(const vir::Inst& inst, const Operands& in) {
     case Opcode::kBetween:
       return to_mask(builder_.CreateAnd(builder_.CreateNot(lanes_below(in[0])), lanes_below(in[1])));
     case Opcode::kSelect:
-      return builder_.CreateSelect(to_conditions(in[0]), in[1], in[2]);
+      return select(to_conditions(in[0]), in[1], in[2]);
     default:
       break;
   }
@@ -124,6 +124,14 @@ Value* LaneOps::emit(const vir::Inst& inst, const Operands& in) {
   if (Value* const result = bits(inst, in)) return result;
   if (Value* const result = compare(inst.op, in)) return result;
   return move(inst, in);
+}
+
+// Of a comparison and a choice of floats LLVM makes vmaxps or vminps, which flush denormals where a choice
+// does not; of bits it makes none. Masks that are vectors hide the comparison.
+Value* LaneOps::select(Value* conditions, Value* a, Value* b) {
+  if (!target_.mask_registers) return builder_.CreateSelect(conditions, a, b);
+  Value* const left = as_ints(a);
+  return as_floats(builder_.CreateSelect(conditions, left, as_ints(b)));
 }
 
 Value* LaneOps::arithmetic(Opcode op, const Operands& in) {

@@ -36,6 +36,7 @@ class LaneOps {
   void store(llvm::Value* address, llvm::Value* vector, llvm::Value* mask);
 
  private:
+  llvm::Value* select(llvm::Value* conditions, llvm::Value* a, llvm::Value* b);
   llvm::Value* arithmetic(vir::Opcode op, const Operands& in);
   llvm::Value* bits(const vir::Inst& inst, const Operands& in);
   llvm::Value* compare(vir::Opcode op, const Operands& in);
