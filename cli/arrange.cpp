@@ -127,7 +127,7 @@ Result<std::vector<int64_t>> arrange_output_shape(const std::vector<int64_t>& sh
   if (rows.size() != 2) {
     return make_error(ErrorCode::kInvalidData,
                       fmt::format("{}: a {} file holds one sample, and the output is {}; choose .npy.", what,
-                                  suffix_of(what), shape_text(shape)));
+                                  format == FileFormat::kCsv ? ".csv" : ".wav", shape_text(shape)));
   }
   if (layout != Layout::kChannelsLast) std::swap(rows[0], rows[1]);
   return rows;

@@ -199,14 +199,15 @@ void note_foreign_tuning(const CommonOptions& options) {
     print_note(fmt::format("{}: {}", options.tuning.empty() ? "CONVSMITH_TUNING" : "--tuning", note));
 }
 
+// Where nobody can be told, that must not end what goes well: fmt::print would throw.
 int report(const Error& error) {
-  fmt::print(stderr, "error: {}\n", error.message);
+  std::fputs(fmt::format("error: {}\n", error.message).c_str(), stderr);
   const bool refused = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kIo;
   return refused ? kFailure : kUsage;
 }
 
 void print_note(const std::string& sentence) {
-  fmt::print(stderr, "note: {}\n", sentence);
+  std::fputs(fmt::format("note: {}\n", sentence).c_str(), stderr);
 }
 
 }  // namespace convsmith::cli

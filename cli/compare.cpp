@@ -316,6 +316,8 @@ int run_compare(const Options& options) {
     return report(
         {ErrorCode::kInvalidSpec, fmt::format("--html is {}; its name must end with .html.", options.html)});
   }
+  if (!options.html.empty())
+    if (const auto done = check_output("--html", options.html); !done) return report(done.error());
   note_foreign_tuning(options.common);
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());

@@ -222,6 +222,8 @@ int compile_to_files(CompileArguments& arguments) {
   if (arguments.name.empty()) arguments.name = std::filesystem::path(arguments.output).stem().string();
   const auto files = find_files(arguments);
   if (!files) return report(files.error());
+  for (const OutputFile& file : *files)
+    if (const auto done = check_output("-o", file.path); !done) return report(done.error());
   const auto targets = find_targets(arguments);
   if (!targets) return report(targets.error());
   const auto source = find_source(arguments);

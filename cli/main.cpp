@@ -1,12 +1,16 @@
 // The command line program: chooses the subcommand and turns whatever goes wrong into one sentence and an
 // exit code (commands.hpp).
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -95,14 +99,29 @@ std::vector<std::string> words_of(CLI::App& app, int argc, char** argv) {
   return {words[1], "--help"};
 }
 
+// Where standard error is closed or full nobody can be told, and fmt::print would throw.
+void say_error(const std::string& sentence) {
+  std::fputs(fmt::format("error: {}\n", sentence).c_str(), stderr);
+}
+
 // What was printed may not have arrived: the disk behind a file is full, or nobody reads.
 int finish(int exit_code) {
   errno = 0;
   const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
   if (!failed) return exit_code;
-  fmt::print(stderr, "error: Standard output can't be written{}{}.\n", errno == 0 ? "" : ": ",
-             errno == 0 ? "" : std::strerror(errno));
+  const int error = errno;
+  say_error(fmt::format("Standard output can't be written{}.",
+                        error == 0 ? "" : std::string(": ") + std::strerror(error)));
   return exit_code == kOk ? kFailure : exit_code;
+}
+
+// A pipe that nobody reads and a file that has grown too large are errors of writing, not the end. A file
+// that is opened must not become standard output because that was closed.
+void prepare_streams() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) std::abort();
 }
 
 int run_program(int argc, char** argv) {
@@ -128,10 +147,10 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::Success& wanted) {
     return app.exit(wanted);
   } catch (const CLI::ExtrasError&) {
-    fmt::print(stderr, "error: {}\n", unexpected_text(app));
+    say_error(unexpected_text(app));
     return kUsage;
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "error: {}\nTry 'convsmith --help', or --help behind a command.\n", error.what());
+    say_error(fmt::format("{}\nTry 'convsmith --help', or --help behind a command.", error.what()));
     return kUsage;
   }
   if (app.get_subcommands().empty()) fmt::print("{}", app.help());
@@ -141,12 +160,14 @@ int run_program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  prepare_streams();
   try {
     return finish(run_program(argc, argv));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: There is not enough memory for this layer and its arrays.\n");
+    say_error("There is not enough memory for this layer and its arrays.");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
+    if (std::ferror(stdout) != 0) return finish(kFailure);
+    say_error(error.what());
   }
   return kFailure;
 }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 
+#include "cli/npy_types.hpp"
 #include "cli/tensor.hpp"
 #include "frontend/parse_value.hpp"
 
@@ -20,6 +21,7 @@ constexpr uint64_t kMaxHeader = 64 << 10;
 constexpr size_t kMaxAxes = 32;
 
 struct Header {
+  ElementType type;
   std::vector<int64_t> shape;
   bool fortran_order = false;
 };
@@ -84,8 +86,15 @@ Result<std::vector<int64_t>> shape_of(const ByteSource& source, const Value& val
                             describe(value), kMaxAxes));
 }
 
+// Python 2 wrote some sizes as 10L.
+std::string without_long_integers(std::string text) {
+  for (size_t i = text.size(); i-- > 1;)
+    if (text[i] == 'L' && text[i - 1] >= '0' && text[i - 1] <= '9') text.erase(i, 1);
+  return text;
+}
+
 Result<Header> parse_header(const ByteSource& source, const std::string& text) {
-  const Result<Statement> parsed = parse_statement(text);
+  const Result<Statement> parsed = parse_statement(without_long_integers(text));
   if (!parsed) return refuse(source, "its header is no Python dictionary");
   const Value& dict = parsed->value;
   const Value* const descr = dict.find("descr");
@@ -95,30 +104,43 @@ Result<Header> parse_header(const ByteSource& source, const std::string& text) {
     return refuse(source,
                   "its header must have the keys 'descr', 'fortran_order' and 'shape', and no others");
   }
-  if (descr->kind != Value::Kind::kString || descr->text != "<f4") {
-    return refuse(source, fmt::format("its dtype is {}; it must be '<f4', which array.astype('<f4') makes",
-                                      describe(*descr)));
-  }
+  const auto type = parse_element_type(*descr);
+  if (!type) return refuse(source, type.error());
   if (order->kind != Value::Kind::kBool) {
     return refuse(source, fmt::format("its fortran_order is {}; it must be True or False", describe(*order)));
   }
   Result<std::vector<int64_t>> axes = shape_of(source, *shape);
   if (!axes) return tl::unexpected(axes.error());
-  return Header{std::move(*axes), order->integer != 0};
+  return Header{*type, std::move(*axes), order->integer != 0};
 }
 
-// Whether an array of this shape has exactly `bytes` bytes.
-bool fills(const std::vector<int64_t>& shape, uint64_t bytes) {
+// Whether an array of this shape, with elements of `width` bytes, has exactly `bytes` bytes.
+bool fills(const std::vector<int64_t>& shape, size_t width, uint64_t bytes) {
   for (const int64_t axis : shape) {
     if (axis == 0) return bytes == 0;
   }
-  uint64_t floats = 1;
+  uint64_t elements = 1;
   for (const int64_t axis : shape) {
-    // floats * axis <= bytes / 4, without the product.
-    if (floats > bytes / sizeof(float) / static_cast<uint64_t>(axis)) return false;
-    floats *= static_cast<uint64_t>(axis);
+    // elements * axis <= bytes / width, without the product.
+    if (elements > bytes / width / static_cast<uint64_t>(axis)) return false;
+    elements *= static_cast<uint64_t>(axis);
   }
-  return floats * sizeof(float) == bytes;
+  return elements * width == bytes;
+}
+
+// Block by block, so that a file of float64 needs no second copy in memory.
+Result<void> read_converted(ByteSource& source, const ElementType& type, std::span<float> values,
+                            Rounding& rounding) {
+  constexpr size_t kBlock = size_t{1} << 16;
+  std::vector<std::byte> bytes(std::min(values.size(), kBlock) * type.bytes);
+  while (!values.empty()) {
+    const size_t count = std::min(values.size(), kBlock);
+    const auto block = std::span(bytes).first(count * type.bytes);
+    if (Result<void> done = source.read(block); !done) return done;
+    to_floats(type, block, values.first(count), rounding);
+    values = values.subspan(count);
+  }
+  return {};
 }
 
 // From first axis fastest to last axis fastest.
@@ -149,24 +171,29 @@ Result<NpyReader> NpyReader::open(std::unique_ptr<ByteSource> source) {
   Result<Header> header = parse_header(*source, text->first);
   if (!header) return tl::unexpected(header.error());
   const uint64_t bytes = source->size() - text->second;
-  if (!fills(header->shape, bytes)) {
+  if (!fills(header->shape, header->type.bytes, bytes)) {
     return refuse(*source, fmt::format("its shape is {}, which does not fit the {} bytes behind the header",
                                        shape_text(header->shape), bytes));
   }
-  return NpyReader(std::move(source), std::move(header->shape), header->fortran_order);
+  return NpyReader(std::move(source), header->type, std::move(header->shape), header->fortran_order);
 }
 
-Result<Tensor> NpyReader::read() {
+Result<Signal> NpyReader::read() {
   uint64_t floats = 1;
   for (const int64_t axis : shape_) floats *= static_cast<uint64_t>(axis);
   const double bytes = static_cast<double>(floats) * sizeof(float) * (fortran_order_ ? 2 : 1);
   if (Result<void> done = check_memory(source_->name(), bytes); !done) return tl::unexpected(done.error());
-  Tensor tensor{shape_, std::vector<float>(static_cast<size_t>(floats))};
-  if (Result<void> done = source_->read(std::as_writable_bytes(std::span(tensor.data))); !done) {
-    return tl::unexpected(done.error());
-  }
-  if (fortran_order_) tensor.data = to_c_order(tensor.data, shape_);
-  return tensor;
+  Signal signal;
+  signal.tensor = {shape_, std::vector<float>(static_cast<size_t>(floats))};
+  std::vector<float>& data = signal.tensor.data;
+  Rounding rounding;
+  const Result<void> done = type_.is_native_float() ? source_->read(std::as_writable_bytes(std::span(data)))
+                                                    : read_converted(*source_, type_, data, rounding);
+  if (!done) return tl::unexpected(done.error());
+  if (auto note = rounding_note(source_->name(), type_name(type_), floats, rounding))
+    signal.notes.push_back(std::move(*note));
+  if (fortran_order_) data = to_c_order(data, shape_);
+  return signal;
 }
 
 std::string npy_header(const std::vector<int64_t>& shape) {

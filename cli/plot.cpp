@@ -21,6 +21,16 @@ constexpr int kPlotWidth = kWidth - kLeft - kRight;
 // What all lines together may have of points: two a column keep the file below 200 kB.
 constexpr int64_t kMaxPoints = 14000;
 constexpr int64_t kMaxChannels = 64;
+constexpr int64_t kMaxBars = 256;
+// Told apart by eye, also by most who do not see all colors; more channels share out the rainbow.
+constexpr const char* kPalette[] = {"#1d4ed8", "#c2410c", "#16a34a", "#9333ea", "#0891b2",
+                                    "#ca8a04", "#db2777", "#4d7c0f", "#64748b", "#7c2d12"};
+constexpr auto kPaletteSize = static_cast<int64_t>(std::size(kPalette));
+
+std::string channel_color(int64_t channel, int64_t channels) {
+  if (channels <= kPaletteSize) return kPalette[channel];
+  return fmt::format("hsl({},75%,42%)", 280 * channel / (channels - 1));
+}
 
 struct Range {
   double low = HUGE_VAL;
@@ -41,14 +51,23 @@ double nice_step(double range, int count) {
   return 10 * power;
 }
 
+// A single step has nothing that a line could join.
+bool has_bars(const PlotPanel& panel) {
+  return std::all_of(panel.signals.begin(), panel.signals.end(), [](const PlotSignal& signal) {
+    return signal.rows->shape[0] == 1 && signal.rows->shape[1] <= kMaxBars;
+  });
+}
+
 // Values of the panel with a margin; never empty.
 Range value_range(const PlotPanel& panel) {
   Range range;
+  if (has_bars(panel)) range.include(0);
   for (const PlotSignal& signal : panel.signals)
     for (const float value : signal.rows->data) range.include(value);
   if (range.low > range.high) range = {-1, 1};
   const double middle = (range.low + range.high) / 2;
-  const double half = std::max((range.high - range.low) * 0.54, std::max(std::abs(middle) * 1e-6, 1e-30));
+  const double margin = has_bars(panel) ? 0.6 : 0.54;  // bars carry numbers
+  const double half = std::max((range.high - range.low) * margin, std::max(std::abs(middle) * 1e-6, 1e-30));
   return {middle - half, middle + half};
 }
 
@@ -58,8 +77,13 @@ class Panel {
       : panel_(panel), rate_(rate), top_(top), points_(points), range_(value_range(panel)), out_(out) {}
 
   void draw() {
-    grid();
-    for (const PlotSignal& signal : panel_.signals) lines(signal);
+    values();
+    if (has_bars(panel_)) {
+      bars();
+    } else {
+      steps_axis();
+      for (const PlotSignal& signal : panel_.signals) lines(signal);
+    }
     legend();
   }
 
@@ -77,7 +101,8 @@ class Panel {
     add("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>\n", x, y, anchor, escape_markup(words));
   }
 
-  void grid() {
+  // The frame, and the axis of values.
+  void values() {
     add("<rect x='{}' y='{}' width='{}' height='{}' fill='#fff' stroke='#bbb'/>\n", kLeft, top_, kPlotWidth,
         kPanelHeight);
     const double step = nice_step(range_.high - range_.low, 7);
@@ -86,6 +111,9 @@ class Panel {
       add("<path d='M{} {:.1f}h{}' stroke='#e6e6e6'/>\n", kLeft, y, kPlotWidth);
       text(kLeft - 8, y + 4, "end", fmt::format("{:.6g}", std::abs(value) < step / 2 ? 0.0 : value));
     }
+  }
+
+  void steps_axis() {
     const auto steps = static_cast<double>(panel_.signals.front().rows->shape[0]);
     const double length = std::max(rate_ > 0 ? steps / rate_ : steps, 1e-9);
     const double tick = nice_step(length, 8);
@@ -99,27 +127,84 @@ class Panel {
          rate_ > 0 ? fmt::format("seconds ({} steps)", static_cast<int64_t>(steps)) : "steps");
   }
 
+  // A bar for each channel, those of several signals side by side; short ones with their values.
+  void bars() {
+    const int64_t count = panel_.signals.front().rows->shape[1];
+    const double room = kPlotWidth / static_cast<double>(count);
+    const double width = 0.7 * room / static_cast<double>(panel_.signals.size());
+    constexpr int64_t kMostLabels = 24;
+    constexpr double kValueRoom = 44;
+    const int64_t every = (count + kMostLabels - 1) / kMostLabels;
+    for (int64_t i = 0; i < count; ++i) {
+      double x = kLeft + room * (static_cast<double>(i) + 0.15);
+      if (i % every == 0) text(x + 0.35 * room, top_ + kPanelHeight + 19, "middle", channel_name(i, room));
+      for (const PlotSignal& signal : panel_.signals) {
+        const double value = signal.rows->data[static_cast<size_t>(i)];
+        const double y = y_of(std::isfinite(value) ? value : 0);
+        add("<rect x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' fill='{}'/>\n", x,
+            std::min(y, y_of(0)), width, std::abs(y - y_of(0)), signal.color);
+        if (width >= kValueRoom || !std::isfinite(value))
+          text(x + width / 2, std::min(y, y_of(0)) - 4, "middle", fmt::format("{:.3g}", value));
+        x += width;
+      }
+    }
+    add("<path d='M{} {:.1f}h{}' stroke='#888'/>\n", kLeft, y_of(0), kPlotWidth);
+    text(kLeft + kPlotWidth / 2.0, top_ + kPanelHeight + 37, "middle", panel_.bars);
+  }
+
+  // As many letters as there is room for, in pixels.
+  std::string channel_name(int64_t channel, double room) const {
+    const auto i = static_cast<size_t>(channel);
+    std::string name = i < panel_.channels.size() ? panel_.channels[i] : std::to_string(channel);
+    const auto letters = static_cast<size_t>(std::max(room / 7.5, 3.0));
+    if (name.size() <= letters) return name;
+    size_t end = letters - 1;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80)
+      --end;  // whole letters of UTF-8
+    return name.substr(0, end) + "…";
+  }
+
+  // From right to left: a sample of the line and its name.
   void legend() {
     text(kLeft, top_ - 10, "start", panel_.title);
     double x = kLeft + kPlotWidth;
-    for (auto signal = panel_.signals.rbegin(); signal != panel_.signals.rend(); ++signal) {
-      const int64_t channels = signal->rows->shape[1];
-      std::string words = signal->name;
-      if (channels > kMaxChannels) words += fmt::format(" ({} of {} channels)", kMaxChannels, channels);
-      if (channels > 1 && channels <= kMaxChannels) words += fmt::format(" ({} channels)", channels);
+    const auto entry = [&](const std::string& words, const std::string& color, double width, bool dashed) {
       text(x, top_ - 10, "end", words);
       x -= 7.2 * static_cast<double>(words.size()) + 6;
-      add("<path d='M{:.1f} {}h-22' stroke='{}' stroke-width='3'/>\n", x, top_ - 14, signal->color);
+      add("<path d='M{:.1f} {}h-22' stroke='{}' stroke-width='{}'{}/>\n", x, top_ - 14, color,
+          std::max(width, 3.0), dashed ? " stroke-dasharray='5 3'" : "");
       x -= 40;
+    };
+    const int64_t channels = panel_.signals.back().rows->shape[1];
+    const bool has_channels = channels > 1 && !has_bars(panel_);
+    if (has_channels && channels <= kPaletteSize) {
+      const double room = (kPlotWidth - 260.0) / static_cast<double>(channels) - 46;
+      for (int64_t channel = channels; channel-- > 0;)
+        entry(channel_name(channel, room), channel_color(channel, channels), 3, false);
+    }
+    for (auto signal = panel_.signals.rbegin(); signal != panel_.signals.rend(); ++signal) {
+      if (has_channels && channels <= kPaletteSize && panel_.signals.size() == 1) break;
+      std::string words = signal->name;
+      if (channels > kMaxChannels) {
+        words += fmt::format(" ({} of {} channels)", kMaxChannels, channels);
+      } else if (has_channels && channels > kPaletteSize) {
+        words += fmt::format(" ({} channels, red to violet)", channels);
+      }
+      entry(words, has_channels ? "#222" : signal->color, has_channels ? signal->width : 3,
+            has_channels && signal->dashed);
     }
   }
 
   void lines(const PlotSignal& signal) {
-    const int64_t channels = signal.rows->shape[1];
-    add("<g fill='none' stroke='{}' stroke-width='{}' stroke-opacity='{}' stroke-linejoin='round'>\n",
-        signal.color, signal.width, channels > 4 ? 0.45 : 1.0);
-    for (int64_t channel = 0; channel < std::min(channels, kMaxChannels); ++channel) line(signal, channel);
-    out_ += "</g>\n";
+    const int64_t all = signal.rows->shape[1];
+    const int64_t channels = std::min(all, kMaxChannels);
+    for (int64_t channel = 0; channel < channels; ++channel) {
+      add("<g stroke='{}' fill='none' stroke-width='{}' stroke-linecap='round'{}{}>\n",
+          all == 1 ? signal.color : channel_color(channel, channels), signal.width,
+          signal.dashed ? " stroke-dasharray='6 4'" : "", signal.width > 3 ? " stroke-opacity='0.35'" : "");
+      line(signal, channel);
+      out_ += "</g>\n";
+    }
   }
 
   // Each column of pixels gets the smallest and the largest of its values, in the order in which they stand.
@@ -144,7 +229,8 @@ class Panel {
       if (low < 0) continue;
       for (const int64_t step : {std::min(low, high), std::max(low, high)}) {
         const double x = kLeft + kPlotWidth * (static_cast<double>(step) + 0.5) / static_cast<double>(steps);
-        add("{}{:.1f} {:.1f}", pen_down ? "L" : "M", x, y_of(value(step)));
+        // A point alone is a dot.
+        add("{}{:.1f} {:.1f}{}", pen_down ? "L" : "M", x, y_of(value(step)), pen_down ? "" : "h0");
         pen_down = true;
         if (low == high) break;
       }

@@ -8,18 +8,23 @@
 
 namespace convsmith::cli {
 
-// One sample, (steps, channels), and how it is drawn. Its channels share a color.
+// One sample, (steps, channels), and how it is drawn. Several channels have a color each, and the signals of
+// a panel then differ in width and dashes.
 struct PlotSignal {
   std::string name;
   const Tensor* rows = nullptr;
-  std::string color;   // as CSS writes it
+  std::string color;   // as CSS writes it; of a single channel
   double width = 1.2;  // of the lines, in pixels
+  bool dashed = false;
 };
 
-// Signals over one axis of values.
+// Signals over one axis of values. What has a single step, as a classifier's answer, is drawn as bars, a bar
+// for each channel.
 struct PlotPanel {
   std::string title;
-  std::vector<PlotSignal> signals;  // the last one on top
+  std::vector<PlotSignal> signals;         // the last one on top
+  std::string bars = "channel";            // what the bars are
+  std::vector<std::string> channels = {};  // their names; empty: numbers
 };
 
 // Panels one below the other. `rate`: steps per second of the first signal of each panel, 0 if not known;

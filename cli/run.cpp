@@ -3,17 +3,16 @@
 #include "cli/run.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
-#include <set>
-#include <system_error>
 
 #include "cli/commands.hpp"
+#include "cli/run_files.hpp"
 #include "cli/run_report.hpp"
 
 namespace convsmith::cli {
@@ -22,106 +21,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-// All files that are read or will be written.
-struct Files {
-  std::vector<ReadInput> inputs;
-  std::vector<SignalFile> outputs;
-  std::vector<Judge> expected;
-  std::optional<Judge> clean;
-};
-
-Result<ReadInput> read_input(const std::string& typed, const std::string& option) {
-  Result<SignalFile> file = parse_signal_file(typed, option);
-  if (!file) return tl::unexpected(file.error());
-  Result<Signal> signal = read_signal(*file);
-  if (!signal) return tl::unexpected(signal.error());
-  return ReadInput{std::move(*file), std::move(*signal)};
+std::vector<std::string> names_of(const ModelSpec& spec, const std::vector<int>& nodes) {
+  std::vector<std::string> names;
+  for (const int node : nodes)
+    names.push_back(spec.layers[static_cast<size_t>(spec.nodes[static_cast<size_t>(node)].layer)].name);
+  return names;
 }
 
-Result<Judge> read_judge(const std::string& typed, const std::string& option) {
-  Result<ReadInput> read = read_input(typed, option);
-  if (!read) return tl::unexpected(read.error());
-  return Judge{std::move(read->file), std::move(read->signal.tensor)};
-}
-
-Result<ReadInput> read_run_input(const std::string& typed, const std::vector<std::string>& columns) {
-  Result<SignalFile> file = parse_signal_file(typed, "--input");
-  if (!file) return tl::unexpected(file.error());
-  if (!columns.empty()) {
-    if (file->format != FileFormat::kCsv || !file->columns.empty()) {
-      return make_error(ErrorCode::kInvalidSpec,
-                        fmt::format("--columns is given, but --input {} {}.", typed,
-                                    file->format != FileFormat::kCsv ? "is no .csv file" : "names its own"));
-    }
-    file->columns = columns;
-  }
-  Result<Signal> signal = read_signal(*file);
-  if (!signal) return tl::unexpected(signal.error());
-  for (const std::string& note : signal->notes) print_note(note);
-  return ReadInput{std::move(*file), std::move(*signal)};
-}
-
-Result<Files> read_files(const RunArguments& arguments) {
-  Files files;
-  std::set<std::filesystem::path> paths;
-  for (const std::string& path : arguments.outputs) {
-    std::error_code code;
-    if (!paths.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(path, code), code))
-             .second) {
-      return make_error(
-          ErrorCode::kInvalidSpec,
-          fmt::format("--output {} is given twice; each output needs a file of its own.", path));
-    }
-    const Result<FileFormat> format = format_of(path, "--output");
-    if (!format) return tl::unexpected(format.error());
-    files.outputs.push_back({path, *format, {}});
-  }
-  if (!arguments.plot.empty() && suffix_of(arguments.plot) != ".svg") {
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("--plot is {}; its name must end with .svg.", arguments.plot));
-  }
-  for (const std::string& typed : arguments.inputs) {
-    Result<ReadInput> input = read_run_input(typed, arguments.columns);
-    if (!input) return tl::unexpected(input.error());
-    files.inputs.push_back(std::move(*input));
-  }
-  for (const std::string& typed : arguments.expected) {
-    Result<Judge> judge = read_judge(typed, "--expected");
-    if (!judge) return tl::unexpected(judge.error());
-    files.expected.push_back(std::move(*judge));
-  }
-  if (arguments.clean.empty()) return files;
-  Result<Judge> judge = read_judge(arguments.clean, "--clean");
-  if (!judge) return tl::unexpected(judge.error());
-  files.clean = std::move(*judge);
-  return files;
-}
-
-Result<void> check_counts(const RunArguments& arguments, size_t outputs) {
-  const auto check = [&](const char* option, size_t given) -> Result<void> {
-    if (given <= outputs) return {};
-    return make_error(ErrorCode::kInvalidSpec,
-                      fmt::format("{} is given {} times, and there {} {} output{}.", option, given,
-                                  outputs == 1 ? "is" : "are", outputs, outputs == 1 ? "" : "s"));
-  };
-  if (Result<void> done = check("--output", arguments.outputs.size()); !done) return done;
-  return check("--expected", arguments.expected.size());
-}
-
-// What the results are held against must be shaped like them.
-Result<void> check_judges(const Files& files, const std::vector<RunOutput>& outputs) {
-  const auto check = [](const char* option, const Judge& judge, const RunOutput& output) -> Result<void> {
-    const std::string what = fmt::format("{} {}", option, judge.file.path);
-    const auto shape = arrange_output_shape(output.shape, judge.file.format, output.layout, what);
-    if (!shape) return tl::unexpected(shape.error());
-    if (is_same_shape(*shape, judge.tensor.shape)) return {};
-    return make_error(ErrorCode::kInvalidData,
-                      fmt::format("{}: its shape is {}, and the output's is {}.", what,
-                                  shape_text(judge.tensor.shape), shape_text(*shape)));
-  };
-  for (size_t i = 0; i < files.expected.size(); ++i)
-    if (Result<void> done = check("--expected", files.expected[i], outputs[i]); !done) return done;
-  return files.clean ? check("--clean", *files.clean, outputs[0]) : Result<void>();
+PortNames port_names(const Subject& subject) {
+  const auto* const model = std::get_if<LoadedModelSpec>(&subject);
+  if (model == nullptr) return {};
+  return {names_of(*model->spec, model->spec->inputs), names_of(*model->spec, model->spec->outputs)};
 }
 
 // Of the inputs of a model whose steps do not go together.
@@ -174,19 +84,19 @@ Result<void> compute(Outcome& outcome) {
   return {};
 }
 
-Result<void> judge(Outcome& outcome, Files& files) {
-  const auto found_as = [&](const Judge& judge, size_t i) {
-    return arrange_output(outcome.outputs[i], judge.file.format, outcome.runnable.outputs[i].layout,
-                          judge.file.path);
+Result<void> judge(Outcome& outcome, RunFiles& files) {
+  const auto found_as = [&](const Judge& judge) {
+    return arrange_output(outcome.outputs[judge.output], judge.file.format,
+                          outcome.runnable.outputs[judge.output].layout, judge.file.path);
   };
-  for (size_t i = 0; i < files.expected.size(); ++i) {
-    const Result<Tensor> found = found_as(files.expected[i], i);
+  for (Judge& judge : files.expected) {
+    const Result<Tensor> found = found_as(judge);
     if (!found) return tl::unexpected(found.error());
-    const Difference difference = compare_tensors(*found, files.expected[i].tensor);
-    outcome.differences.emplace_back(std::move(files.expected[i]), difference);
+    const Difference difference = compare_tensors(*found, judge.tensor);
+    outcome.differences.emplace_back(std::move(judge), difference);
   }
   if (!files.clean) return {};
-  const Result<Tensor> found = found_as(*files.clean, 0);
+  const Result<Tensor> found = found_as(*files.clean);
   if (!found) return tl::unexpected(found.error());
   const Tensor& clean = files.clean->tensor;
   outcome.snr_after = signal_to_noise(*found, clean);
@@ -198,26 +108,23 @@ Result<void> judge(Outcome& outcome, Files& files) {
   return {};
 }
 
-Result<void> write_results(const Outcome& outcome, const std::vector<SignalFile>& files) {
-  constexpr double kDefaultRate = 44100;
-  std::vector<Tensor> tensors;
-  for (size_t i = 0; i < files.size(); ++i) {
-    Result<Tensor> tensor = arrange_output(outcome.outputs[i], files[i].format,
-                                           outcome.runnable.outputs[i].layout, "--output " + files[i].path);
-    if (!tensor) return tl::unexpected(tensor.error());
-    tensors.push_back(std::move(*tensor));
+// Where one file fails, the others are written all the same: the work is done.
+int write_results(Outcome& outcome, const std::vector<Target>& targets) {
+  int exit_code = kOk;
+  const auto keep = [&](const Result<void>& done, const std::string& path,
+                        std::vector<std::string>& written) {
+    if (done) written.push_back(path);
+    if (!done) exit_code = report(done.error());
+  };
+  for (const Target& target : targets) {
+    const RunOutput& output = outcome.runnable.outputs[target.output];
+    keep(write_target(target, outcome.outputs[target.output], output.layout,
+                      outcome.rate * output.steps_per_step),
+         target.file.path, outcome.written);
   }
-  for (size_t i = 0; i < files.size(); ++i) {
-    const double rate =
-        (outcome.rate > 0 ? outcome.rate : kDefaultRate) * outcome.runnable.outputs[i].steps_per_step;
-    const int whole = static_cast<int>(std::clamp(std::round(rate), 1.0, 2e9));
-    if (files[i].format == FileFormat::kWav && whole != rate)
-      print_note(fmt::format("{} has whole steps a second: {} instead of {:g}.", files[i].path, whole, rate));
-    if (Result<void> done = write_signal(files[i].path, files[i].format, tensors[i], whole); !done)
-      return done;
-  }
-  if (outcome.arguments.plot.empty()) return {};
-  return write_text(outcome.arguments.plot, plot_outcome(outcome));
+  const std::string& plot = outcome.arguments.plot;
+  if (!plot.empty()) keep(write_text(plot, plot_outcome(outcome)), plot, outcome.pictures);
+  return exit_code;
 }
 
 // Whether every output is as close to what was expected as --tolerance asks; says so where not.
@@ -226,44 +133,69 @@ int check_tolerance(const Outcome& outcome) {
   int exit_code = kOk;
   for (const auto& [judge, difference] : outcome.differences) {
     if (!tolerance || difference.largest <= *tolerance) continue;
-    fmt::print(stderr, "error: --expected {}: the largest difference is {:.3g}, and --tolerance is {:g}.\n",
-               judge.file.path, difference.largest, *tolerance);
-    exit_code = kFailure;
+    exit_code =
+        report({ErrorCode::kUnavailable,
+                fmt::format("--expected {}: the largest difference is {:.3g}, and --tolerance is {:g}.",
+                            judge.file.path, difference.largest, *tolerance)});
   }
   return exit_code;
+}
+
+// A result on standard output leaves it to the result alone.
+std::FILE* report_stream(const std::vector<Target>& targets) {
+  const auto is_standard = [](const Target& target) {
+    return is_standard_stream(target.file.path, STDOUT_FILENO);
+  };
+  return std::any_of(targets.begin(), targets.end(), is_standard) ? stderr : stdout;
 }
 
 Result<int> run(const RunArguments& arguments) {
   note_foreign_tuning(arguments.common);
   Result<Subject> subject = load_subject(arguments.common, arguments.weights);
   if (!subject) return tl::unexpected(subject.error());
-  Result<Files> files = read_files(arguments);
+  Result<RunFiles> files = open_run_files(arguments, port_names(*subject));
   if (!files) return tl::unexpected(files.error());
-  const int wav_rate = files->inputs[0].signal.sample_rate;
+  std::vector<std::string> channels = files->inputs[0].signal.channels;
   Result<Runnable> runnable =
       make_runnable(std::move(*subject), std::move(files->inputs), arguments.common, arguments.weights);
   if (!runnable) return tl::unexpected(runnable.error());
-  if (Result<void> done = check_counts(arguments, runnable->outputs.size()); !done)
+  if (Result<void> done = check_shapes(arguments, *files, runnable->outputs); !done)
     return tl::unexpected(done.error());
-  if (Result<void> done = check_judges(*files, runnable->outputs); !done) return tl::unexpected(done.error());
   Outcome outcome{.arguments = arguments,
                   .runnable = std::move(*runnable),
+                  .channels = std::move(channels),
                   .inputs = {},
                   .outputs = {},
                   .threads = thread_count(arguments.common),
-                  .rate = arguments.rate > 0 ? arguments.rate : wav_rate,
+                  .rate = files->rate,
                   .differences = {},
                   .clean = {},
-                  .snr_before = {}};
+                  .snr_before = {},
+                  .written = {},
+                  .pictures = {}};
   if (Result<void> done = compute(outcome); !done) return tl::unexpected(done.error());
   if (Result<void> done = judge(outcome, *files); !done) return tl::unexpected(done.error());
-  if (Result<void> done = write_results(outcome, files->outputs); !done) return tl::unexpected(done.error());
+  const int written = write_results(outcome, files->outputs);
+  std::FILE* const stream = report_stream(files->outputs);
   if (arguments.common.json) {
-    fmt::print("{}\n", to_json(outcome).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print(stream, "{}\n", to_json(outcome).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    print_text(outcome);
+    fmt::print(stream, "{}", as_text(outcome));
   }
-  return check_tolerance(outcome);
+  const int judged = check_tolerance(outcome);
+  return written != kOk ? written : judged;
+}
+
+void add_format_option(CLI::App& command, const std::string& name, FileFormat& target,
+                       const std::string& help) {
+  const auto assign = [&target, name](const std::string& word) {
+    if (word == "npy") return void(target = FileFormat::kNpy);
+    if (word == "csv") return void(target = FileFormat::kCsv);
+    if (word == "wav") return void(target = FileFormat::kWav);
+    throw CLI::ValidationError(
+        fmt::format("{} is '{}'; it must be one of npy|csv|wav.", name, printable(word)));
+  };
+  command.add_option_function<std::string>(name, assign, help)->type_name("npy|csv|wav");
 }
 
 void add_file_options(CLI::App& command, RunArguments& arguments) {
@@ -271,7 +203,8 @@ void add_file_options(CLI::App& command, RunArguments& arguments) {
       .add_option(
           "--input", arguments.inputs,
           "Input: .npy of (batch..., steps, channels), or one sample as .npy, .csv (a row per step, a column "
-          "per channel; x.csv:2 or x.csv:name takes one) or .wav; for models once per input, in order")
+          "per channel; x.csv:2 or x.csv:name takes one) or .wav; - is standard input; for models once per "
+          "input, in order or as NAME=FILE")
       ->required()
       ->allow_extra_args(false)
       ->type_name("FILE");
@@ -283,12 +216,19 @@ void add_file_options(CLI::App& command, RunArguments& arguments) {
       ->type_name("FILE");
   command
       .add_option("--output", arguments.outputs,
-                  "Where the result goes: .npy, .csv or .wav; once per output, in order")
+                  "Where the result goes: .npy, .csv or .wav; - is standard output, the report then goes to "
+                  "standard error; once per output, in order or as NAME=FILE")
       ->allow_extra_args(false)
       ->type_name("FILE");
+  add_format_option(
+      command, "--input-format", arguments.input_format,
+      "What the inputs are, whatever their names (default: by suffix, of pipes by the first bytes)");
+  add_format_option(command, "--output-format", arguments.output_format,
+                    "What the outputs are, whatever their names (default: by suffix, of pipes as the input)");
   command
       .add_option("--expected", arguments.expected,
-                  "A file with the expected result; the largest difference from it is printed")
+                  "A file with the expected result (once per output, in order or as NAME=FILE); the largest "
+                  "difference from it is printed")
       ->allow_extra_args(false)
       ->type_name("FILE");
   command
@@ -313,8 +253,6 @@ void add_run(CLI::App& app, int& exit_code) {
   command
       ->add_option("--columns", arguments->columns,
                    "Columns of the .csv inputs, by name or number from 1 (several with commas)")
-      ->delimiter(',')
-      ->allow_extra_args(false)
       ->type_name("LIST");
   command->add_option("--plot", arguments->plot, "Draws input and output into this .svg file")
       ->type_name("FILE");
@@ -330,7 +268,8 @@ void add_run(CLI::App& app, int& exit_code) {
   command->footer(
       "Examples:\n"
       "  convsmith run \"Conv1D(32, 3, activation='relu')\" --input x.npy --weights w.npz --output y.npy\n"
-      "  convsmith run model.keras --input ecg.csv:noisy_mv --output clean.csv --plot ecg.svg --rate 360");
+      "  convsmith run model.keras --input ecg.csv:noisy_mv --output clean.csv --plot ecg.svg --rate 360\n"
+      "  sox x.mp3 -t wav - | convsmith run model.keras --input - --output y.wav");
   command->callback([arguments, &exit_code] {
     const Result<int> result = run(*arguments);
     exit_code = result ? *result : report(result.error());

@@ -43,12 +43,11 @@ Json difference_json(const Judge& judge, const Difference& difference) {
           {"relative_difference", difference.relative}};
 }
 
-// The first sample as (steps, channels); features alone are steps of one channel.
-Tensor first_rows(const Tensor& tensor, Layout layout, bool has_batch) {
+// The first sample as (steps, channels); features alone are channels of one step.
+Tensor first_rows(const Tensor& tensor, Layout layout, bool is_vector) {
   std::vector<int64_t> shape = tensor.shape;
   while (shape.size() > 2) shape.erase(shape.begin());
-  const bool is_vector = tensor.shape.size() == 2 && has_batch;
-  if (is_vector) shape = {shape[1], 1};
+  if (is_vector) shape[0] = 1;
   Tensor sample{shape, {}};
   const auto count = static_cast<size_t>(shape[0] * shape[1]);
   sample.data.assign(tensor.data.begin(),
@@ -70,11 +69,12 @@ Tensor judge_rows(const Judge& judge, Layout layout) {
 
 }  // namespace
 
-void print_text(const Outcome& outcome) {
+std::string as_text(const Outcome& outcome) {
   const Runnable& r = outcome.runnable;
   const RunArguments& arguments = outcome.arguments;
-  const auto row = [](const std::string& name, const std::string& value) {
-    fmt::print("{:<9} {}\n", name, value);
+  std::string text;
+  const auto row = [&](const std::string& name, const std::string& value) {
+    text += fmt::format("{:<9} {}\n", name, value);
   };
   row(r.kind, without_controls(r.text));
   row("weights", r.weights);
@@ -92,15 +92,16 @@ void print_text(const Outcome& outcome) {
                                 difference.bit_equal ? ", every bit equal" : ""));
   }
   if (outcome.clean) {
-    std::string text = fmt::format("{:.2f} dB in the output", outcome.snr_after);
+    std::string noise = fmt::format("{:.2f} dB in the output", outcome.snr_after);
     if (outcome.snr_before) {
-      text = fmt::format("{:.2f} dB in the input, {}: {:+.2f} dB", *outcome.snr_before, text,
-                         outcome.snr_after - *outcome.snr_before);
+      noise = fmt::format("{:.2f} dB in the input, {}: {:+.2f} dB", *outcome.snr_before, noise,
+                          outcome.snr_after - *outcome.snr_before);
     }
-    row("noise", "signal-to-noise ratio " + text);
+    row("noise", "signal-to-noise ratio " + noise);
   }
-  for (const std::string& path : arguments.outputs) row("written", path);
-  if (!arguments.plot.empty()) row("picture", arguments.plot);
+  for (const std::string& path : outcome.written) row("written", path == "-" ? "standard output" : path);
+  for (const std::string& path : outcome.pictures) row("picture", path);
+  return text;
 }
 
 Json to_json(const Outcome& outcome) {
@@ -119,13 +120,13 @@ Json to_json(const Outcome& outcome) {
             {"run_us", outcome.run_us},
             {"steps_per_second", steps_per_second(outcome)}};
   if (outcome.rate > 0) json["times_real_time"] = steps_per_second(outcome) / outcome.rate;
-  if (!outcome.arguments.outputs.empty()) json["output"] = outcome.arguments.outputs[0];
+  if (!outcome.written.empty()) json["output"] = outcome.written[0];
   if (outcome.inputs.size() > 1)
     for (const Tensor& input : outcome.inputs) json["input_shapes"].push_back(input.shape);
   if (outcome.outputs.size() > 1)
     for (const Tensor& output : outcome.outputs) json["output_shapes"].push_back(output.shape);
-  if (outcome.arguments.outputs.size() > 1) json["outputs"] = outcome.arguments.outputs;
-  if (!outcome.arguments.plot.empty()) json["plot"] = outcome.arguments.plot;
+  if (outcome.written.size() > 1) json["outputs"] = outcome.written;
+  for (const std::string& path : outcome.pictures) json["plot"] = path;
   std::vector<Json> differences;
   for (const auto& [judge, difference] : outcome.differences)
     differences.push_back(difference_json(judge, difference));
@@ -140,30 +141,41 @@ Json to_json(const Outcome& outcome) {
 
 std::string plot_outcome(const Outcome& outcome) {
   const Runnable& r = outcome.runnable;
-  const Tensor input = first_rows(r.inputs[0].tensor, r.input_layout, true);
+  constexpr const char* kInput = "#c2410c";
+  constexpr const char* kOutput = "#1d4ed8";
+  constexpr const char* kClean = "#16a34a";
+  constexpr const char* kExpected = "#737373";
   std::vector<Tensor> rows;  // stay where they are: the plot points at them
-  rows.reserve(3 * outcome.outputs.size() + 1);
-  constexpr const char* kColors[] = {"#c2410c", "#1d4ed8", "#16a34a",
-                                     "#a3a3a3"};  // input, output, clean, expected
+  rows.reserve(outcome.differences.size() + outcome.outputs.size() + 2);
+  const auto add = [&](PlotPanel& panel, Tensor tensor, PlotSignal signal) {
+    rows.push_back(std::move(tensor));
+    signal.rows = &rows.back();
+    panel.signals.push_back(std::move(signal));
+  };
   Plot plot{
       .title = r.kind == "model" ? r.text : r.text.substr(0, 90), .panels = {}, .rates = {outcome.rate}};
-  plot.panels.push_back({"input", {{"input", &input, kColors[0]}}});
+  const Tensor& input = r.inputs[0].tensor;
+  const bool has_features = input.shape.size() == 2;
+  PlotPanel first{"input", {}, has_features ? "feature" : "channel", outcome.channels};
+  add(first, first_rows(input, r.input_layout, has_features), {"input", nullptr, kInput});
+  plot.panels.push_back(std::move(first));
   for (size_t i = 0; i < outcome.outputs.size(); ++i) {
     const Layout layout = r.outputs[i].layout;
-    PlotPanel panel{outcome.outputs.size() == 1 ? "output" : fmt::format("output {}", i + 1), {}};
-    const auto add = [&](const char* name, Tensor tensor, const char* color, double width) {
-      rows.push_back(std::move(tensor));
-      panel.signals.push_back({name, &rows.back(), color, width});
+    const bool is_vector = r.outputs[i].shape.size() == 2;
+    const auto rows_of = [&](const Judge& judge) {
+      return is_vector ? first_rows(judge.tensor, layout, true) : judge_rows(judge, layout);
     };
-    const bool has_batch = outcome.outputs[i].shape == r.outputs[i].shape;
-    const Tensor output = first_rows(outcome.outputs[i], layout, has_batch);
-    if (i < outcome.differences.size() && outcome.differences[i].second.same_shape)
-      add("expected",
-          has_batch ? first_rows(outcome.differences[i].first.tensor, layout, true)
-                    : judge_rows(outcome.differences[i].first, layout),
-          kColors[3], 4);
-    if (i == 0 && outcome.clean) add("clean", judge_rows(*outcome.clean, layout), kColors[2], 1.6);
-    add("output", output, kColors[1], 1.2);
+    PlotPanel panel{outcome.outputs.size() == 1 ? "output" : fmt::format("output {}", i + 1),
+                    {},
+                    is_vector ? "class" : "channel",
+                    {}};
+    for (const auto& [judge, difference] : outcome.differences)
+      if (judge.output == i && difference.same_shape)
+        add(panel, rows_of(judge), {"expected", nullptr, kExpected, 4});
+    Tensor output = first_rows(outcome.outputs[i], layout, is_vector);
+    if (i == 0 && outcome.clean)
+      add(panel, rows_of(*outcome.clean), {"clean", nullptr, kClean, 1.6, output.shape[1] > 1});
+    add(panel, std::move(output), {"output", nullptr, kOutput, 1.2});
     plot.panels.push_back(std::move(panel));
     plot.rates.push_back(outcome.rate * r.outputs[i].steps_per_step);
   }

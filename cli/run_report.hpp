@@ -6,45 +6,28 @@
 #include <string>
 #include <vector>
 
-#include "cli/run.hpp"
+#include "cli/run_files.hpp"
 
 namespace convsmith::cli {
-
-struct RunArguments {
-  CommonOptions common;
-  std::vector<std::string> inputs;
-  std::string weights;
-  std::vector<std::string> outputs;
-  std::vector<std::string> expected;
-  std::string clean;
-  std::vector<std::string> columns;
-  std::string plot;
-  std::optional<double> tolerance;
-  double rate = 0;
-  int repeat = 1;
-};
-
-// An array that the result is held against.
-struct Judge {
-  SignalFile file;
-  Tensor tensor;
-};
 
 struct Outcome {
   const RunArguments& arguments;
   Runnable runnable;
-  std::vector<Tensor> inputs;   // without the batch axis where the file had none
-  std::vector<Tensor> outputs;  // the same
+  std::vector<std::string> channels;  // of the first input, where its file names them
+  std::vector<Tensor> inputs;         // without the batch axis where the file had none
+  std::vector<Tensor> outputs;        // the same
   int threads = 1;
   double run_us = 0;
   double rate = 0;                                        // steps a second of the first input; 0: not known
-  std::vector<std::pair<Judge, Difference>> differences;  // by output, as far as --expected was given
+  std::vector<std::pair<Judge, Difference>> differences;  // where --expected was given
   std::optional<Judge> clean;
   std::optional<double> snr_before;  // where the first input has the clean signal's shape
   double snr_after = 0;
+  std::vector<std::string> written;   // outputs
+  std::vector<std::string> pictures;  // --plot
 };
 
-void print_text(const Outcome& outcome);
+std::string as_text(const Outcome& outcome);
 nlohmann::ordered_json to_json(const Outcome& outcome);
 
 // The first sample of the first input and of the outputs, with what they are held against.

@@ -6,9 +6,9 @@
 #include <charconv>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
+#include "cli/csv_rows.hpp"
 #include "cli/files.hpp"
 
 namespace convsmith::cli {
@@ -20,14 +20,6 @@ constexpr int64_t kMostSize = int64_t{1} << 40;
 constexpr const char* kColumns[] = {"name",          "op",      "batch",       "steps",
                                     "in_channels",   "filters", "kernel_size", "strides",
                                     "dilation_rate", "groups",  "padding"};
-
-std::vector<std::string> cells_of(std::string line) {
-  if (line.ends_with('\r')) line.pop_back();
-  std::vector<std::string> cells;
-  std::istringstream stream(line);
-  for (std::string cell; std::getline(stream, cell, ',');) cells.push_back(cell);
-  return cells;
-}
 
 // A size below 2^40.
 std::optional<int64_t> parse_size(std::string_view text) {
@@ -96,23 +88,23 @@ Result<ShapeRow> read_row(std::map<std::string, std::string> cells, const std::s
 Result<std::vector<ShapeRow>> read_shapes(const std::string& path) {
   const auto text = read_text(path, kMostBytes);
   if (!text) return tl::unexpected(text.error());
-  std::istringstream lines(*text);
-  std::string line;
-  std::getline(lines, line);
-  const std::vector<std::string> names = cells_of(line);
+  const std::string_view table = without_byte_order_mark(*text);
+  CsvRows lines(table, find_separator(table));
+  CsvRow names;
+  lines.next(names);
   for (const char* const column : kColumns) {
-    if (std::find(names.begin(), names.end(), column) != names.end()) continue;
+    const auto is_column = [&](const CsvCell& cell) { return cell.text == column; };
+    if (std::any_of(names.cells.begin(), names.cells.end(), is_column)) continue;
     return make_error(
         ErrorCode::kInvalidData,
         fmt::format("{} is no table of shapes: its first line has no column '{}'.", path, column));
   }
   std::vector<ShapeRow> rows;
-  for (int number = 2; std::getline(lines, line); ++number) {
-    const std::vector<std::string> cells = cells_of(line);
-    if (cells.empty()) continue;
+  for (CsvRow line; lines.next(line);) {
     std::map<std::string, std::string> row;
-    for (size_t i = 0; i < names.size() && i < cells.size(); ++i) row[names[i]] = cells[i];
-    auto read = read_row(std::move(row), fmt::format("{}, line {}", path, number));
+    for (size_t i = 0; i < names.cells.size() && i < line.cells.size(); ++i)
+      row[std::string(names.cells[i].text)] = line.cells[i].text;
+    auto read = read_row(std::move(row), fmt::format("{}, line {}", path, line.line));
     if (!read) return tl::unexpected(read.error());
     rows.push_back(std::move(*read));
   }

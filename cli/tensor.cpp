@@ -4,8 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <filesystem>
-#include <limits>
 #include <ranges>
+
+#include "cli/common_options.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -14,6 +15,22 @@ Result<void> write_npy(int descriptor, const std::string& path, const Tensor& te
   const std::string header = npy_header(tensor.shape);
   if (Result<void> done = write_bytes(descriptor, std::as_bytes(std::span(header)), path); !done) return done;
   return write_bytes(descriptor, std::as_bytes(std::span(tensor.data)), path);
+}
+
+// What begins with these bytes; text where nothing else does.
+Result<FileFormat> format_by_content(const ByteSource& source) {
+  const std::string start = source.start();
+  const auto refuse = [&](const char* what) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("{} {}; it must be a .npy, .csv or .wav file.", source.name(), what));
+  };
+  if (start.empty()) return refuse("is empty");
+  if (start.starts_with("\x93NUMPY")) return FileFormat::kNpy;
+  for (const char* magic : {"RIFF", "RIFX", "RF64"})
+    if (start.starts_with(magic)) return FileFormat::kWav;
+  if (start.starts_with("PK\3\4")) return refuse("begins as a zip archive does");
+  if (start.starts_with("\x89HDF")) return refuse("begins as an HDF5 file does");
+  return FileFormat::kCsv;
 }
 
 // The file `name` in a folder; null where there is none.
@@ -64,12 +81,18 @@ Result<Members> open_weights(const std::string& path, const Names& names) {
           fmt::join(names | std::views::transform([](const auto& n) { return n.front(); }), ".npy, ")));
 }
 
-// Where "a.csv:x,y" has its colon; npos without one. A file that really has that name wins.
-size_t find_columns(const std::string& typed) {
+// Where "a.csv:x,y" has its colon; npos without one. A file that really has that name wins. `any_name`: what
+// is before the colon need not end with .csv.
+size_t find_columns(const std::string& typed, bool any_name) {
   std::error_code code;
   if (std::filesystem::exists(typed, code)) return std::string::npos;
-  for (size_t at = typed.rfind(':'); at != std::string::npos && at > 0; at = typed.rfind(':', at - 1))
-    if (suffix_of(typed.substr(0, at)) == ".csv") return at;
+  if (typed.starts_with("-:")) return 1;
+  for (size_t at = typed.rfind(':'); at != std::string::npos && at > 0; at = typed.rfind(':', at - 1)) {
+    const std::string path = typed.substr(0, at);
+    const std::string suffix = suffix_of(path);
+    if (suffix == ".csv" || suffix == ".tsv") return at;
+    if (std::filesystem::exists(path, code) && (any_name || is_stream(path))) return at;
+  }
   return std::string::npos;
 }
 
@@ -82,43 +105,60 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 Result<FileFormat> format_of(const std::string& path, std::string_view option) {
   const std::string suffix = suffix_of(path);
   if (suffix == ".npy") return FileFormat::kNpy;
-  if (suffix == ".csv") return FileFormat::kCsv;
+  if (suffix == ".csv" || suffix == ".tsv") return FileFormat::kCsv;
   if (suffix == ".wav") return FileFormat::kWav;
+  if (is_stream(path)) return FileFormat::kAny;
+  const bool has_format = option == "--input" || option == "--output";
   return make_error(ErrorCode::kInvalidData,
-                    fmt::format("{} is {}; its name must end with .npy, .csv or .wav.", option, path));
+                    fmt::format("{} is {}; its name must end with .npy, .csv or .wav{}.", option, path,
+                                has_format ? fmt::format(", or {}-format must say what it is", option) : ""));
 }
 
-Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option) {
-  const size_t colon = find_columns(typed);
-  SignalFile file{.path = typed.substr(0, colon), .columns = {}};
-  const Result<FileFormat> format = format_of(file.path, option);
-  if (!format) return tl::unexpected(format.error());
-  file.format = *format;
-  if (colon == std::string::npos) return file;
-  std::string_view rest = std::string_view(typed).substr(colon + 1);
-  for (bool more = true; more;) {
-    const size_t comma = rest.find(',');
-    file.columns.emplace_back(rest.substr(0, comma));
-    more = comma != std::string_view::npos;
-    if (more) rest.remove_prefix(comma + 1);
+std::vector<std::string> split_columns(std::string_view text) {
+  std::vector<std::string> columns(1);
+  char quote = 0;
+  for (const char c : text) {
+    std::string& column = columns.back();
+    if (c == quote) {
+      quote = 0;
+    } else if (quote == 0 && column.empty() && (c == '"' || c == '\'')) {
+      quote = c;
+    } else if (quote == 0 && c == ',') {
+      columns.emplace_back();
+    } else {
+      column.push_back(c);
+    }
   }
+  return columns;
+}
+
+Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option, FileFormat format) {
+  const size_t colon = find_columns(typed, format == FileFormat::kCsv);
+  SignalFile file{.path = typed.substr(0, colon), .format = format, .columns = {}};
+  if (format == FileFormat::kAny) {
+    const Result<FileFormat> by_name = format_of(file.path, option);
+    if (!by_name) return tl::unexpected(by_name.error());
+    file.format = *by_name;
+  }
+  if (colon != std::string::npos) file.columns = split_columns(std::string_view(typed).substr(colon + 1));
   return file;
 }
 
 Result<Signal> read_signal(const SignalFile& file) {
-  if (file.format == FileFormat::kWav) return read_wav(file.path);
-  if (file.format == FileFormat::kCsv) {
-    const Result<std::string> text = read_text(file.path, std::numeric_limits<uint64_t>::max());
-    if (!text) return tl::unexpected(text.error());
-    return parse_csv(*text, file.path, file.columns);
-  }
-  Result<std::unique_ptr<ByteSource>> source = open_file(file.path);
+  Result<std::unique_ptr<ByteSource>> source = open_file_or_stream(file.path);
   if (!source) return tl::unexpected(source.error());
+  const Result<FileFormat> format =
+      file.format == FileFormat::kAny ? format_by_content(**source) : file.format;
+  if (!format) return tl::unexpected(format.error());
+  if (*format == FileFormat::kWav) return read_wav(**source);
+  if (*format == FileFormat::kCsv) {
+    const Result<std::string> text = read_all(**source);
+    if (!text) return tl::unexpected(text.error());
+    return parse_csv(*text, (*source)->name(), file.columns);
+  }
   Result<NpyReader> reader = NpyReader::open(std::move(*source));
   if (!reader) return tl::unexpected(reader.error());
-  Result<Tensor> tensor = reader->read();
-  if (!tensor) return tl::unexpected(tensor.error());
-  return Signal{std::move(*tensor), 0, {}};
+  return reader->read();
 }
 
 Result<Signal> read_signal(const std::string& path, FileFormat format) {
@@ -134,8 +174,13 @@ Result<void> write_signal(const std::string& path, FileFormat format, const Tens
         const std::string text = csv_text(tensor);
         return write_bytes(descriptor, std::as_bytes(std::span(text)), path);
       }
-      case FileFormat::kWav:
-        return write_wav(descriptor, path, tensor, sample_rate);
+      case FileFormat::kWav: {
+        const Result<std::string> bytes = wav_bytes(tensor, sample_rate, path);
+        if (!bytes) return tl::unexpected(bytes.error());
+        return write_bytes(descriptor, std::as_bytes(std::span(*bytes)), path);
+      }
+      case FileFormat::kAny:
+        break;
     }
     return {};
   });
@@ -169,9 +214,10 @@ Result<std::vector<Tensor>> read_weights(const std::string& path, const std::vec
   }
   std::vector<Tensor> weights;
   for (NpyReader& reader : readers) {
-    Result<Tensor> array = reader.read();
+    Result<Signal> array = reader.read();
     if (!array) return tl::unexpected(array.error());
-    weights.push_back(std::move(*array));
+    for (const std::string& note : array->notes) print_note(note);
+    weights.push_back(std::move(array->tensor));
   }
   return weights;
 }

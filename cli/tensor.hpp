@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/files.hpp"
+#include "cli/npy_types.hpp"
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/tensor.hpp"
@@ -23,58 +24,71 @@ using convsmith::Tensor;
 // "(4, 10, 128)"
 std::string shape_text(const std::vector<int64_t>& shape);
 
+// kAny: the name does not say, the first bytes will.
+enum class FileFormat { kNpy, kCsv, kWav, kAny };
+
 // A signal as a file gives it. .csv and .wav are always (steps, channels).
 struct Signal {
   Tensor tensor;
-  int sample_rate = 0;             // .wav only
-  std::vector<std::string> notes;  // whole sentences
+  FileFormat format = FileFormat::kNpy;
+  int sample_rate = 0;                // .wav only
+  std::vector<std::string> channels;  // names of the columns, of a .csv file that has them
+  std::vector<std::string> notes;     // whole sentences
 };
 
-enum class FileFormat { kNpy, kCsv, kWav };
-// By suffix; an error names the option (for example "--input").
+// By suffix; kAny for streams. An error names the option (for example "--input").
 Result<FileFormat> format_of(const std::string& path, std::string_view option);
 
-// A file and what to take of it: as typed, "x.npy", or with columns "x.csv:2", "x.csv:noisy,clean". Columns
-// are names of the first line, or numbers from 1.
+// A file and what to take of it: as typed, "x.npy", or with columns "x.csv:2", "x.csv:noisy,clean", "-:2".
+// Columns are names of the first line, or numbers from 1.
 struct SignalFile {
   std::string path;
   FileFormat format = FileFormat::kNpy;
   std::vector<std::string> columns;  // empty: all
 };
-// An error names the option.
-Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option);
+// `format` wins over the name where it is not kAny. An error names the option.
+Result<SignalFile> parse_signal_file(const std::string& typed, std::string_view option,
+                                     FileFormat format = FileFormat::kAny);
+// "a,'b,c'" as columns: a and b,c.
+std::vector<std::string> split_columns(std::string_view text);
 
 Result<Signal> read_signal(const SignalFile& file);
 Result<Signal> read_signal(const std::string& path, FileFormat format);
-// Atomic. For .csv and .wav the tensor is (steps, channels).
+// By write_file. For .csv and .wav the tensor is (steps, channels).
 Result<void> write_signal(const std::string& path, FileFormat format, const Tensor& tensor, int sample_rate);
 
-// The .npy format: '<f4' in C or Fortran order, versions 1 to 3.
+// The .npy format: floats, integers and bool in either byte order, in C or Fortran order, versions 1 to 3.
 class NpyReader {
  public:
   // Reads the header. The array must fill the source to its end.
   static Result<NpyReader> open(std::unique_ptr<ByteSource> source);
   const std::vector<int64_t>& shape() const { return shape_; }
-  // Reads the array; to be called once.
-  Result<Tensor> read();
+  // Reads the array, as float32; to be called once. A note where that changed numbers.
+  Result<Signal> read();
 
  private:
-  NpyReader(std::unique_ptr<ByteSource> source, std::vector<int64_t> shape, bool fortran_order)
-      : source_(std::move(source)), shape_(std::move(shape)), fortran_order_(fortran_order) {}
+  NpyReader(std::unique_ptr<ByteSource> source, ElementType type, std::vector<int64_t> shape,
+            bool fortran_order)
+      : source_(std::move(source)), type_(type), shape_(std::move(shape)), fortran_order_(fortran_order) {}
   std::unique_ptr<ByteSource> source_;
+  ElementType type_;
   std::vector<int64_t> shape_;
   bool fortran_order_;
 };
 // The header and bytes of a .npy file, version 1 (2 where the header is long).
 std::string npy_header(const std::vector<int64_t>& shape);
 
-// Only the cells of the columns that are taken must be numbers.
+// As pandas reads it, but that a first line of numbers is data; docs/cli.md says it in words. Only the cells
+// of the columns that are taken must be numbers.
 Result<Signal> parse_csv(std::string_view text, const std::string& name,
                          const std::vector<std::string>& columns = {});
 std::string csv_text(const Tensor& tensor);
 
-Result<Signal> read_wav(const std::string& path);
-Result<void> write_wav(int descriptor, const std::string& path, const Tensor& tensor, int sample_rate);
+Result<Signal> read_wav(ByteSource& source);
+// What is against a (steps, channels) array of this shape as a .wav file; empty: nothing.
+std::string wav_obstacle(const std::vector<int64_t>& shape);
+// `path` is for messages.
+Result<std::string> wav_bytes(const Tensor& tensor, int sample_rate, const std::string& path);
 
 // The members of a .npz archive: for each list of names the one member that has one of them (without
 // ".npy"), or null. Others are refused.
@@ -83,7 +97,7 @@ Result<Members> open_npz(const std::string& path, const std::vector<std::vector<
 
 // Weights of a layer from a .npz file or a folder, named as Keras names its variables (kernel.npy, bias.npy,
 // depthwise_kernel.npy, pointwise_kernel.npy), or arr_0.npy and so on as numpy.savez(*get_weights()) does.
-// Shapes are checked before arrays are read.
+// Shapes are checked before arrays are read; numbers that had to be rounded are a note on standard error.
 Result<std::vector<Tensor>> read_weights(const std::string& path, const std::vector<WeightShape>& shapes);
 
 }  // namespace convsmith::cli

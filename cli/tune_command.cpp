@@ -335,8 +335,9 @@ std::string table_head(BackEnd back_end) {
 }
 
 // Rows of a table are printed, and added to what the file had, as they come: going through one takes minutes.
+// Where the file can't be written, what was measured is still printed; `exit_code` then tells.
 Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& options, BackEnd back_end,
-                                   const TuningFile& file) {
+                                   const TuningFile& file, int& exit_code) {
   const bool prints = is_table(options) && !options.common.json;
   const Progress progress;
   std::vector<Row> rows;
@@ -350,8 +351,8 @@ Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& 
     if (!row->kernels.empty()) rows.push_back(std::move(*row));
     progress.show("");
     if (rows.empty()) break;
-    if (const auto written = write_tuning(options.output, file, rows, back_end); !written)
-      return tl::unexpected(written.error());
+    const auto written = write_tuning(options.output, file, rows, back_end);
+    exit_code = written ? kOk : report(written.error());
     if (InterruptGuard::is_interrupted()) break;  // the row may lack kernels
     if (prints) fmt::print("{}", as_line(rows.back()));
     std::fflush(stdout);
@@ -400,7 +401,15 @@ int report_mismatches(const std::vector<Row>& rows) {
   return exit_code;
 }
 
+// Before minutes go by.
+Result<void> check_tuning_output(const std::string& path) {
+  if (path.empty()) return {};
+  if (is_stream(path)) return refuse(fmt::format("-o is '{}'; it must be a file.", printable(path)));
+  return check_output("-o", path);
+}
+
 int tune(const Options& options) {
+  if (const auto done = check_tuning_output(options.output); !done) return report(done.error());
   const auto back_end = find_back_end(options.common);
   if (!back_end) return report(back_end.error());
   const auto file = read_earlier(options.output);
@@ -408,11 +417,12 @@ int tune(const Options& options) {
   const auto jobs = find_jobs(options);
   if (!jobs) return report(jobs.error());
   const InterruptGuard guard;
-  const auto rows = tune_jobs(*jobs, options, *back_end, *file);
+  int written = kOk;
+  const auto rows = tune_jobs(*jobs, options, *back_end, *file, written);
   if (!rows) return report(rows.error());
   if (!rows->empty()) print_rows(*rows, options, *back_end);
-  const int exit_code = report_mismatches(*rows);
-  if (!InterruptGuard::is_interrupted()) return exit_code;
+  const int matched = report_mismatches(*rows);
+  if (!InterruptGuard::is_interrupted()) return matched != kOk ? matched : written;
   return report_interruption(*rows, *jobs, options);
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace convsmith::cli {
@@ -42,6 +43,52 @@ TEST(Plot, IsSmallAndWhole) {
   spike.data[123456] = 1;
   const std::string svg = svg_text({.title = "", .panels = {{"", {{"x", &spike, "red"}}}}, .rates = {0}});
   EXPECT_THAT(svg, HasSubstr(fmt::format("{:.1f} ", 72 + 868 * 0.1234565)));
+}
+
+size_t count_of(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+TEST(Plot, ASingleStepIsDrawnAsBars) {
+  const Tensor answer{{1, 4}, {0.1F, 0.2F, 0.65F, 0.05F}};
+  const std::string svg =
+      svg_text({.title = "", .panels = {{"output", {{"y", &answer, "blue"}}, "class", {}}}, .rates = {0}});
+  EXPECT_EQ(count_of(svg, "fill='blue'"), 4U);
+  for (const char* number : {">0<", ">1<", ">2<", ">3<", ">0.65<", ">class<"})
+    EXPECT_THAT(svg, HasSubstr(number));
+  EXPECT_EQ(count_of(svg, ">steps<"), 0U);
+  // Beside what was expected, with names, and with what is no number.
+  const Tensor odd{
+      {1, 4}, {0.1F, std::numeric_limits<float>::quiet_NaN(), -0.5F, std::numeric_limits<float>::infinity()}};
+  const std::string both = svg_text(
+      {.title = "",
+       .panels =
+           {{"output", {{"e", &odd, "gray"}, {"y", &answer, "blue"}}, "class", {"cat", "dog", "cow", "a<b"}}},
+       .rates = {0}});
+  EXPECT_EQ(count_of(both, "fill='gray'"), 4U);
+  EXPECT_EQ(count_of(both, "height='nan"), 0U);
+  EXPECT_THAT(both, HasSubstr(">dog<"));
+  EXPECT_THAT(both, HasSubstr("a&lt;b"));
+}
+
+TEST(Plot, ChannelsHaveColorsAndNames) {
+  const Tensor six = counting({50, 6});
+  const std::string svg = svg_text(
+      {.title = "",
+       .panels = {{"input", {{"x", &six, "red"}}, "channel", {"I", "II", "III", "aVR", "aVL", "aVF"}}},
+       .rates = {0}});
+  std::vector<std::string> colors;
+  for (size_t at = svg.find("<g stroke='"); at != std::string::npos; at = svg.find("<g stroke='", at + 1))
+    colors.push_back(svg.substr(at, 20));
+  EXPECT_EQ(colors.size(), 6U);
+  std::sort(colors.begin(), colors.end());
+  EXPECT_EQ(std::unique(colors.begin(), colors.end()) - colors.begin(), 6);
+  for (const char* name : {">I<", ">III<", ">aVF<"}) EXPECT_THAT(svg, HasSubstr(name));
+  const Tensor many = counting({50, 20});
+  EXPECT_THAT(svg_text({.title = "", .panels = {{"input", {{"x", &many, "red"}}}}, .rates = {0}}),
+              HasSubstr("20 channels, red to violet"));
 }
 
 }  // namespace
