@@ -41,7 +41,7 @@ constexpr const char* kExamples = R"help(Examples:
   convsmith info
 
 Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (graph,nest,schedule,vir,regalloc,asm,llvm), CONVSMITH_MAX_ISA,
-CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_CACHE_DIR (kernels that outlive the process),
+CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_H5_HELPER, CONVSMITH_CACHE_DIR (kernels that outlive the process),
 CONVSMITH_CACHE_BYTES, CONVSMITH_PROFILE (perf,jitdump,gdb), CONVSMITH_TUNING (a file of tune). Options win over the environment.
 Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";
 
