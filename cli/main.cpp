@@ -19,7 +19,9 @@
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "cli/generate.hpp"
 #include "cli/nearest.hpp"
+#include "cli/program.hpp"
 
 namespace {
 
@@ -131,14 +133,8 @@ int run_program(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "Print the help of all commands");
   app.footer(kExamples);
   app.require_subcommand(0, 1);
-  add_run(app, exit_code);
-  add_inspect(app, exit_code);
-  add_explain(app, exit_code);
-  add_compile(app, exit_code);
-  add_compare(app, exit_code);
-  add_tune(app, exit_code);
-  add_verify(app, exit_code);
-  add_info(app, exit_code);
+  add_commands(app, exit_code);
+  add_generate(app);
   refuse_empty_values(app);
   try {
     std::vector<std::string> words = words_of(app, argc, argv);

@@ -27,8 +27,7 @@ started=$SECONDS
 configure=(cmake --preset release)
 [[ -f build/CMakeCache.txt ]] || configure+=(-DCONVSMITH_TESTS=OFF)
 quietly "Configuring" "${configure[@]}"
-quietly "Building" cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" \
-  --target convsmith_cli convsmith_llvm
+quietly "Building" cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" --target convsmith_installable
 echo "Built build/bin/convsmith in $((SECONDS - started)) s."
 
 convsmith=build/bin/convsmith

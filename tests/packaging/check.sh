@@ -55,7 +55,7 @@ test_install() {
   done
   # Nothing internal, nothing of other folders.
   local strange
-  strange=$(find . -type f | grep -vE "^\./(bin/convsmith|libexec/convsmith/convsmith-h5dump|$LIBDIR/libconvsmith(_llvm)?\.[a-z0-9.]+|include/convsmith/[a-z_]+\.hp?p?|$LIBDIR/pkgconfig/convsmith\.pc|$LIBDIR/cmake/convsmith/[A-Za-z-]+\.cmake|share/doc/convsmith/LICENSE)$" || true)
+  strange=$(find . -type f | grep -vE "^\./(bin/convsmith|libexec/convsmith/convsmith-h5dump|$LIBDIR/libconvsmith(_llvm)?\.[a-z0-9.]+|include/convsmith/[a-z_]+\.hp?p?|$LIBDIR/pkgconfig/convsmith\.pc|$LIBDIR/cmake/convsmith/[A-Za-z-]+\.cmake|share/doc/convsmith/LICENSE|share/(man/man1|bash-completion|zsh|fish)/.*convsmith[a-z0-9.]*)$" || true)
   [[ -z $strange ]] || fail "these should not be installed: $strange"
   ! grep -rlF -e "$SOURCE" -e "$BUILD" "$LIBDIR/cmake" "$LIBDIR/pkgconfig" include ||
     fail "these files know where convsmith was built"
