@@ -110,8 +110,8 @@ Json gather() {
   for (const Backend backend : {Backend::kXbyak, Backend::kLlvm, Backend::kInterp}) {
     json["backends"][std::string(backend_name(backend))] = availability(choose_backend(backend, Isa::kAuto));
   }
-  const auto probe = load_model_bytes("", "");
-  json["model_files"] = probe || probe.error().code != ErrorCode::kUnavailable ? "ok" : probe.error().message;
+  const Result<void> models = check_model_files();
+  json["model_files"] = models ? "ok" : models.error().message;
   const Result<Choice> choice = choose_backend(Backend::kAuto, Isa::kAuto);
   json["auto"] = choice ? fmt::format("{}, {}", backend_name(choice->backend), isa_name(choice->isa))
                         : choice.error().message;

@@ -19,7 +19,9 @@
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "cli/generate.hpp"
 #include "cli/nearest.hpp"
+#include "cli/program.hpp"
 
 namespace {
 
@@ -41,7 +43,7 @@ constexpr const char* kExamples = R"help(Examples:
   convsmith info
 
 Environment: CONVSMITH_VERBOSE (1, 2), CONVSMITH_DUMP (graph,nest,schedule,vir,regalloc,asm,llvm), CONVSMITH_MAX_ISA,
-CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_CACHE_DIR (kernels that outlive the process),
+CONVSMITH_NUM_THREADS, CONVSMITH_LLVM_MODULE, CONVSMITH_H5_HELPER, CONVSMITH_CACHE_DIR (kernels that outlive the process),
 CONVSMITH_CACHE_BYTES, CONVSMITH_PROFILE (perf,jitdump,gdb), CONVSMITH_TUNING (a file of tune). Options win over the environment.
 Exit code: 0 ok, 1 mismatch or failure, 2 wrong usage, spec or input.)help";
 
@@ -131,14 +133,8 @@ int run_program(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "Print the help of all commands");
   app.footer(kExamples);
   app.require_subcommand(0, 1);
-  add_run(app, exit_code);
-  add_inspect(app, exit_code);
-  add_explain(app, exit_code);
-  add_compile(app, exit_code);
-  add_compare(app, exit_code);
-  add_tune(app, exit_code);
-  add_verify(app, exit_code);
-  add_info(app, exit_code);
+  add_commands(app, exit_code);
+  add_generate(app);
   refuse_empty_values(app);
   try {
     std::vector<std::string> words = words_of(app, argc, argv);

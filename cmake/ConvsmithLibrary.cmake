@@ -2,6 +2,9 @@
 # KIND is STATIC, SHARED or empty (then BUILD_SHARED_LIBS decides).
 function(convsmith_make_library target kind)
   set(rooms convsmith_frontend convsmith_ir convsmith_codegen convsmith_runtime)
+  if(CONVSMITH_MODELS)
+    list(APPEND rooms convsmith_zip)
+  endif()
   list(TRANSFORM rooms REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
   add_library(${target} ${kind} ${objects})
   target_compile_features(${target} INTERFACE cxx_std_20)
@@ -14,7 +17,8 @@ function(convsmith_make_library target kind)
     target_link_libraries(${target} PRIVATE Zydis::Zydis)
   endif()
   if(CONVSMITH_MODELS)
-    target_link_libraries(${target} PRIVATE PkgConfig::CONVSMITH_HDF5 PkgConfig::CONVSMITH_LIBZIP)
+    target_link_libraries(${target} PRIVATE PkgConfig::CONVSMITH_MINIZIP)
+    add_dependencies(${target} convsmith_h5dump)
   endif()
   # Before 1.0 the C++ interface may change with each minor version, and programs must not load another.
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}

@@ -3,9 +3,9 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdlib>
 #include <vector>
+
+#include "frontend/companion.hpp"
 
 namespace convsmith {
 
@@ -13,33 +13,12 @@ namespace {
 
 constexpr const char* kFileName = "libconvsmith_llvm.so";
 
-std::string folder_of(const std::string& file) {
-  const size_t slash = file.rfind('/');
-  return slash == std::string::npos ? "" : file.substr(0, slash);
-}
-
-std::string running_program() {
-  std::array<char, 4096> path{};
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  return length > 0 ? std::string(path.data(), static_cast<size_t>(length)) : "";
-}
-
 std::vector<std::string> candidates() {
-  // secure_getenv: who runs a privileged program may not choose what it loads.
-  if (const char* chosen = secure_getenv("CONVSMITH_LLVM_MODULE")) return {chosen};
-  std::vector<std::string> files;
-  const auto beside = [&](const std::string& file) {
-    const std::string folder = folder_of(file);
-    if (folder.empty()) return;  // a bare name says nothing of where it lies
-    for (const char* path : {"/", "/" CONVSMITH_BIN_TO_LIB "/"}) {
-      std::string candidate = folder + path + kFileName;
-      if (access(candidate.c_str(), R_OK) == 0) files.push_back(std::move(candidate));
-    }
-  };
-  Dl_info here;
-  if (dladdr(reinterpret_cast<const void*>(&load_llvm_module), &here) != 0) beside(here.dli_fname);
-  beside(running_program());
-  files.emplace_back(kFileName);
+  const Companion module{kFileName, "CONVSMITH_LLVM_MODULE", {CONVSMITH_BIN_TO_LIB}};
+  if (const auto chosen = chosen_companion(module)) return {*chosen};
+  std::vector<std::string> files = companion_paths(module);
+  std::erase_if(files, [](const std::string& file) { return access(file.c_str(), R_OK) != 0; });
+  files.emplace_back(kFileName);  // where the system looks
   return files;
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "codegen/llvm_loader.hpp"
+#include "frontend/models/load_model.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/disk_cache.hpp"
 #include "runtime/jit_events.hpp"
@@ -57,6 +58,8 @@ constexpr EnvironmentVariable kVariables[] = {
     {"CONVSMITH_NUM_THREADS", "a whole number from 1 to 1024",
      [](const std::string& value) { return without_value(parse_thread_count(value)); }},
     {"CONVSMITH_LLVM_MODULE", "the path of this build's libconvsmith_llvm.so", check_llvm_module},
+    {"CONVSMITH_H5_HELPER", "the path of this version's convsmith-h5dump",
+     [](const std::string&) { return check_model_files(); }},
     {"CONVSMITH_CACHE_DIR", "a folder of this user's that nobody else can write to",
      [](const std::string& value) { return without_value(DiskCache::open(value, 1)); }},
     {"CONVSMITH_CACHE_BYTES", "a whole number of bytes",

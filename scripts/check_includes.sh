@@ -4,7 +4,7 @@
 #   include/convsmith <- frontend <- ir <- codegen <- runtime <- cli
 #
 # and that third-party code stays in its room: Xbyak in codegen/x86, LLVM in codegen/llvm, Zydis in
-# codegen/x86/disassemble, HDF5 in frontend/models/h5_dump, CLI11 in cli; that the readers of vir (codegen/x86, llvm, interp) know neither Keras nor loop nests;
+# codegen/x86/disassemble, HDF5 in frontend/h5dump, CLI11 in cli; that the readers of vir (codegen/x86, llvm, interp) know neither Keras nor loop nests;
 # and that examples use nothing but the public headers. Tests and benchmarks may look anywhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,8 +35,8 @@ find include frontend ir codegen runtime cli examples \
       if (tolower(name) ~ /^xbyak/ && file !~ /^codegen\/x86\//) bad("Xbyak belongs in codegen/x86")
       if (name ~ /^llvm(-c)?\// && file !~ /^codegen\/llvm\//) bad("LLVM belongs in codegen/llvm")
       if (name ~ /^(CLI|sndfile)/ && room != "cli") bad("belongs in cli")
-      if (name ~ /^zip\./ && room != "cli" && file !~ /^frontend\/models\//) bad("belongs in cli and frontend/models")
-      if (name ~ /^(hdf5|H5)/ && file !~ /^frontend\/models\/h5_dump/) bad("belongs in frontend/models/h5_dump.cpp")
+      if (name ~ /^(un)?zip\./ && file !~ /^frontend\/zip\//) bad("belongs in frontend/zip")
+      if (name ~ /^(hdf5|H5)/ && file !~ /^frontend\/h5dump\//) bad("belongs in frontend/h5dump")
       if (name ~ /^Zydis/ && file !~ /^codegen\/x86\/disassemble/) bad("belongs in codegen/x86/disassemble.cpp")
       if (room == "include" && what ~ /^</ && name ~ /\// && name != "tl/expected.hpp")
         bad("public headers need the standard library and tl::expected only")

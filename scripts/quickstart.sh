@@ -3,12 +3,15 @@
 # Run it from anywhere; it writes only to build/ in this folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/progress.sh
 
 bold() { if [[ -t 1 ]]; then printf '\n\033[1m%s\033[0m\n\n' "$1"; else printf '\n%s\n\n' "$1"; fi; }
+# quietly TITLE COMMAND...
 quietly() {
-  local log=build/quickstart.log
+  local log=build/quickstart.log title=$1
+  shift
   mkdir -p build
-  if ! "$@" >"$log" 2>&1; then
+  if ! with_progress "$title" "$log" "$@"; then
     tail -60 "$log" >&2
     echo "That failed: $*" >&2
     exit 1
@@ -18,11 +21,13 @@ quietly() {
 echo "convsmith compiles 1-D convolution layers and networks, as Keras writes them, to machine code."
 
 bold "1. Build"
-scripts/install_deps.sh
+scripts/install_deps.sh --run --llvm
 started=$SECONDS
-# The tests are not needed here; scripts/test.sh adds them to the same build.
-quietly cmake --preset release
-quietly cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" --target convsmith_cli convsmith_llvm
+# A new build is made without the tests and what they need; scripts/test.sh adds them to it.
+configure=(cmake --preset release)
+[[ -f build/CMakeCache.txt ]] || configure+=(-DCONVSMITH_TESTS=OFF)
+quietly "Configuring" "${configure[@]}"
+quietly "Building" cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}" --target convsmith_installable
 echo "Built build/bin/convsmith in $((SECONDS - started)) s."
 
 convsmith=build/bin/convsmith

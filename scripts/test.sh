@@ -9,9 +9,10 @@
 #   scripts/test.sh -R REGEX ...     what follows goes to ctest
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/progress.sh
 
 preset=release
-configure=()
+configure=(-DCONVSMITH_TESTS=ON)  # scripts/quickstart.sh leaves them out of the same build
 ctest_options=()
 [[ ${QUICK:-0} == 0 || -z ${QUICK:-} ]] || ctest_options+=(--label-exclude slow)
 while (($#)); do
@@ -28,8 +29,8 @@ done
 
 build=build-$preset
 [[ $preset != release ]] || build=build
-dependencies=()
-[[ $preset != no-llvm ]] || dependencies+=(--no-llvm)
+dependencies=(--run --tests --llvm)
+[[ $preset != no-llvm ]] || dependencies=(--run --tests)
 jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 
 scripts/install_deps.sh "${dependencies[@]}"
@@ -43,7 +44,7 @@ if ! cmake --preset "$preset" "${configure[@]}" >"$log" 2>&1; then
   exit 1
 fi
 echo "Building"
-if ! cmake --build "$build" --parallel "$jobs" >"$log" 2>&1; then
+if ! with_progress "Building" "$log" cmake --build "$build" --parallel "$jobs"; then
   # Ninja prints everything; what matters stands behind "FAILED".
   grep -A 40 '^FAILED' "$log" >&2 || tail -60 "$log" >&2
   echo "0 passed, 1 failed"
@@ -54,8 +55,8 @@ grep -A 6 'warning:' "$log" >&2 || true
 echo "Testing"
 results=$PWD/$build/test-results.xml
 rm -f "$results"
-ctest --preset "$preset" --parallel "$jobs" --progress --output-junit "$results" "${ctest_options[@]}" >"$log" 2>&1 ||
-  true
+with_progress "Testing" "$log" ctest --preset "$preset" --parallel "$jobs" --progress --output-junit "$results" \
+  "${ctest_options[@]}" || true
 # The output of failed tests, without the list of all those that passed.
 awk '/^The following tests FAILED/ { list = 1 }
      list || /^(.*\*\*\*|Errors while)/ || $0 !~ /^\[ *[0-9]+\/[0-9]+\]|^ *Start |Test +#[0-9]+: .* Passed/ { print }' "$log" |

@@ -1,83 +1,16 @@
 #include "frontend/models/h5_tree.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <csignal>
 #include <cstring>
-#include <fstream>
 #include <limits>
 
-#include "frontend/models/h5_dump.hpp"
+#include "frontend/models/h5_helper.hpp"
+#include "frontend/models/h5_records.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith::models {
 namespace {
-
-// Sanitizers reserve terabytes of addresses, so the limit of memory is left out with them.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kLimitMemory = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-constexpr bool kLimitMemory = false;
-#else
-constexpr bool kLimitMemory = true;
-#endif
-#else
-constexpr bool kLimitMemory = true;
-#endif
-
-void limit(int resource, uint64_t value) {
-  const rlimit wanted{value, value};
-  setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted);
-}
-
-// The child process: no way back, no words, bounded memory and time.
-[[noreturn]] void run_child(std::string_view bytes, int out) {
-  for (const int signal_number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGPROF, SIGALRM, SIGPIPE}) {
-    signal(signal_number, SIG_DFL);
-  }
-  if (const int null = open("/dev/null", O_WRONLY | O_CLOEXEC); null >= 0) {
-    dup2(null, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
-  }
-  limit(RLIMIT_CORE, 0);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  // Time that honest files never take: of computing, and on the clock, for a library that waits instead.
-  const uint64_t milliseconds = 700 + bytes.size() / 4096;
-  const itimerval cpu_time{
-      {0, 0},
-      {static_cast<time_t>(milliseconds / 1000), static_cast<suseconds_t>(milliseconds % 1000 * 1000)}};
-  setitimer(ITIMER_PROF, &cpu_time, nullptr);
-  alarm(static_cast<unsigned>(4 + 4 * milliseconds / 1000));
-  if constexpr (kLimitMemory) {
-    uint64_t pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    limit(RLIMIT_AS, pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + (uint64_t{128} << 20) +
-                         2 * h5_size_limit(bytes.size()));
-  }
-  dump_h5(bytes, out);
-  _exit(0);
-}
-
-// Everything that the child writes, up to the largest legal size.
-std::string read_all(int in, uint64_t most) {
-  std::string out;
-  char buffer[1 << 16];
-  for (;;) {
-    const ssize_t count = read(in, buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0 || out.size() > most) return out;
-    out.append(buffer, static_cast<std::size_t>(count));
-  }
-}
 
 // Reads records. Whatever is cut short or senseless makes ok() false for good.
 class Reader {
@@ -188,23 +121,9 @@ std::optional<std::vector<std::string>> H5Node::strings(std::string_view name) c
 }
 
 Result<H5Node> read_h5(std::string_view bytes, const std::string& name) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0)
-    return make_error(ErrorCode::kUnavailable, "A pipe for reading the HDF5 file could not be made.");
-  const pid_t child = fork();
-  if (child == 0) run_child(bytes, ends[1]);
-  close(ends[1]);
-  if (child < 0) {
-    close(ends[0]);
-    return make_error(ErrorCode::kUnavailable,
-                      "A process for reading the HDF5 file could not be started: fork failed.");
-  }
-  // Texts and names repeat what the file has, so twice the limit of data is never reached by honest files.
-  const std::string records = read_all(ends[0], 2 * h5_size_limit(bytes.size()));
-  close(ends[0]);
-  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  Reader in(records);
+  const Result<std::string> records = ask_h5_helper(bytes);
+  if (!records) return tl::unexpected(records.error());
+  Reader in(*records);
   H5Node root;
   const H5Record first = in.kind();
   if (first == H5Record::kGroup) in.text();

@@ -1,9 +1,9 @@
 // An HDF5 file as a tree in memory: groups, attributes that are text, and datasets of floats.
 //
 // The HDF5 library trusts what it reads: damaged files make it overrun its buffers, loop, or allocate without
-// bounds. So a child process reads the file (h5_dump.hpp) under limits of memory and time and sends back what
-// it found; whatever happens to it is an error here. No handle of the library lives in this process, hence
-// its global state is never touched and its lack of thread safety does not matter.
+// bounds. So another program reads the file (h5_helper.hpp) under limits of memory and time and sends back
+// what it found; whatever happens to it is an error here. This process has no HDF5 library, hence no global
+// state of it, and its lack of thread safety does not matter.
 //
 // What the tree does not show is what could reach outside the file or give more than its size: links other
 // than hard ones, external and virtual datasets, objects that are linked twice. They are kRefused nodes with

@@ -10,6 +10,7 @@
 #include "frontend/json_value.hpp"
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/build_spec.hpp"
+#include "frontend/models/h5_helper.hpp"
 #include "frontend/models/h5_tree.hpp"
 #include "frontend/models/weights.hpp"
 #include "frontend/models/zip_file.hpp"
@@ -137,6 +138,11 @@ Result<LoadedModel> load(Parts parts, const LoadOptions& options) {
 }
 
 }  // namespace
+
+Result<void> check_model_files() {
+  const Result<std::string> helper = find_h5_helper();
+  return helper ? Result<void>() : tl::unexpected(helper.error());
+}
 
 Result<LoadedModel> load_model_bytes(std::string_view bytes, const std::string& name,
                                      const LoadOptions& options) {

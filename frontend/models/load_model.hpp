@@ -3,7 +3,7 @@
 //
 // A file's kind is decided by its first bytes, not by its name. Nothing but the named files is opened,
 // whatever they say, and damaged or hostile files give an error in bounded time and memory. HDF5 files are
-// read in a child process (h5_tree.hpp says why).
+// read by another program (h5_tree.hpp says why).
 #pragma once
 
 #include <string>
@@ -29,8 +29,11 @@ struct LoadedModel {
   std::vector<std::string> notes;  // whole sentences: what was ignored, converted or decided
 };
 
-// kUnavailable in a build without CONVSMITH_MODELS.
+// kUnavailable in a build without CONVSMITH_MODELS, and for HDF5 where the program that reads it is missing.
 Result<LoadedModel> load_model(const std::string& path, const LoadOptions& options = {});
+
+// kUnavailable, with what is missing, where not all of these files can be read.
+Result<void> check_model_files();
 
 // The architecture alone, from the text that to_json gives; layers have no weights.
 Result<LoadedModel> parse_model_json(std::string_view text, Rules rules = Rules::kCommon);

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 prefix="$WORK/a prefix that moved"  # with spaces, as folders of others may have
 export CC CXX
-unset CONVSMITH_LLVM_MODULE CONVSMITH_MAX_ISA LD_LIBRARY_PATH CMAKE_PREFIX_PATH
+unset CONVSMITH_LLVM_MODULE CONVSMITH_H5_HELPER CONVSMITH_MAX_ISA LD_LIBRARY_PATH CMAKE_PREFIX_PATH
 read -ra flags <<<"${FLAGS:-}"
 read -ra options <<<"$OPTIONS"
 
@@ -55,7 +55,7 @@ test_install() {
   done
   # Nothing internal, nothing of other folders.
   local strange
-  strange=$(find . -type f | grep -vE "^\./(bin/convsmith|$LIBDIR/libconvsmith(_llvm)?\.[a-z0-9.]+|include/convsmith/[a-z_]+\.hp?p?|$LIBDIR/pkgconfig/convsmith\.pc|$LIBDIR/cmake/convsmith/[A-Za-z-]+\.cmake|share/doc/convsmith/LICENSE)$" || true)
+  strange=$(find . -type f | grep -vE "^\./(bin/convsmith|libexec/convsmith/convsmith-h5dump|$LIBDIR/libconvsmith(_llvm)?\.[a-z0-9.]+|include/convsmith/[a-z_]+\.hp?p?|$LIBDIR/pkgconfig/convsmith\.pc|$LIBDIR/cmake/convsmith/[A-Za-z-]+\.cmake|share/doc/convsmith/LICENSE|share/(man/man1|bash-completion|zsh|fish)/.*convsmith[a-z0-9.]*)$" || true)
   [[ -z $strange ]] || fail "these should not be installed: $strange"
   ! grep -rlF -e "$SOURCE" -e "$BUILD" "$LIBDIR/cmake" "$LIBDIR/pkgconfig" include ||
     fail "these files know where convsmith was built"
@@ -65,6 +65,18 @@ test_install() {
     bin/convsmith compare "Conv1D(2, 2, input_shape=(8, 2))" >compare.txt || fail "$(cat compare.txt)"
     grep -q llvm compare.txt || fail "the installed program does not find its LLVM module: $(cat compare.txt)"
     rm compare.txt
+  fi
+  if [[ $MODELS == 1 ]]; then
+    # The reader of HDF5 files of this prefix; without it, one sentence.
+    bin/convsmith inspect "$SOURCE/examples/ecg/model.keras" >inspect.txt
+    mv libexec libexec_elsewhere
+    ! bin/convsmith inspect "$SOURCE/examples/ecg/model.keras" 2>inspect.txt || fail "read HDF5 without its reader"
+    grep -q "^error: .*convsmith-h5dump.*$PWD/libexec/convsmith/convsmith-h5dump.*CONVSMITH_H5_HELPER" inspect.txt ||
+      fail "$(cat inspect.txt)"
+    CONVSMITH_H5_HELPER=libexec_elsewhere/convsmith/convsmith-h5dump bin/convsmith inspect \
+      "$SOURCE/examples/ecg/model.keras" >inspect.txt
+    mv libexec_elsewhere libexec
+    rm inspect.txt
   fi
 }
 
@@ -116,6 +128,22 @@ test_shared_from_c() {
     -o "$work/from_c" -L "$folder" -lconvsmith
   expect_output 4.34 env LD_LIBRARY_PATH="$folder" "$work/from_c"
   readelf -d "$SHARED" | grep -qE 'SONAME.*libconvsmith\.so\.[0-9]+\.[0-9]+\]' || fail "the soname has no version"
+}
+
+# The libraries that a program brings along, by name.
+libraries_of() {
+  ldd "$1" | sed -nE 's/^\s*(.*\/)?(lib[A-Za-z0-9+_-]+)\.so.*/\2/p' | sort -u
+}
+
+# Nothing of HDF5 and what it needs, nothing of networks and encryption: whatever is linked is on this list.
+test_links() {
+  local file strange own="libc|libm|libstdc\\+\\+|libgcc_s|libpthread|libdl|libfmt|libxxhash|libpthreadpool|libcpuinfo|libZydis|libZycore|libminizip|libz"
+  for file in "$SHARED" "$BUILD/bin/convsmith" "$BUILD"/bin/ten_lines*; do
+    strange=$(libraries_of "$file" | grep -vxE "$own" || true)
+    # The program reads and writes .wav files.
+    [[ $file != */convsmith ]] || strange=$(grep -vxE "libsndfile|libFLAC|libvorbis|libvorbisenc|libopus|libogg|libmpg123|libmp3lame" <<<"$strange" || true)
+    [[ -z $strange ]] || fail "$file is linked with" $strange
+  done
 }
 
 # What the library shows is what the headers mark, by name.

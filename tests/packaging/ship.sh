@@ -7,6 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)/ship
 convsmith=$BUILD/bin/convsmith
 model=$SOURCE/examples/ecg/model.keras
 skipped=77
+export CONVSMITH_H5_HELPER=$BUILD/bin/convsmith-h5dump  # the shared library lies elsewhere
 unset CONVSMITH_LLVM_MODULE CONVSMITH_MAX_ISA LD_LIBRARY_PATH
 targets=avx2,avx512
 [[ $MODULE == 0 ]] || targets=baseline,avx2,avx512

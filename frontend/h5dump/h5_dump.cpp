@@ -1,4 +1,4 @@
-#include "frontend/models/h5_dump.hpp"
+#include "frontend/h5dump/h5_dump.hpp"
 
 #include <hdf5.h>
 #include <unistd.h>
@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 #include <vector>
+
+#include "frontend/models/h5_records.hpp"
 
 namespace convsmith::models {
 namespace {
