@@ -108,7 +108,9 @@ void ten_thousand_lengths(benchmark::State& state, const CompileOptions& options
     const double before = resident_bytes();
     for (int64_t steps = 1; steps <= kLengths; ++steps) {
       const auto layer = engine.compile(kLayer, options);
-      layer->run(callable.weights, callable.input[0].data(), output.data(), 1, steps);
+      const RunStatus status =
+          layer->run(callable.weights, callable.input[0].data(), output.data(), 1, steps);
+      if (status != RunStatus::kOk) return state.SkipWithError(describe(status));
     }
     growth = std::max(growth, resident_bytes() - before);
   }
@@ -126,14 +128,17 @@ void call_overhead(benchmark::State& state, const CompileOptions& options) {
   const Callable callable = Callable::make("Conv1D(64, 3, activation='relu', input_shape=(None, 64))",
                                            options, kMany, kSteps, engine);
   std::vector<float> output(static_cast<size_t>(kMany * callable.layer.filters()));
+  RunStatus status = RunStatus::kOk;
   const auto run = [&](int64_t batch) {
-    callable.layer.run(callable.weights, callable.input[0].data(), output.data(), batch, kSteps);
+    if (status != RunStatus::kOk) return;
+    status = callable.layer.run(callable.weights, callable.input[0].data(), output.data(), batch, kSteps);
   };
   double one = 0;
   double many = 0;
   for (auto _ : state) {
     one = cli::measure_call([&] { run(1); }, nullptr, {}, 0.1).min_us;
     many = cli::measure_call([&] { run(kMany); }, nullptr, {}, 0.1).min_us;
+    if (status != RunStatus::kOk) return state.SkipWithError(describe(status));
     state.SetIterationTime(one * 1e-6);
   }
   const double arithmetic = (many - one) / static_cast<double>(kMany - 1);

@@ -37,10 +37,10 @@ struct Layer {
   int64_t batch;
   int64_t steps;
 
-  void run() {
+  RunStatus run() {
     const float* const in = input->data();
     float* const out = output->data();
-    run_graph(*graph, *weights, {&in, 1}, {&out, 1}, batch, {&steps, 1}, {});
+    return run_graph(*graph, *weights, {&in, 1}, {&out, 1}, batch, {&steps, 1}, {});
   }
 };
 
@@ -74,14 +74,19 @@ void run_shape(benchmark::State& state, const Shape1d& shape, cli::BackEnd back_
   double shortest = std::numeric_limits<double>::infinity();
   double highest_peak = 0;
   auto next_peak = Clock::now();
-  layer->run();
+  RunStatus status = RunStatus::kOk;
+  const auto run = [&] {
+    if (status == RunStatus::kOk) status = layer->run();
+  };
+  run();
   for (auto _ : state) {
     if (peak && Clock::now() >= next_peak) {
       highest_peak = std::max(highest_peak, peak->measure({}));
-      layer->run();
+      run();
       next_peak = Clock::now() + std::chrono::milliseconds(3);
     }
-    const double us = cli::microseconds([&] { layer->run(); });
+    const double us = cli::microseconds(run);
+    if (status != RunStatus::kOk) return state.SkipWithError(describe(status));
     shortest = std::min(shortest, us);
     state.SetIterationTime(us * 1e-6);
   }

@@ -363,6 +363,24 @@ int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
   return std::min(rows, kMostProducts / (p.taps * vectors));
 }
 
+// Rows of a tile that are one run of memory, as long as its vectors fit, and with as few idle lanes as may
+// be; 0 where rows alone idle less.
+int64_t joined_rows(const Problem& p, const Target& target) {
+  constexpr int64_t kMostVectors = 8;
+  constexpr int64_t kMostJoined = 64;
+  if (!can_join_rows(p, target.lanes)) return 0;
+  const int64_t fitting = std::min(kMostVectors, rows_that_fit(target, 1, p)) * target.lanes / p.groups;
+  const auto busy = [&](int64_t rows) {
+    const int64_t vectors = ceil_div(rows * p.groups, target.lanes);
+    return static_cast<double>(rows * p.groups) / static_cast<double>(vectors * target.lanes);
+  };
+  int64_t best = 1;
+  for (int64_t rows = 2; rows <= std::min(fitting, kMostJoined); ++rows) {
+    if (busy(rows) >= busy(best)) best = rows;
+  }
+  return best == 1 ? 0 : best;
+}
+
 ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels) {
   const int64_t total = ceil_div(p.groups, target.lanes);
   ChannelForm form;
@@ -370,6 +388,11 @@ ChannelForm channel_form(const Problem& p, const Target& target, bool in_panels)
   form.panel = in_panels ? kPanel : 0;
   if (p.one_step) {
     form.vectors = one_step_vectors(p, target, p.groups, in_panels);
+    return form;
+  }
+  if (const int64_t rows = joined_rows(p, target); rows > 1) {
+    form.rows = rows;
+    form.vectors = total;
     return form;
   }
   // Short windows wait for memory: pairs of lines come together.
@@ -416,12 +439,22 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
   return form;
 }
 
+// Of a single channel a step is a float: lanes run over neighbouring steps, as long as what a stride has to
+// take apart for a tile is little.
+bool has_near_steps(const Problem& p) {
+  constexpr int64_t kNearStride = 16;
+  constexpr int64_t kNearSpan = 1024;
+  return p.channels == 1 && p.in_pitch() == 1 &&
+         (p.stride == 1 || (p.stride < kNearStride && p.span() <= kNearSpan));
+}
+
 }  // namespace
 
 ScheduleForm choose_form(const Problem& p, const Target& target, const Target* weights_of) {
   const bool shared = weights_of != nullptr;
   if (p.layout == Layout::kChannelsFirst) return step_form(p, target, shared);
   const bool one_dense_channel = p.channels == 1 && p.filters == 1 && p.has_weights();
+  if (!p.has_weights() && has_near_steps(p)) return step_form(p, target, shared);
   if (p.is_channelwise() && !one_dense_channel && (p.groups > 1 || !p.has_weights()))
     return channel_form(p, target, shared);
   return filter_form(p, target, shared);

@@ -49,6 +49,8 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
+  joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && can_join_rows(p_, lanes()) &&
+                innermost_serial_step(nest, Dim::kGroup) >= p_.groups;
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
   out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
@@ -170,6 +172,7 @@ Result<vir::Program> Lowerer::run() {
   Cursor at{in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)};
   if (p_.combine != Combine::kNone) at.operand = b_.arg_ptr(Arg::kOperand);
   if (nest_.stream) decide_stream();
+  if (joins_rows_) repeat_weights();
   loop(0, at, cover);
   if (nest_.stream) b_.fence();
   return b_.take();
@@ -219,6 +222,7 @@ void Lowerer::prologue() {
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
   memory_.by_phase = nest_.staged && p_.stride > 1;
   if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
+  if (joins_rows_) b_.set_scratch_bytes(joined_scratch());
   if (!lanes_over_steps()) return;
   // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
   const int64_t filters =
@@ -312,6 +316,7 @@ void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (at.operand) sample.operand.reg = b_.imulc(b_.arg_int(Arg::kOperandSample), 4);
   const Cursor here = moved(at, begin, sample);
   b_.loop(count, "n", [&] {
+    if (joins_rows_ && here.operand) repeat_operand(*here.operand);
     loop(i + 1, here, cover);
     advance(here, sample);
   });

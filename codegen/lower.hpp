@@ -20,6 +20,10 @@ inline int64_t most_lifted_sums(const Target& target) {
 // Products that a tile writes out one after the other.
 inline constexpr int64_t kMostWrittenOut = 1024;
 
+// Whether tiles with lanes over groups, whose channels leave lanes idle, may go over the floats of several
+// steps as one run of memory.
+bool can_join_rows(const Problem& problem, int64_t lanes);
+
 // The vectors of a window whose rows share them stand in so many sections.
 inline constexpr int64_t kWindowSections = 2;
 

@@ -15,10 +15,12 @@ constexpr int64_t kMostLines = 16;  // that one round asks for
 // Products of a staged tile that are written out where it sees all taps: to work out where a tap lies among
 // the phases of the stride takes as long as a few products.
 constexpr int64_t kMostByPhase = 512;
-constexpr int64_t kCountable = int64_t{1} << 23;
+// Windows of so many taps count them one by one, beside their sums; others by such digits, before.
+constexpr int64_t kFewTaps = 64;
 }  // namespace
 
 void Lowerer::tile(const Cursor& at, const Cover& cover) {
+  if (joins_rows_ && cover.steps > 1) return joined_tile(at, cover);
   Tile t;
   t.at = at;
   t.cover = cover;
@@ -42,8 +44,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
 }
 
 void Lowerer::begin_sums(Tile& t) {
-  if (p_.reduce == Reduce::kMean) t.count = b_.constant(0.0F);
-  if (t.count && p_.taps > kCountable) t.whole_counts = b_.constant(0.0F);
+  if (p_.reduce == Reduce::kMean) begin_count(t);
   const float start = p_.reduce == Reduce::kMax ? -std::numeric_limits<float>::infinity() : 0.0F;
   t.acc.reserve(static_cast<size_t>(t.rows * t.vectors));
   const auto begin = [&](int64_t row, int64_t vector) {
@@ -127,7 +128,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   }
   const I tap = b_.iconst(0);  // counted from the first; used with phases only
   b_.loop(b_.icopy(count), "k", [&] {
-    if (t.count) count_tap(t);
+    if (t.count && !t.whole_counts) b_.op(vir::Opcode::kAdd, *t.count, *t.count, b_.constant(1.0F));
     channels(t, phases ? tap_pointer(tap, in) : in, weights, {0, t.rows, {}}, unroll_);
     if (p_.has_weights()) advance(weights, {row * p_.group_channels(), {}});
     if (phases) {
@@ -173,16 +174,23 @@ void Lowerer::begin_asking(const Tile& t) {
   b_.if_less(last, asked, "asked", [&] { b_.pcopy(*asked_, t.at.weights); });
 }
 
-// A float counts to 2^24; beyond that in two of them, the carry every 2^23.
-void Lowerer::count_tap(const Tile& t) {
-  const V more = b_.add(*t.count, b_.constant(1.0F));
-  if (!t.whole_counts) return b_.copy(*t.count, more);
-  const V limit = b_.constant(static_cast<float>(kCountable));
-  const M full = b_.less_equal(limit, more);
-  const V carried = b_.add(*t.whole_counts, more);
-  b_.select(*t.whole_counts, full, carried, *t.whole_counts);
-  const V zero = b_.constant(0.0F);
-  b_.select(*t.count, full, zero, more);
+// Of wide windows the count is there from the beginning, so that no sum waits for it: a float counts to 2^24
+// by ones, and further by 4096.
+void Lowerer::begin_count(Tile& t) {
+  t.count = b_.constant(0.0F);
+  if (p_.taps <= kFewTaps) return;
+  t.whole_counts = b_.constant(0.0F);
+  const auto count = [&](V sum, I times, int64_t by) {
+    const V step = b_.constant(static_cast<float>(by));
+    b_.loop(times, "count", [&] { b_.op(vir::Opcode::kAdd, sum, sum, step); });
+  };
+  const I high = b_.idivc(*t.cover.tap_count, kFewTaps * kFewTaps);
+  const I low = b_.isub(*t.cover.tap_count, b_.imulc(high, kFewTaps * kFewTaps));
+  const I middle = b_.idivc(low, kFewTaps);
+  const I ones = b_.isub(low, b_.imulc(middle, kFewTaps));
+  count(*t.whole_counts, high, kFewTaps * kFewTaps);
+  count(*t.count, middle, kFewTaps);
+  count(*t.count, ones, 1);
 }
 
 // Where the staged vectors of a tap begin: position tap*dilation lies in phase (that mod stride), at
@@ -330,11 +338,10 @@ void Lowerer::accumulate(V acc, V x) {
   using vir::Opcode;
   switch (p_.reduce) {
     case Reduce::kMax: {
-      // A maximum with a NaN is NaN; `max` alone would forget it.
-      const M nan = b_.unordered(x, acc);
-      const V sum = b_.add(x, acc);
+      // A maximum with a NaN is NaN; `max` alone keeps that of the second one only.
+      const M nan = b_.unordered(x, x);
       b_.op(Opcode::kMax, acc, x, acc);
-      b_.select(acc, nan, sum, acc);
+      b_.select(acc, nan, x, acc);
       return;
     }
     case Reduce::kMean:

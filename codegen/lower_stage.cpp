@@ -10,6 +10,27 @@
 
 namespace convsmith::lowering {
 
+namespace {
+
+// The first and the second of each of as many neighbouring pairs as there are lanes. Blocks first: those of
+// even numbers, and those behind them.
+std::pair<V, V> pairs_apart(vir::Builder& b, P from) {
+  V even = b.load(from, 0);
+  V odd = b.load(from, b.vector_bytes());
+  if (b.lanes() > 4) {
+    const bool wide = b.lanes() == 16;
+    const V left = even;
+    even = b.blocks(left, odd, wide ? 0x6420 : 0x20);
+    odd = b.blocks(left, odd, wide ? 0x7531 : 0x31);
+  }
+  using vir::Opcode;
+  const V low = b.zip(Opcode::kZip32Lo, even, odd);
+  const V high = b.zip(Opcode::kZip32Hi, even, odd);
+  return {b.zip(Opcode::kZip32Lo, low, high), b.zip(Opcode::kZip32Hi, low, high)};
+}
+
+}  // namespace
+
 // Where tiles read a row for each channel: in scratch, but where steps are neighbours in the input only in
 // calls whose rows would meet in sets of the first cache.
 void Lowerer::decide_stage() {
@@ -32,7 +53,8 @@ Cursor Lowerer::stage(const Cursor& at, const Cover& cover, I steps) {
   // Without a tap inside the input there is nothing to read.
   const I taps = stages_ ? b_.imul(*stages_, *cover.tap_count) : *cover.tap_count;
   b_.if_less(b_.iconst(0), taps, "stage", [&] {
-    if (p_.layout == Layout::kChannelsLast) {
+    // A single channel is both.
+    if (p_.layout == Layout::kChannelsLast && (p_.channels > 1 || p_.in_pitch() > 1)) {
       stage_channels_last(at.in, slab, steps, cover);
     } else {
       stage_channels_first(at.in, slab, steps, cover);
@@ -129,6 +151,11 @@ void Lowerer::transpose_matrix(const Matrix& m, I rows) {
 }
 
 void Lowerer::transpose_block(P from, int64_t row_bytes, int64_t columns, P to, int64_t column_bytes) {
+  if (columns == 2 && row_bytes == 8) {
+    const auto [first, second] = pairs_apart(b_, from);
+    b_.store(to, 0, first);
+    return b_.store(to, column_bytes, second);
+  }
   const std::optional<M> mask = unit_mask(columns);
   std::vector<V> rows;
   for (int64_t j = 0; j < lanes(); ++j) {

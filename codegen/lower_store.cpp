@@ -1,6 +1,8 @@
 // The epilogue of a register tile: bias, activation, store. Cheap activations run on the
 // accumulators; the others, which need more registers than a full tile leaves, run over the stored
 // tile while it is still in the first cache.
+#include <bit>
+
 #include "codegen/lowerer.hpp"
 #include "codegen/transpose.hpp"
 #include "codegen/vmath.hpp"
@@ -8,8 +10,23 @@
 namespace convsmith::lowering {
 
 void Lowerer::finish(Tile& t) {
+  if (t.count) divide_sums(t);
   if (!lanes_over_steps()) return store_rows(t);
   store_filters(t);
+}
+
+// Where all taps are there, and they are a power of two, a product with the inverse is the quotient.
+void Lowerer::divide_sums(Tile& t) {
+  const auto each = [&](vir::Opcode opcode, V by) {
+    for (const V acc : t.acc) b_.op(opcode, acc, acc, by);
+  };
+  if (t.whole_counts) return each(vir::Opcode::kDiv, b_.add(*t.whole_counts, *t.count));
+  if (!std::has_single_bit(static_cast<uint64_t>(p_.taps))) return each(vir::Opcode::kDiv, *t.count);
+  const I taps = b_.iconst(p_.taps);
+  const I fewer = b_.iconst(p_.taps - 1);
+  b_.if_less(fewer, *t.cover.tap_count, "all",
+             [&] { each(vir::Opcode::kMul, b_.constant(1.0F / static_cast<float>(p_.taps))); });
+  b_.if_less(*t.cover.tap_count, taps, "some", [&] { each(vir::Opcode::kDiv, *t.count); });
 }
 
 V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
@@ -82,13 +99,7 @@ V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool p
 // Bias, and what can be done in registers of the rest.
 V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset,
                          std::optional<M> mask) {
-  V reduced = acc;
-  if (t.whole_counts) {
-    reduced = b_.div(acc, b_.add(*t.whole_counts, *t.count));
-  } else if (t.count) {
-    reduced = b_.div(acc, *t.count);
-  }
-  const V sum = bias ? b_.add(reduced, *bias) : reduced;
+  const V sum = bias ? b_.add(acc, *bias) : acc;
   if (epilogue_waits_) return is_cheap(p_.activation) ? emit_activation(b_, p_.activation, sum) : sum;
   if (!finishes_sums_) return sum;
   const bool per_lane = lanes_over_steps() ? p_.operand_has_steps : p_.operand_has_channels;

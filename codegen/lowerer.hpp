@@ -158,7 +158,7 @@ class Lowerer {
     std::vector<V> acc;             // see sum
     std::vector<M> parts;           // of a shared vector: the lanes of each of its rows
     std::optional<V> count;         // kMean: taps summed so far, or what is not in whole_counts yet
-    std::optional<V> whole_counts;  // of windows too wide for a float to count: multiples of 2^23
+    std::optional<V> whole_counts;  // of wide windows: what is counted by 4096
     std::optional<M> mask;          // of the input vectors, where they are not whole
 
     // Vectors that a row has of its own.
@@ -204,8 +204,9 @@ class Lowerer {
                 const std::vector<V>& shared);  // none: of a single row
   void load_channels(const Tile& t, V x, P in, int64_t offset, int64_t v);
   void accumulate(V acc, V x);
-  void count_tap(const Tile& t);
+  void begin_count(Tile& t);
   void finish(Tile& t);
+  void divide_sums(Tile& t);
   bool may_stream(const Tile& t) const;
   void ask_for_outputs(const Tile& t);
   void store_rows(Tile& t);
@@ -244,6 +245,14 @@ class Lowerer {
   void blended_rows(const Tile& t, const Rows& rows, P in, int64_t in_offset, const std::vector<V>& weights);
   void blended_row(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
   void store_blended(Tile& t);
+
+  // lower_rows.cpp: tiles whose narrow rows are one run of memory
+  int64_t joined_floats() const;
+  int64_t joined_scratch() const;
+  void repeat(P from, bool is_padded, P to);
+  void repeat_weights();
+  void repeat_operand(P operand);
+  void joined_tile(const Cursor& at, const Cover& cover);
 
   // lower_ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);
@@ -333,6 +342,7 @@ class Lowerer {
   bool transposes_output_ = false;
   // Until the sums are in the output, because their lanes are not those of the operand.
   bool epilogue_waits_ = false;
+  bool joins_rows_ = false;
   bool finishes_sums_ = true;  // all of the epilogue runs on accumulators, not over the stored tile
   // Distances
   int64_t in_row_ = 0;   // bytes from one input position to the next
@@ -342,6 +352,9 @@ class Lowerer {
   Stride out_channel_;
   Stride operand_channel_;
   TileMemory memory_;
+  // Of tiles whose rows are joined: bias and weights, and an operand without steps, once for each row.
+  std::optional<P> joined_weights_;
+  std::optional<P> joined_operand_;
   // The weights of the next block that the tiles of a step loop have not asked for; none where they don't
   // ask.
   std::optional<P> asked_;

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "frontend/check_spec.hpp"
 #include "ir/build_graph_layers.hpp"
@@ -210,11 +211,14 @@ Result<Value> add_layer(const LayerCall& call, const MergeOp& op) {
   if (op.kind != MergeKind::kAverage) return sum;
   const GraphTensor& t = builder.tensor(sum.tensor);
   Problem divide = copy_problem(t.channels, t.layout);
-  divide.combine = Combine::kDivide;
+  // A product with the inverse of a power of two is the quotient, bit for bit.
+  const size_t count = call.inputs.size();
+  const bool is_exact = std::has_single_bit(count);
+  divide.combine = is_exact ? Combine::kMultiply : Combine::kDivide;
   divide.operand_has_steps = divide.operand_has_channels = false;
   if (call.arrays.arrays.empty()) {
-    const auto count = static_cast<float>(call.inputs.size());
-    call.arrays.arrays.push_back(builder.add_array({call.layer.name + "/count", {1, 1}, {count}}));
+    const float by = is_exact ? 1.0F / static_cast<float>(count) : static_cast<float>(count);
+    call.arrays.arrays.push_back(builder.add_array({call.layer.name + "/count", {1, 1}, {by}}));
   }
   return builder.add_elementwise(divide, sum, {.operand_array = call.arrays.arrays[0]});
 }

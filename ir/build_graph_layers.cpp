@@ -300,6 +300,7 @@ Result<Value> add_layer(const LayerCall& call, const GlobalPoolOp& op) {
   problem.reduce = op.average ? Reduce::kMean : Reduce::kMax;
   problem.taps = problem.stride = kAllSteps;
   problem.pad_right = kAllSteps - 1;
+  problem.one_step = true;
   if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
   // Over channels last: lanes over steps want windows that fit into a tile.
   Value value = call.in();

@@ -216,7 +216,11 @@ Result<Value> GraphBuilder::transpose(const Value& value) {
   const Layout layout = in.layout == Layout::kChannelsLast ? Layout::kChannelsFirst : Layout::kChannelsLast;
   Result<int> out = add_tensor(in.steps, in.channels, layout);
   if (!out) return tl::unexpected(out.error());
-  graph_.ops.push_back({.name = layer_, .kind = OpKind::kTranspose, .in = value.tensor, .out = *out});
+  if (in.channels == 1 && !in.slice) {
+    graph_.tensors.back().base = root_of(graph_, value.tensor);  // the same memory
+  } else {
+    graph_.ops.push_back({.name = layer_, .kind = OpKind::kTranspose, .in = value.tensor, .out = *out});
+  }
   return Value{*out, {value.shape[1], value.shape[0]}};
 }
 

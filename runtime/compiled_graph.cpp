@@ -144,15 +144,23 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
-// Whether one operation reads the tensor, and nobody else sees its memory.
+// Whether one operation writes the memory of the tensor, and one reads it.
 bool is_own_slot(const CompiledGraph& out, int tensor) {
   const ir::Graph& graph = out.graph;
-  const auto reads = [&](const ir::Op& op) { return op.in == tensor || op.operand == tensor; };
-  const auto shows = [&](const ir::GraphTensor& other) { return other.base == tensor; };
-  return graph.tensors[static_cast<size_t>(tensor)].base < 0 &&
-         out.places[static_cast<size_t>(tensor)].kind == CompiledGraph::Place::Kind::kSlot &&
-         std::count_if(graph.ops.begin(), graph.ops.end(), reads) == 1 &&
-         std::none_of(graph.tensors.begin(), graph.tensors.end(), shows);
+  const int root = ir::root_of(graph, tensor);
+  const auto is_there = [&](int id) { return id >= 0 && ir::root_of(graph, id) == root; };
+  const auto writes = [&](const ir::Op& op) { return is_there(op.out); };
+  const auto reads = [&](const ir::Op& op) { return is_there(op.in) || is_there(op.operand); };
+  return out.places[static_cast<size_t>(tensor)].kind == CompiledGraph::Place::Kind::kSlot &&
+         std::count_if(graph.ops.begin(), graph.ops.end(), writes) == 1 &&
+         std::count_if(graph.ops.begin(), graph.ops.end(), reads) == 1;
+}
+
+// Whether step by step one tensor is the memory of the other.
+bool is_same_memory(const ir::Graph& graph, int a, int b) {
+  const ir::GraphTensor& x = graph.tensors[static_cast<size_t>(a)];
+  const ir::GraphTensor& y = graph.tensors[static_cast<size_t>(b)];
+  return !x.slice && !y.slice && ir::root_of(graph, a) == ir::root_of(graph, b) && ir::is_same_form(x, y);
 }
 
 bool share_memory(const CompiledGraph& out, int tensor, int other) {
@@ -171,7 +179,7 @@ int64_t chunk_of(const CompiledGraph& out, size_t i) {
   const bool goes_on =
       next.kind == ir::OpKind::kTranspose || (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
   if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.layout != Layout::kChannelsLast ||
-      next.in != op.out || next.operand == op.out)
+      !is_same_memory(out.graph, next.in, op.out) || share_memory(out, next.operand, op.out))
     return 0;
   // What the second one writes may have taken the place of what the first one still reads.
   if (!is_own_slot(out, op.out) || share_memory(out, op.in, next.out) ||

@@ -20,8 +20,11 @@ Result<Call> make_call(const Case& c, Layout layout, Backend backend, Isa isa) {
   const auto weights = layer->pack(c.kernel, c.bias);
   if (!weights) return tl::unexpected(weights.error());
   const float* const input = layout == Layout::kChannelsLast ? c.input : c.input_first;
-  return [layer = *layer, weights = *weights, input, output = c.output, batch = c.batch, steps = c.steps] {
-    layer.run(weights, input, output, batch, steps);
+  return [layer = *layer, weights = *weights, input, output = c.output, batch = c.batch,
+          steps = c.steps]() -> Result<void> {
+    const RunStatus status = layer.run(weights, input, output, batch, steps);
+    if (status == RunStatus::kOk) return {};
+    return make_error(ErrorCode::kUnavailable, describe(status));
   };
 }
 

@@ -178,7 +178,10 @@ Result<Call> make_call(const Case& original) {
   const auto plan = std::make_shared<Plan>();
   for (const Phase& phase : phases_of(c))
     if (const auto done = add_phase(c, phase, *plan); !done) return tl::unexpected(done.error());
-  return [plan, c] { run(*plan, c); };
+  return [plan, c]() -> Result<void> {
+    run(*plan, c);
+    return {};
+  };
 }
 
 }  // namespace

@@ -85,6 +85,17 @@ struct Runner {
   Call call;
   std::vector<double> medians;
   bool is_done = false;
+
+  // One call. The first that fails is the last one, and no figure counts.
+  void run() {
+    if (!entry.problem.empty()) return;
+    const Result<void> done = call();
+    if (!done) fail(done.error().message);
+  }
+  void fail(std::string why) {
+    entry.problem = std::move(why);
+    is_done = true;
+  }
 };
 
 // Makes the call and runs it once. `expected` is in the way's layout.
@@ -95,14 +106,15 @@ Runner start(const Way& way, const Case& c, const std::vector<float>* expected) 
   runner.entry.layout = way.layout;
   Result<Call> call;
   runner.entry.create_us = cli::microseconds([&] { call = way.make(c); });
-  runner.is_done = !call;
-  if (!call) runner.entry.problem = call.error().message;
-  if (!call) return runner;
+  if (!call) {
+    runner.fail(call.error().message);
+    return runner;
+  }
   runner.call = std::move(*call);
   const auto count = static_cast<size_t>(c.batch * c.out_steps * c.problem.filters);
   std::fill_n(c.output, count, std::numeric_limits<float>::quiet_NaN());
-  runner.call();
-  if (expected == nullptr) return runner;
+  runner.run();
+  if (expected == nullptr || runner.is_done) return runner;
   double largest = 0;
   double difference = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -112,9 +124,7 @@ Runner start(const Way& way, const Case& c, const std::vector<float>* expected) 
   }
   runner.entry.difference = std::isinf(difference) ? 1 : difference / std::max(largest, 1e-30);
   if (runner.entry.difference <= kTolerance) return runner;
-  runner.entry.problem =
-      fmt::format("its result differs by {:.2g} of the largest value", runner.entry.difference);
-  runner.is_done = true;
+  runner.fail(fmt::format("its result differs by {:.2g} of the largest value", runner.entry.difference));
   return runner;
 }
 
@@ -126,7 +136,9 @@ void run_slice(Runner& runner, double seconds, double row_seconds) {
   const auto begin = std::chrono::steady_clock::now();
   Entry& entry = runner.entry;
   const double calls_seconds = std::min(kCalls * entry.min_us * 1e-6, row_seconds / 2);
-  const cli::Timing timing = cli::measure_call(runner.call, nullptr, {}, std::max(seconds, calls_seconds));
+  const cli::Timing timing =
+      cli::measure_call([&] { runner.run(); }, nullptr, {}, std::max(seconds, calls_seconds));
+  if (runner.is_done) return;
   entry.min_us = entry.min_us > 0 ? std::min(entry.min_us, timing.min_us) : timing.min_us;
   runner.medians.push_back(timing.p50_us);
   entry.p50_us = cli::percentile(runner.medians, 0.5);
@@ -164,7 +176,7 @@ Result<Row> measure_row(const Shape1d& shape, const std::vector<Way>& ways, Mach
                             : way.layout == Layout::kChannelsLast ? &last
                                                                   : &first));
     if (!is_judge) continue;
-    if (!runners[0].call) return make_error(ErrorCode::kUnsupported, runners[0].entry.problem);
+    if (runners[0].is_done) return make_error(ErrorCode::kUnsupported, runners[0].entry.problem);
     last.assign(c->output, c->output + arrays.output().size());
     first = transposed(c->output, c->batch, c->out_steps, c->problem.filters);
   }

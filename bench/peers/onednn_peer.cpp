@@ -82,9 +82,14 @@ Call make_primitive(const Case& c, const Descriptions& d, dnnl::algorithm algori
       {DNNL_ARG_WEIGHTS, weights},
       {DNNL_ARG_BIAS, memory(d.bias, engine, const_cast<float*>(c.bias.data()))},
       {DNNL_ARG_DST, memory(d.dst, engine, c.output)}};
-  return [convolution = Primitive(primitive), arguments = std::move(arguments)] {
-    convolution.execute(stream, arguments);
-    stream.wait();
+  return [convolution = Primitive(primitive), arguments = std::move(arguments)]() -> Result<void> {
+    try {
+      convolution.execute(stream, arguments);
+      stream.wait();
+      return {};
+    } catch (const dnnl::error& why) {
+      return make_error(ErrorCode::kUnsupported, why.message);
+    }
   };
 }
 

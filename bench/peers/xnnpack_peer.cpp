@@ -68,7 +68,10 @@ Result<Call> make_call(const Case& c) {
   const Operator op(made, DeleteOperator());
   if (const xnn_status status = set_up(c, made); status != xnn_status_success)
     return refuse("setting it up", status);
-  return [op] { xnn_run_operator(op.get(), nullptr); };
+  return [op, refuse]() -> Result<void> {
+    const xnn_status status = xnn_run_operator(op.get(), nullptr);
+    return status == xnn_status_success ? Result<void>() : refuse("running it", status);
+  };
 }
 
 }  // namespace
