@@ -113,7 +113,7 @@ Result<CodeImage> make_image(const ArtifactVariant& variant) {
   if (variant.backend == Backend::kXbyak) return x86::assemble_image(variant.functions, target);
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return (*module)->compile(variant.functions, target, /*unwind=*/true);
+  return (*module)->compile(variant.functions, target, /*to_ship=*/true);
 }
 
 std::vector<uint8_t> packed_bytes(const std::shared_ptr<const CompiledGraph>& graph) {
@@ -167,6 +167,7 @@ class Linker {
  public:
   Linker(const ArtifactSource& source, const ArtifactOptions& options) : source_(source), options_(options) {
     object_.file = options.name + ".o";
+    object_.marks_branch_targets = true;
     object_.machine = options.targets[0] == Isa::kNeon ? EM_AARCH64 : EM_X86_64;
   }
 
@@ -340,7 +341,7 @@ Result<std::string> artifact_assembly(const ArtifactVariant& variant) {
 Result<std::string> artifact_llvm_ir(const ArtifactVariant& variant) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return (*module)->print_ir(variant.functions, target_for(variant.isa));
+  return (*module)->print_ir(variant.functions, target_for(variant.isa), /*to_ship=*/true);
 }
 
 }  // namespace convsmith
