@@ -14,6 +14,7 @@
 #include "codegen/x86/image.hpp"
 #include "frontend/check.hpp"
 #include "ir/problem_text.hpp"
+#include "runtime/artifact_name.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/lower_graph.hpp"
 #include "runtime/tuning.hpp"
@@ -32,23 +33,8 @@ tl::unexpected<Error> refuse(std::string message) {
   return make_error(ErrorCode::kInvalidSpec, std::move(message));
 }
 
-bool is_identifier(const std::string& name) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && name.size() <= 64 && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(),
-                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
 Result<void> check_options(const ArtifactOptions& options) {
-  if (!is_identifier(options.name)) {
-    return refuse(fmt::format(
-        "--name is '{}'; it must be a C identifier of letters, digits and '_', as the names of functions "
-        "begin with it.",
-        options.name));
-  }
-  if (options.name == "convsmith")
-    return refuse(
-        "--name is 'convsmith', which the functions of the library begin with; choose another one.");
+  if (auto ok = check_artifact_name(options.name); !ok) return ok;
   if (options.targets.empty()) return refuse("--target names no instruction set.");
   const bool neon =
       std::find(options.targets.begin(), options.targets.end(), Isa::kNeon) != options.targets.end();
