@@ -13,6 +13,7 @@
 #include "codegen/x86/dispatch.hpp"
 #include "codegen/x86/image.hpp"
 #include "frontend/check.hpp"
+#include "ir/graph_work.hpp"
 #include "ir/problem_text.hpp"
 #include "runtime/artifact_name.hpp"
 #include "runtime/compiled_graph.hpp"
@@ -140,12 +141,14 @@ std::string info_text(const ArtifactSource& source, const ArtifactOptions& optio
     for (const int64_t axis : weight.shape) size *= axis;
     arrays += fmt::format(" {}", size);
   }
+  std::vector<std::string> fields;
+  for (const auto& field : ir::receptive_fields(g)) fields.push_back(field ? std::to_string(*field) : "all");
   return fmt::format(
       "name: {}\nspec: {}\nvariant: {}\nversion: {}\nweights: {}\ninputs: {}\noutputs: {}\nin_channels: {}\n"
-      "out_channels: {}\narrays: {}{}\n",
+      "out_channels: {}\narrays: {}{}\nreceptive_field: {}\nmultiply_adds_per_step: {}\n",
       options.name, source.spec, variant, CONVSMITH_VERSION, source.weights.empty() ? "embedded" : "packed",
       g.inputs.size(), g.outputs.size(), channels(g.inputs), channels(g.outputs), source.weights.size(),
-      arrays);
+      arrays, fmt::join(fields, " "), ir::multiply_adds_per_step(g));
 }
 
 // Puts images, weights and texts together.
