@@ -90,7 +90,7 @@ void run_shape(benchmark::State& state, const Shape1d& shape, cli::BackEnd back_
     shortest = std::min(shortest, us);
     state.SetIterationTime(us * 1e-6);
   }
-  const double operations = 2 * cli::multiply_adds(layer->graph->graph, shape.batch, {&shape.steps, 1});
+  const double operations = 2 * ir::multiply_adds(layer->graph->graph, shape.batch, {&shape.steps, 1});
   const double gflops = operations / shortest * 1e-3;
   state.counters["min_us"] = shortest;
   state.counters["GF/s"] = gflops;

@@ -18,6 +18,7 @@
 #include "frontend/weight_shapes.hpp"
 #include "ir/build_graph.hpp"
 #include "runtime/artifact.hpp"
+#include "runtime/artifact_name.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/model.hpp"
 #include "runtime/tuning.hpp"
@@ -56,6 +57,9 @@ struct OutputFile {
 };
 
 Result<std::vector<OutputFile>> find_files(const CompileArguments& arguments) {
+  if (std::filesystem::path(arguments.output).filename().empty())
+    return refuse(
+        fmt::format("-o is '{}'; it must end with the name of a file.", printable(arguments.output)));
   const std::string suffix = suffix_of(arguments.output);
   std::vector<OutputFile> files;
   if (arguments.emit.empty()) {
@@ -219,7 +223,9 @@ void print_report(const CompileArguments& arguments, const std::vector<OutputFil
 }
 
 int compile_to_files(CompileArguments& arguments) {
-  if (arguments.name.empty()) arguments.name = std::filesystem::path(arguments.output).stem().string();
+  const std::string stem = std::filesystem::path(arguments.output).stem().string();
+  const bool is_named = !arguments.name.empty();
+  if (!is_named) arguments.name = artifact_name_for(stem);
   const auto files = find_files(arguments);
   if (!files) return report(files.error());
   for (const OutputFile& file : *files)
@@ -235,6 +241,9 @@ int compile_to_files(CompileArguments& arguments) {
       compile_artifact(*source, {arguments.name, *targets, arguments.common.backend, tuning->get()});
   if (!artifact) return report(artifact.error());
   if (const auto done = write_files(*files, *artifact, arguments.name); !done) return report(done.error());
+  if (!is_named && arguments.name != stem)
+    print_note(fmt::format("The C functions begin with '{}_', after the file's name; --name gives another.",
+                           arguments.name));
   print_report(arguments, *files, *artifact);
   return kOk;
 }
@@ -266,7 +275,8 @@ void add_compile(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->type_name("TARGET");
   command
-      ->add_option("--name", arguments->name, "What the C functions begin with (default: the stem of FILE)")
+      ->add_option("--name", arguments->name,
+                   "What the C functions begin with (default: the stem of FILE, made an identifier)")
       ->type_name("NAME");
   command
       ->add_option("--weights", arguments->weights,

@@ -106,7 +106,7 @@ Section graph_section(const ir::Graph& graph) {
 Result<Section> llvm_section(const Unit& unit, const Target& target) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return plain((*module)->print_ir({&*unit.program, 1}, target));
+  return plain((*module)->print_ir({&*unit.program, 1}, target, /*to_ship=*/false));
 }
 
 Result<Section> asm_section(const Unit& unit, const Target& target) {

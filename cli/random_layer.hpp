@@ -10,7 +10,7 @@
 
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
-#include "ir/graph.hpp"
+#include "ir/graph_work.hpp"
 
 namespace convsmith::cli {
 
@@ -68,14 +68,6 @@ void draw_denormals(Call& call);
 
 // Batch 0..4 and 0..300 steps of at most 2 million multiply-adds, and the data, for the graph of a layer.
 Call random_call(const ir::Graph& graph, uint64_t seed);
-
-// Multiply-adds of a call of a layer or model, taps in the padding included: of a transposed problem input
-// steps x taps x channels x filters. Batch normalizations count as none.
-double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int64_t> steps);
-
-// What the inputs of a call have for steps: what a layer behind an input fixes, 1 without such an axis, else
-// what another input's must be (they may meet), else `steps`.
-std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps);
 
 // The data of a call by input, and of a graph whose arrays have none by array.
 using Arrays = std::vector<std::vector<float>>;

@@ -104,10 +104,10 @@ Result<void> link_shared(std::span<const uint8_t> object, bool is_arm, const std
   // A name that begins with a dash would be an option of the linker's.
   const auto named = [](const std::string& file) { return file.starts_with('-') ? "./" + file : file; };
   const std::string soname = slash == std::string::npos ? path : path.substr(slash + 1);
-  const int exit_code =
-      run_program({*linker, "-shared", "--build-id=none", "--eh-frame-hdr", "-z", "noexecstack", "-z", "now",
-                   "-z", "defs", "-soname", soname, "-o", named(output.path()), named(input.path())},
-                  log.descriptor());
+  const int exit_code = run_program(
+      {*linker, "-shared", "--build-id=sha1", "--eh-frame-hdr", "-z", "noexecstack", "-z", "relro", "-z",
+       "now", "-z", "text", "-z", "defs", "-soname", soname, "-o", named(output.path()), named(input.path())},
+      log.descriptor());
   if (exit_code != 0) {
     const auto said = read_text(log.path(), 4096);
     return make_error(ErrorCode::kIo, fmt::format("{} can't be linked; {} says: {}", path, *linker,

@@ -22,11 +22,11 @@ struct LlvmModule {
   uint64_t build_id;
   // Tells its machine code from that of any other build, and of any other LLVM below it (code_id.hpp).
   std::string (*code_id)();
-  // Machine code for verified functions, which may call each other; with unwind tables where asked for.
-  // Thread-safe, as all of these.
-  Result<CodeImage> (*compile)(std::span<const vir::Program> functions, const Target& target, bool unwind);
+  // Machine code for verified functions, which may call each other; where it is to be shipped, with unwind
+  // tables and what hardened links ask for. Thread-safe, as all of these.
+  Result<CodeImage> (*compile)(std::span<const vir::Program> functions, const Target& target, bool to_ship);
   // The LLVM IR as text, before code generation, and the assembly after it.
-  std::string (*print_ir)(std::span<const vir::Program> functions, const Target& target);
+  std::string (*print_ir)(std::span<const vir::Program> functions, const Target& target, bool to_ship);
   Result<std::string> (*print_assembly)(std::span<const vir::Program> functions, const Target& target);
   // An archive (.a) with a symbol table, of one object.
   Result<std::vector<uint8_t>> (*make_archive)(const std::string& member, std::span<const uint8_t> object);

@@ -4,45 +4,19 @@
 #include <iterator>
 
 #include "frontend/activations.hpp"
+#include "ir/extent_formulas.hpp"
 #include "ir/graph.hpp"
 
 namespace convsmith::ir {
 namespace {
 
-std::string plus(const std::string& text, int64_t number) {
-  if (number == 0) return text;
-  return number > 0 ? fmt::format("{} + {}", text, number) : fmt::format("{} - {}", text, -number);
-}
-
-// In brackets if it is a sum.
-std::string factor(const std::string& text) {
-  return text.find(' ') == std::string::npos ? text : "(" + text + ")";
-}
-
+// "s1" for the steps of the second of several inputs, "e5" for a formula too long to be read.
 std::vector<std::string> extent_texts(const Graph& graph) {
-  std::vector<std::string> texts;
-  for (const Extent& e : graph.extents) {
-    const std::string from = e.from < 0 ? "" : texts[static_cast<size_t>(e.from)];
-    const Problem& w = e.window;
-    const int64_t room = w.pad_left + w.pad_right - (w.span() - 1);
-    // A formula of formulas doubles in no step, but hundreds of layers would still be unreadable.
-    if (from.size() > 60) {
-      texts.push_back(fmt::format("e{}", texts.size()));
-    } else if (e.kind == Extent::Kind::kFixed) {
-      texts.push_back(std::to_string(e.value));
-    } else if (e.kind == Extent::Kind::kInput) {
-      texts.push_back(graph.inputs.size() == 1 ? "steps" : fmt::format("s{}", e.value));
-    } else if (e.kind == Extent::Kind::kScaled) {
-      texts.push_back(fmt::format("{}*{}", factor(from), e.value));
-    } else if (w.transposed) {
-      texts.push_back(plus(fmt::format("{}*{}", factor(from), w.stride), 1 - room - w.stride));
-    } else if (w.pad_same) {
-      texts.push_back(fmt::format("ceil({}/{})", from, w.stride));
-    } else if (w.stride == 1) {
-      texts.push_back(plus(from, room));
-    } else {
-      texts.push_back(fmt::format("floor(({})/{})", plus(from, room + w.stride - 1), w.stride));
-    }
+  std::vector<std::string> texts = extent_formulas(graph, [&](int64_t input) {
+    return graph.inputs.size() == 1 ? std::string("steps") : fmt::format("s{}", input);
+  });
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) texts[i] = fmt::format("e{}", i);
   }
   return texts;
 }

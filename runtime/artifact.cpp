@@ -13,7 +13,9 @@
 #include "codegen/x86/dispatch.hpp"
 #include "codegen/x86/image.hpp"
 #include "frontend/check.hpp"
+#include "ir/graph_work.hpp"
 #include "ir/problem_text.hpp"
+#include "runtime/artifact_name.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/lower_graph.hpp"
 #include "runtime/tuning.hpp"
@@ -32,23 +34,8 @@ tl::unexpected<Error> refuse(std::string message) {
   return make_error(ErrorCode::kInvalidSpec, std::move(message));
 }
 
-bool is_identifier(const std::string& name) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  return !name.empty() && name.size() <= 64 && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(),
-                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
 Result<void> check_options(const ArtifactOptions& options) {
-  if (!is_identifier(options.name)) {
-    return refuse(fmt::format(
-        "--name is '{}'; it must be a C identifier of letters, digits and '_', as the names of functions "
-        "begin with it.",
-        options.name));
-  }
-  if (options.name == "convsmith")
-    return refuse(
-        "--name is 'convsmith', which the functions of the library begin with; choose another one.");
+  if (auto ok = check_artifact_name(options.name); !ok) return ok;
   if (options.targets.empty()) return refuse("--target names no instruction set.");
   const bool neon =
       std::find(options.targets.begin(), options.targets.end(), Isa::kNeon) != options.targets.end();
@@ -113,7 +100,7 @@ Result<CodeImage> make_image(const ArtifactVariant& variant) {
   if (variant.backend == Backend::kXbyak) return x86::assemble_image(variant.functions, target);
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return (*module)->compile(variant.functions, target, /*unwind=*/true);
+  return (*module)->compile(variant.functions, target, /*to_ship=*/true);
 }
 
 std::vector<uint8_t> packed_bytes(const std::shared_ptr<const CompiledGraph>& graph) {
@@ -154,12 +141,14 @@ std::string info_text(const ArtifactSource& source, const ArtifactOptions& optio
     for (const int64_t axis : weight.shape) size *= axis;
     arrays += fmt::format(" {}", size);
   }
+  std::vector<std::string> fields;
+  for (const auto& field : ir::receptive_fields(g)) fields.push_back(field ? std::to_string(*field) : "all");
   return fmt::format(
       "name: {}\nspec: {}\nvariant: {}\nversion: {}\nweights: {}\ninputs: {}\noutputs: {}\nin_channels: {}\n"
-      "out_channels: {}\narrays: {}{}\n",
+      "out_channels: {}\narrays: {}{}\nreceptive_field: {}\nmultiply_adds_per_step: {}\n",
       options.name, source.spec, variant, CONVSMITH_VERSION, source.weights.empty() ? "embedded" : "packed",
       g.inputs.size(), g.outputs.size(), channels(g.inputs), channels(g.outputs), source.weights.size(),
-      arrays);
+      arrays, fmt::join(fields, " "), ir::multiply_adds_per_step(g));
 }
 
 // Puts images, weights and texts together.
@@ -167,6 +156,7 @@ class Linker {
  public:
   Linker(const ArtifactSource& source, const ArtifactOptions& options) : source_(source), options_(options) {
     object_.file = options.name + ".o";
+    object_.marks_branch_targets = true;
     object_.machine = options.targets[0] == Isa::kNeon ? EM_AARCH64 : EM_X86_64;
   }
 
@@ -340,7 +330,7 @@ Result<std::string> artifact_assembly(const ArtifactVariant& variant) {
 Result<std::string> artifact_llvm_ir(const ArtifactVariant& variant) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return (*module)->print_ir(variant.functions, target_for(variant.isa));
+  return (*module)->print_ir(variant.functions, target_for(variant.isa), /*to_ship=*/true);
 }
 
 }  // namespace convsmith

@@ -16,7 +16,7 @@
 namespace convsmith {
 
 struct ArtifactOptions {
-  std::string name;               // a C identifier
+  std::string name;               // what the C functions begin with: check_artifact_name
   std::vector<Isa> targets = {};  // x86-64's, each once, or kNeon alone
   Backend backend = Backend::kAuto;
   const class Tuning* tuning = nullptr;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "codegen/control_word.hpp"
+#include "runtime/artifact_name.hpp"
 #include "runtime/c_api_error.hpp"
 #include "runtime/c_api_model.hpp"
 #include "runtime/thread_memory.hpp"
@@ -72,12 +73,6 @@ Result<void> check_file(const std::string& path) {
   auto ok = check_opened_file(path, file);
   close(file);
   return ok;
-}
-
-bool is_identifier(std::string_view name) {
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
-  const auto is_part = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
-  return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), is_part);
 }
 
 // The functions of an artifact and what its info says. The library stays open as long as somebody holds it.
@@ -309,7 +304,7 @@ std::string read_info(Artifact& artifact) {
 }  // namespace
 
 Result<std::unique_ptr<convsmith_model>> load_artifact(const std::string& path, const std::string& name) {
-  if (!is_identifier(name)) {
+  if (!is_c_identifier(name)) {
     return make_error(ErrorCode::kInvalidData,
                       fmt::format("An artifact's name is a C identifier; '{}' is none.", name));
   }

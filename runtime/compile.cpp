@@ -48,9 +48,9 @@ Result<std::unique_ptr<Kernel>> make_llvm_kernel(const vir::Program& program, co
                                                  CodeMemory& memory) {
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir({&program, 1}, target));
+  if (dump_wanted("llvm")) dump("llvm", (*module)->print_ir({&program, 1}, target, /*to_ship=*/false));
   const PassScope scope("llvm");
-  const auto image = (*module)->compile({&program, 1}, target, /*unwind=*/false);
+  const auto image = (*module)->compile({&program, 1}, target, /*to_ship=*/false);
   if (!image) return tl::unexpected(image.error());
   return publish(memory, image->bytes, image->functions.front().offset);
 }

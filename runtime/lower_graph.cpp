@@ -341,16 +341,23 @@ vir::Program lower_size(std::string_view name, std::vector<Arg> params, int lane
   return b.take();
 }
 
-vir::Program lower_output_steps(const CompiledGraph& graph, int lanes) {
+// As the header has it; lower_size puts the steps there.
+void put_batch_first(vir::Program& program) {
+  std::swap(program.params[0], program.params[1]);
+}
+
+// A size of one of several tensors, which the last parameter numbers.
+template <class Size>
+vir::Program lower_tensor_size(std::string_view name, std::vector<Arg> params,
+                               const std::vector<int>& tensors, int lanes, const CompiledGraph& graph,
+                               Size&& size_of) {
   const bool one = has_one_input_and_output(graph);
-  std::vector<Arg> params;
-  if (!one) params.push_back(Arg::kBlockBegin);  // which output
+  if (!one) params.push_back(Arg::kBlockBegin);
   return lower_size(
-      "output_steps", params, lanes, graph,
+      name, params, lanes, graph,
       [&](vir::Builder&, VirMachine& z, GraphCall<VirMachine>& call, CallSizes<Int>&, const Int& result) {
-        const std::vector<int>& outputs = graph.graph.outputs;
-        for (size_t i = 0; i < outputs.size(); ++i) {
-          const auto take = [&] { z.assign(result, call.steps_of(outputs[i])); };
+        for (size_t i = 0; i < tensors.size(); ++i) {
+          const auto take = [&] { z.assign(result, size_of(z, call, tensors[i])); };
           if (one) return take();
           const Int which = z.argument(Arg::kBlockBegin);
           const auto number = static_cast<int64_t>(i);
@@ -358,6 +365,24 @@ vir::Program lower_output_steps(const CompiledGraph& graph, int lanes) {
                     [&] { z.if_less(which, VirMachine::number(number + 1), take); });
         }
       });
+}
+
+vir::Program lower_output_steps(const CompiledGraph& graph, int lanes) {
+  return lower_tensor_size(
+      "output_steps", {}, graph.graph.outputs, lanes, graph,
+      [](VirMachine&, GraphCall<VirMachine>& call, int tensor) { return call.steps_of(tensor); });
+}
+
+// Floats of a whole array.
+vir::Program lower_floats(std::string_view name, const std::vector<int>& tensors, const CompiledGraph& graph,
+                          int lanes) {
+  const auto floats = [&](VirMachine& z, GraphCall<VirMachine>& call, int tensor) {
+    const Int rows = product(z, z.argument(Arg::kSampleEnd), call.steps_of(tensor));
+    return product(z, rows, VirMachine::number(graph.graph.tensors[static_cast<size_t>(tensor)].channels));
+  };
+  vir::Program program = lower_tensor_size(name, {Arg::kSampleEnd}, tensors, lanes, graph, floats);
+  put_batch_first(program);
+  return program;
 }
 
 vir::Program lower_workspace_bytes(const CompiledGraph& graph, int lanes, bool parallel) {
@@ -373,8 +398,7 @@ vir::Program lower_workspace_bytes(const CompiledGraph& graph, int lanes, bool p
                    const Int scratch = z.mulc(threads, round_up(graph.scratch_bytes));
                    z.assign(result, z.add(sizes.bytes, scratch));
                  });
-  // As the header has it: the batch first.
-  std::swap(program.params[0], program.params[1]);
+  put_batch_first(program);
   return program;
 }
 
@@ -435,6 +459,8 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
     functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/true, flush));
   }
   functions.push_back(lower_output_steps(graph, lanes));
+  functions.push_back(lower_floats("input_floats", graph.graph.inputs, graph, lanes));
+  functions.push_back(lower_floats("output_floats", graph.graph.outputs, graph, lanes));
   functions.push_back(lower_workspace_bytes(graph, lanes, /*parallel=*/false));
   functions.push_back(lower_workspace_bytes(graph, lanes, /*parallel=*/true));
   functions.push_back(lower_info(lanes));
@@ -450,14 +476,9 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
 }
 
 std::vector<std::string_view> c_functions(bool embedded) {
-  std::vector<std::string_view> names = {"run",
-                                         "run_parallel",
-                                         "run_flush",
-                                         "run_parallel_flush",
-                                         "output_steps",
-                                         "workspace_bytes",
-                                         "parallel_workspace_bytes",
-                                         "info"};
+  std::vector<std::string_view> names = {
+      "run",          "run_parallel",  "run_flush",       "run_parallel_flush",       "output_steps",
+      "input_floats", "output_floats", "workspace_bytes", "parallel_workspace_bytes", "info"};
   if (!embedded) names.insert(names.end(), {"packed_bytes", "pack"});
   return names;
 }

@@ -28,8 +28,8 @@ inline constexpr std::string_view kInfoData = "info.text";
 // which makes a call pass by pass, and the C functions before it, named as an artifact names them behind its
 // own name:
 //
-//   run, run_parallel, run_flush, run_parallel_flush,
-//   output_steps, workspace_bytes, parallel_workspace_bytes, info,
+//   run, run_parallel, run_flush, run_parallel_flush, output_steps, input_floats, output_floats,
+//   workspace_bytes, parallel_workspace_bytes, info,
 //   packed_bytes, pack    where the weights do not travel with the code
 std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded);
 

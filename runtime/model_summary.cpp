@@ -1,5 +1,6 @@
 // Model::summary: the table that Keras's summary() prints, with the work of each layer.
 #include "frontend/weight_shapes.hpp"
+#include "ir/graph_work.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith {
@@ -66,8 +67,8 @@ class Counter {
  public:
   explicit Counter(const ir::Graph& graph) : graph_(graph) {
     pinned_ = !graph.pinned_steps.empty() && graph.pinned_steps[0].has_value();
-    far_ = extents_for(2 * kLong);
-    near_ = extents_for(kLong);
+    far_ = extents_for(2 * ir::kLongInput);
+    near_ = extents_for(ir::kLongInput);
   }
 
   const std::vector<ir::Axis>& axes(int node) const {
@@ -80,13 +81,10 @@ class Counter {
       return count_macs(spec, sizes_of(axes(in), extents), sizes_of(axes(out), extents));
     };
     if (pinned_) return macs(far_) / static_cast<double>(*graph_.pinned_steps[0]);
-    return (macs(far_) - macs(near_)) / static_cast<double>(kLong);
+    return (macs(far_) - macs(near_)) / static_cast<double>(ir::kLongInput);
   }
 
  private:
-  // A multiple of every product of strides that occurs.
-  static constexpr int64_t kLong = int64_t{1} << 24;
-
   std::vector<int64_t> extents_for(int64_t steps) const {
     std::vector<int64_t> by_input;
     for (const std::optional<int64_t>& fixed : graph_.pinned_steps) by_input.push_back(fixed.value_or(steps));

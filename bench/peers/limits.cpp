@@ -48,7 +48,7 @@ Result<Work> work_of(const Shape1d& shape) {
   const auto product = static_cast<double>(p.group_channels() * p.filters);
   const int64_t floats = shape.batch * (shape.steps * p.channels + out_steps * p.filters) +
                          p.taps * p.group_channels() * p.filters + (p.has_bias ? p.filters : 0);
-  return Work{2 * cli::multiply_adds(*graph, shape.batch, {&shape.steps, 1}), 2 * batch * pairs * product,
+  return Work{2 * ir::multiply_adds(*graph, shape.batch, {&shape.steps, 1}), 2 * batch * pairs * product,
               4 * static_cast<double>(floats)};
 }
 

@@ -423,8 +423,21 @@ class Emitter {
   bool after_load_ = false;
 };
 
+// All that can be reached through a pointer begins with a mark (endbr64, bti), returns match calls. The flags
+// are what an object says of it, the attribute is what AArch64's code generator reads.
+void protect_branches(llvm::Module& module, Isa isa) {
+  const auto set = [&](const char* flag) { module.addModuleFlag(llvm::Module::Min, flag, 1); };
+  if (isa == Isa::kNeon) {
+    set("branch-target-enforcement");
+    for (llvm::Function& function : module) function.addFnAttr("branch-target-enforcement");
+  } else {
+    set("cf-protection-branch");
+    set("cf-protection-return");
+  }
+}
+
 llvm::Function* declare(llvm::Module& module, const vir::Program& program, const Target& target,
-                        bool unwind) {
+                        bool to_ship) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* const pointer = llvm::PointerType::get(context, 0);
   llvm::Type* const number = llvm::Type::getInt64Ty(context);
@@ -448,7 +461,7 @@ llvm::Function* declare(llvm::Module& module, const vir::Program& program, const
   function->addFnAttr("no-builtins");
   function->addFnAttr("frame-pointer", "none");
   function->setDoesNotThrow();
-  if (unwind) function->setUWTableKind(llvm::UWTableKind::Sync);
+  if (to_ship) function->setUWTableKind(llvm::UWTableKind::Sync);
   function->setAlignment(llvm::Align(64));
   if (!is_c_function) {
     function->addParamAttr(0, llvm::Attribute::NoAlias);
@@ -461,11 +474,12 @@ llvm::Function* declare(llvm::Module& module, const vir::Program& program, const
 }  // namespace
 
 std::unique_ptr<llvm::Module> emit_module(std::span<const vir::Program> functions, const Target& target,
-                                          bool unwind, llvm::LLVMContext& context) {
+                                          bool to_ship, llvm::LLVMContext& context) {
   auto module = std::make_unique<llvm::Module>(functions.front().name, context);
   std::vector<llvm::Function*> declared;
   for (const vir::Program& function : functions)
-    declared.push_back(declare(*module, function, target, unwind));
+    declared.push_back(declare(*module, function, target, to_ship));
+  if (to_ship) protect_branches(*module, target.isa);
   for (size_t i = 0; i < functions.size(); ++i) Emitter(functions[i], target, *declared[i]).run();
   return module;
 }

@@ -15,8 +15,9 @@
 
 namespace convsmith::llvm_backend {
 
-// A module with verified functions, which may call each other; with unwind tables where asked for.
+// A module with verified functions, which may call each other. Code to ship has unwind tables and the marks
+// that hardened links ask for.
 std::unique_ptr<llvm::Module> emit_module(std::span<const vir::Program> functions, const Target& target,
-                                          bool unwind, llvm::LLVMContext& context);
+                                          bool to_ship, llvm::LLVMContext& context);
 
 }  // namespace convsmith::llvm_backend

@@ -225,9 +225,10 @@ Result<CodeImage> link_object(llvm::MemoryBufferRef object, std::span<const std:
   const auto note = [&](llvm::Error error) { outcome.failure = llvm::toString(std::move(error)); };
   auto graph = jitlink::createLinkGraphFromObject(object);
   if (graph) {
-    // Unwind tables travel apart: their form in memory is not that of an object.
-    if (jitlink::Section* section = (*graph)->findSectionByName(".eh_frame"))
-      (*graph)->removeSection(*section);
+    // Unwind tables travel apart: their form in memory is not that of an object. Notes are the writer's.
+    for (const char* name : {".eh_frame", ".note.gnu.property"}) {
+      if (jitlink::Section* section = (*graph)->findSectionByName(name)) (*graph)->removeSection(*section);
+    }
     jitlink::link(std::move(*graph), std::make_unique<LinkContext>(functions, outcome));
   } else {
     note(graph.takeError());

@@ -101,13 +101,13 @@ tl::unexpected<Error> unavailable(const char* what) {
 
 // What the code generator makes of the functions: an object or assembly.
 Result<llvm::SmallVector<char, 0>> generate(std::span<const vir::Program> functions, const Target& target,
-                                            bool unwind, llvm::CodeGenFileType what) {
+                                            bool to_ship, llvm::CodeGenFileType what) {
   const Platform platform = platform_of(target);
   const auto machine = make_target_machine(platform);
   if (machine == nullptr) return unavailable("this LLVM lacks the target");
   llvm::LLVMContext context;
   context.setDiscardValueNames(true);
-  const auto module = emit_module(functions, target, unwind, context);
+  const auto module = emit_module(functions, target, to_ship, context);
   module->setTargetTriple(platform.triple);
   module->setDataLayout(machine->createDataLayout());
   llvm::SmallVector<char, 0> bytes;
@@ -115,8 +115,8 @@ Result<llvm::SmallVector<char, 0>> generate(std::span<const vir::Program> functi
   return bytes;
 }
 
-Result<CodeImage> compile(std::span<const vir::Program> functions, const Target& target, bool unwind) {
-  const auto object = generate(functions, target, unwind, llvm::CodeGenFileType::ObjectFile);
+Result<CodeImage> compile(std::span<const vir::Program> functions, const Target& target, bool to_ship) {
+  const auto object = generate(functions, target, to_ship, llvm::CodeGenFileType::ObjectFile);
   if (!object) return tl::unexpected(object.error());
   std::vector<std::string> names;
   for (const vir::Program& function : functions) names.push_back(function.name);
@@ -132,9 +132,9 @@ std::string module_code_id() {
   return fmt::format("{} LLVM {}.{}.{}", code_id(), major, minor, patch);
 }
 
-std::string print_ir(std::span<const vir::Program> functions, const Target& target) {
+std::string print_ir(std::span<const vir::Program> functions, const Target& target, bool to_ship) {
   llvm::LLVMContext context;
-  const auto module = emit_module(functions, target, /*unwind=*/false, context);
+  const auto module = emit_module(functions, target, to_ship, context);
   module->setTargetTriple(platform_of(target).triple);
   std::string text;
   llvm::raw_string_ostream(text) << *module;
@@ -142,7 +142,7 @@ std::string print_ir(std::span<const vir::Program> functions, const Target& targ
 }
 
 Result<std::string> print_assembly(std::span<const vir::Program> functions, const Target& target) {
-  const auto text = generate(functions, target, /*unwind=*/true, llvm::CodeGenFileType::AssemblyFile);
+  const auto text = generate(functions, target, /*to_ship=*/true, llvm::CodeGenFileType::AssemblyFile);
   if (!text) return tl::unexpected(text.error());
   return std::string(text->data(), text->size());
 }

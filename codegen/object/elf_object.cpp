@@ -24,6 +24,7 @@ enum : uint16_t {
   kTextRelocations,
   kUnwindRelocations,
   kStack,
+  kProperties,
   kSymbols,
   kStrings,
   kNames,
@@ -90,6 +91,23 @@ SymbolTable symbol_table(const Object& object, Strings& strings) {
     }
   }
   return table;
+}
+
+// What linkers and loaders ask of every object before they forbid jumps into the middle of code.
+std::vector<uint8_t> branch_properties(uint16_t machine) {
+  const bool is_arm = machine == EM_AARCH64;
+  const uint32_t words[] = {4,  // bytes of the name
+                            16,
+                            NT_GNU_PROPERTY_TYPE_0,
+                            0x00554e47,  // "GNU"
+                            is_arm ? GNU_PROPERTY_AARCH64_FEATURE_1_AND : GNU_PROPERTY_X86_FEATURE_1_AND,
+                            4,
+                            is_arm ? GNU_PROPERTY_AARCH64_FEATURE_1_BTI
+                                   : GNU_PROPERTY_X86_FEATURE_1_IBT | GNU_PROPERTY_X86_FEATURE_1_SHSTK,
+                            0};
+  std::vector<uint8_t> bytes;
+  for (const uint32_t word : words) append(bytes, word);
+  return bytes;
 }
 
 class File {
@@ -163,6 +181,9 @@ std::vector<uint8_t> write_elf(const Object& object) {
   relocations(kTextRelocations, ".rela.text", Section::kText);
   relocations(kUnwindRelocations, ".rela.eh_frame", Section::kUnwind);
   file.section(kStack, ".note.GNU-stack", SHT_PROGBITS, 0, 1, {});  // the stack need not be executable
+  if (object.marks_branch_targets)
+    file.section(kProperties, ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 8,
+                 branch_properties(object.machine));
   file.section(kSymbols, ".symtab", SHT_SYMTAB, 0, 8, symbols.bytes);
   file.header(kSymbols).sh_link = kStrings;
   file.header(kSymbols).sh_info = symbols.first_global;

@@ -39,6 +39,9 @@ struct Object {
   std::vector<uint8_t> data;  // read-only, aligned to 64
   uint64_t zero_bytes = 0;    // aligned to 4
   std::vector<uint8_t> unwind;
+  // Whether all code that is reached through a pointer begins with a mark (endbr64, bti), so that a process
+  // may forbid jumps to anything else.
+  bool marks_branch_targets = false;
   std::vector<Symbol> symbols;
   std::vector<Relocation> relocations;
 };

@@ -53,6 +53,7 @@ class Dispatcher {
  private:
   // rax, r10 and r11 are the callee's; the others may hold parameters.
   void jump_to_variant(const Entry& entry) {
+    e_.endbr64();
     Xbyak::Label known;
     const std::string word(kVariantWord);
     e_.address_of(e_.r10, word);

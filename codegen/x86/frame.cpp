@@ -46,6 +46,8 @@ Frame::Frame(const vir::Program& program, const Allocation& allocation)
 }
 
 void Frame::enter(Emitter& e) {
+  // Reached through a pointer: C functions, and parts that a parallel-for runs.
+  if (!program_.params.empty() || part_ != 0) e.endbr64();
   int32_t distance = 8;  // the return address
   for (const int reg : saved_) {
     e.push(Xbyak::Reg64(reg));

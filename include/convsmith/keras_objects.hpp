@@ -1,5 +1,7 @@
 // Keras's initializers, regularizers and constraints as values, under Keras's names and with its defaults:
-//   regularizers::L1L2(1e-5, 1e-4)     constraints::max_norm(2.0, {0, 1})     initializers::he_normal(7)
+//   Initializer initializer = initializers::he_normal(7);
+//   Regularizer regularizer = regularizers::L1L2(1e-5, 1e-4);
+//   Constraint constraint = constraints::max_norm(2.0, {0, 1});
 // Functions in snake case are Keras's functions, those in camel case its classes; only l1_l2 and L1L2 differ
 // (in their defaults). A name as a string ("he_normal") is accepted wherever one of these is.
 #pragma once

@@ -1,7 +1,9 @@
 // Whole Keras models:
 //
 //   auto model = convsmith::load_model("denoiser.keras");
+//   if (!model) { std::puts(model.error().message.c_str()); return 1; }
 //   auto compiled = convsmith::compile(*model);
+//   if (!compiled) { std::puts(compiled.error().message.c_str()); return 1; }
 //   compiled->run(input, output, batch, steps);      // any batch, any number of steps
 //
 // Layers, batch normalisations, activations and residual additions become few passes over memory, all
@@ -16,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "convsmith/convsmith.hpp"
@@ -54,6 +57,11 @@ struct ModelFile {
 // Errors: kUnavailable in a build without CONVSMITH_MODELS, kIo, kInvalidData, kUnsupported (names all layers
 // that are not supported). What was ignored or converted goes to the verbose channel.
 CONVSMITH_API Result<Model> load_model(const ModelFile& file);
+// The same for a path alone. A template, so that load_model({...}) is always a ModelFile.
+template <class Path, class = std::enable_if_t<std::is_convertible_v<const Path&, std::string>>>
+Result<Model> load_model(const Path& path) {
+  return load_model(ModelFile{.path = path});
+}
 
 struct ModelOptions {
   Backend backend = Backend::kAuto;

@@ -49,7 +49,7 @@ class LlvmTest : public testing::TestWithParam<Isa> {
   std::unique_ptr<Kernel> compile(const vir::Program& program) {
     const auto verified = vir::verify(program);
     EXPECT_TRUE(verified) << verified.error().message << "\n" << vir::print(program);
-    const auto image = module_->compile({&program, 1}, target_, /*unwind=*/false);
+    const auto image = module_->compile({&program, 1}, target_, /*to_ship=*/false);
     EXPECT_TRUE(image) << image.error().message << "\n" << vir::print(program);
     if (!image) return nullptr;
     auto kernel = publish(*memory_, image->bytes, image->functions.front().offset);
@@ -78,7 +78,7 @@ TEST_P(LlvmTest, EveryOperationGivesTheInterpretersBits) {
       ASSERT_TRUE(at.first == expected.end())
           << "integers " << a << ", " << b << ": float " << at.first - expected.begin() << " is " << std::hex
           << *at.second << ", not " << *at.first << "\n"
-          << vir::print(program) << module_->print_ir({&program, 1}, target_);
+          << vir::print(program) << module_->print_ir({&program, 1}, target_, /*to_ship=*/false);
       const bool reads_integers = program.name.find("load.m") != std::string::npos ||
                                   vir::print(program).find("arg.int in_") != std::string::npos;
       if (!reads_integers) break;
@@ -224,7 +224,7 @@ TEST_P(LlvmTest, ManyThreadsCompile) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {
-        const auto image = module_->compile({&program, 1}, target_, /*unwind=*/false);
+        const auto image = module_->compile({&program, 1}, target_, /*to_ship=*/false);
         ASSERT_TRUE(image);
         auto kernel = publish(*memory_, image->bytes, image->functions.front().offset);
         ASSERT_TRUE(kernel);
@@ -325,7 +325,7 @@ TEST_P(LlvmTest, CompilingLeavesNothingBehind) {
 
 TEST_P(LlvmTest, TextNamesTheProgramsBlocks) {
   const vir::Program program = fma_program(target_.lanes);
-  const std::string text = module_->print_ir({&program, 1}, target_);
+  const std::string text = module_->print_ir({&program, 1}, target_, /*to_ship=*/false);
   EXPECT_NE(text.find("define hidden i64 @" + program.name), std::string::npos) << text;
   EXPECT_NE(text.find("turn:"), std::string::npos) << text;
   EXPECT_EQ(text.find("fast"), std::string::npos) << "no fast-math flag\n" << text;

@@ -220,5 +220,48 @@ test_header() {
   done
 }
 
+# The examples in the comments that head the public headers, and the code in the documents.
+test_examples_in_text() {
+  local work file number
+  work=$(clean_folder examples_in_text)
+  local parameters="float *kernel_data, float *bias_data, const float *input, float *output, int64_t batch, int64_t steps"
+  for file in "$SOURCE"/include/convsmith/*.h*; do
+    awk '!/^\/\// { exit } /^\/\/   / { print substr($0, 6); begun = 1; next } begun { exit }' "$file" >"$work/lines"
+    [[ -s $work/lines ]] || continue
+    if [[ $file == *.hpp ]]; then
+      {
+        printf '#include "convsmith/%s"\n' "$(basename "$file")" convsmith.hpp tensor.hpp
+        echo '#include <cstdio>'
+        echo "using namespace convsmith; int example($parameters, const std::vector<float>& kernel, const std::vector<float>& bias, const Tensor& x, double total) {"
+        cat "$work/lines"
+        echo 'return 0; }'
+      } >"$work/$(basename "$file").cpp"
+    else
+      {
+        printf '#include <stdio.h>\n#include "convsmith/%s"\n' "$(basename "$file")"
+        echo "int example(${parameters//_data/}) {"
+        cat "$work/lines"
+        echo 'return 0; }'
+      } >"$work/$(basename "$file").c"
+    fi
+  done
+  for file in "$SOURCE"/README.md "$SOURCE"/docs/*.md "$SOURCE"/examples/*/README.md; do
+    [[ -s $file ]] || continue
+    awk -v stem="$work/$(basename "$file")" '
+      /^```(c|cpp)$/ { out = stem "." ++count "." substr($0, 4); next }
+      /^```/ { if (out) close(out); out = "" }
+      out { print > out }' "$file"
+  done
+  number=$(find "$work" -name '*.c' -o -name '*.cpp' | wc -l)
+  ((number >= 8)) || fail "only $number examples were found"
+  for file in "$work"/*.cpp; do
+    "$CXX" -std=c++20 -fsyntax-only -I "$SOURCE/include" "$file" || fail "this example does not compile: $(basename "$file")"
+  done
+  for file in "$work"/*.c; do
+    "$CC" -std=c99 -fsyntax-only -Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
+      -I "$SOURCE/include" "$file" || fail "this example does not compile: $(basename "$file")"
+  done
+}
+
 declare -F "test_$1" >/dev/null || fail "there is no test $1"
 "test_$1"

@@ -136,6 +136,121 @@ test_aarch64() {
   done < <(echo "$model"; cat "$here/layers.txt")
 }
 
+# Sizes in the header, as C, against what the functions say.
+check_header_sizes() { # SPEC [OPTION..]
+  ship "$1" obj --target avx2 "${@:2}"
+  local packed="" steps="steps" pinned n=8
+  (($(arrays) == 0)) || packed="0, "
+  ! grep -q 'int64_t \*steps' shipped.h || steps="by_input"
+  pinned=$(sed -nE 's/^ \* steps(\[0\])? must be ([0-9]+):.*/\2/p' shipped.h)
+  {
+    cat <<END
+#include <stdio.h>
+#include "shipped.h"
+static int check(const char *what, int64_t steps, int64_t said, int64_t is) {
+  return (said > 0 ? said : 0) == is ? 0 : printf("%s of %d steps: the header says %d, it has %d\n", what, (int)steps, (int)said, (int)is);
+}
+int main(void) {
+  int wrong = 0;
+  for (int64_t batch = 1; batch <= 3; ++batch)
+    for (int64_t first = ${pinned:-1}; first <= ${pinned:-200}; ++first) {
+      const int64_t by_input[8] = {first, first, first, first, first, first, first, first};
+      const int64_t ${steps/by_input/*steps} = ${steps/steps/first};
+      (void)by_input;
+      const int status = shipped_run(${packed}0, 0, batch, steps, 0);
+      if (status != 1) continue; /* 1: all is well but the arrays */
+      wrong |= 1 << 30;
+END
+    sed -nE 's/^ \*   ((in|out)(\[([0-9]+)\])?): +\((.*)\), shipped_(input|output)_floats.*/\1;\5;\6;\4/p' shipped.h |
+      while IFS=';' read -r name sizes kind number; do
+        echo "      wrong += check(\"$name\", first, (${sizes//, /) * (}), shipped_${kind}_floats(batch, steps${number:+, $number}));"
+      done
+    echo '    }'
+    echo '  return wrong != 1 << 30;'
+    echo '}'
+  } >sizes.c
+  [[ $(grep -c 'wrong += check' sizes.c) -ge 2 ]] || fail "no sizes in the header of $1"
+  "$CC" -std=c99 -Wall -Wextra -Werror sizes.c shipped.o -o sizes || fail "the sizes in the header of $1 are no C"
+  ./sizes || fail "$1"
+}
+
+test_header_sizes() {
+  local spec
+  while IFS= read -r spec; do
+    [[ -z $spec || $spec == \#* ]] || check_header_sizes "$spec"
+  done <"$here/layers.txt"
+  [[ $MODELS == 1 ]] || return 0
+  for spec in "$model" "$SOURCE"/tests/data/models/{two_in_two_out,unet,upsampler,pad_crop,tcn_residual,mobile}_k3/model.keras; do
+    check_header_sizes "$spec"
+  done
+}
+
+# Any name of a file gives functions that compile and link, in C and C++; a name that was chosen must be legal.
+test_names() {
+  local layer="Conv1D(4, 3, input_shape=(None, 2))" file name said
+  for file in my-model int class read main 2fast größe 模型 _x a--b- malloc svc convsmith 'with space' "x'y" $(printf 'l%.0s' {1..90}); do
+    "$convsmith" compile "$layer" --emit obj,header -o "$file" --target avx2 >said.txt 2>note.txt || fail "$file: $(cat note.txt)"
+    name=$(sed -nE 's/^const char \*(.*)_info\(void\);$/\1/p' "$file.h")
+    [[ $name == "$file" ]] || grep -q "begin with '${name}_'" note.txt || fail "$file: nobody says that the name is $name"
+    printf '#include <stdio.h>\n#include <stdlib.h>\n#include "%s.h"\nint main(void) { return puts(%s_info()) < 0; }\n' "$file" "$name" >use.c
+    "$CC" -std=c99 -pedantic -Wall -Wextra -Werror use.c "$file.o" -o use && ./use | grep -qx "name: $name" || fail "$file from C"
+    "$CXX" -Wall -Wextra -Werror -x c++ use.c -x none "$file.o" -o use && ./use | grep -qx "name: $name" || fail "$file from C++"
+  done
+  for name in my-model 2x größe __x _Bool a__b x_ malloc convsmith convsmith_x 'a b' $'a\e[1m' $(printf 'l%.0s' {1..65}); do
+    if said=$("$convsmith" compile "$layer" -o x.o --target avx2 --name "$name" 2>&1); then fail "--name $name was accepted"; fi
+    [[ $said == "error: --name is '"*"would do." && $said != *$'\e'* ]] || fail "--name $name: $said"
+    said=${said% would do.} said=${said##* } said=${said//\'/}
+    "$convsmith" compile "$layer" -o x.o --target avx2 --name "$said" >/dev/null || fail "$said would not do"
+  done
+}
+
+# What distributions' linkers ask for: marks of branch targets, no executable stack, nothing to patch in code.
+expect_marked_entries() { # FILE MARK [OBJDUMP]
+  "${3:-objdump}" -d --no-show-raw-insn "$1" | awk -v mark="$2" '
+    /^[0-9a-f]+ <.*>:$/ { name = substr($2, 2, length($2) - 3); next }
+    name != "" { if ((name !~ /\./ || name ~ /\.part(\.|$)/ || name ~ /_(run|info|pack)\./) && index($0, mark) == 0) print name; name = "" }' >bare.txt
+  [[ ! -s bare.txt ]] || fail "$1: no $2 at $(cat bare.txt)"
+}
+
+check_hardened() { # SPEC OPTION..
+  ship "$1" obj,shared "${@:2}"
+  readelf -nW shipped.o | grep -q 'x86 feature: IBT, SHSTK' || fail "$*: the object has no properties"
+  ld -shared -z cet-report=error -z text -z defs --fatal-warnings -o linked.so shipped.o || fail "$*: the link is refused"
+  ld -r --fatal-warnings -o again.o shipped.o && readelf -nW again.o | grep -q 'IBT, SHSTK' || fail "$*: ld -r"
+  expect_marked_entries shipped.o endbr64
+  local dynamic
+  readelf -nW shipped.so | grep -q 'x86 feature: IBT, SHSTK' || fail "$*: the library has no properties"
+  readelf -nW shipped.so | grep -q 'Build ID: [0-9a-f]\{40\}' || fail "$*: no build id"
+  readelf -lW shipped.so | grep -q 'GNU_STACK.* RW ' || fail "$*: the stack would be executable"
+  readelf -lW shipped.so | grep -q GNU_RELRO || fail "$*: nothing is read-only after relocation"
+  ! readelf -lW shipped.so | grep -q ' RWE ' || fail "$*: memory that is writable and executable"
+  dynamic=$(readelf -dW shipped.so)
+  [[ $dynamic == *SONAME*shipped.so* && $dynamic == *NOW* && $dynamic != *TEXTREL* ]] || fail "$*: $dynamic"
+  echo '#include "shipped.h"'$'\n''int main(void) { return shipped_info() == 0; }' >use.c
+  "$CC" -fcf-protection -fPIE -pie -Wl,-z,relro,-z,now,-z,text,-z,noexecstack,--fatal-warnings use.c shipped.o -o use && ./use ||
+    fail "$*: no position independent program"
+}
+
+test_hardened() {
+  local layer="SeparableConv1D(24, 5, activation='tanh', input_shape=(None, 10))"
+  check_hardened "$layer" --target avx2,avx512 --backend xbyak
+  check_hardened "Conv1DTranspose(8, 4, strides=2, input_shape=(None, 8))" --target "$targets"
+  [[ $MODELS == 0 ]] || check_hardened "$model" --target "$targets"
+  [[ $MODULE == 1 ]] || return 0
+  check_hardened "$layer" --target baseline
+  check_hardened "$layer" --target avx2 --backend llvm
+  ship "$layer" asm,llvm --target avx2 --backend llvm
+  grep -q 'cf-protection-branch' shipped.ll || fail "the IR does not ask for marks"
+  as shipped.s -o shipped.o
+  readelf -nW shipped.o | grep -q 'x86 feature: IBT, SHSTK' || fail "the assembly has no properties"
+  readelf -SW shipped.o | grep -q 'GNU-stack' || fail "the assembly wants an executable stack"
+  ship "$layer" obj --target aarch64-linux-gnu
+  readelf -nW shipped.o | grep -q 'AArch64 feature: BTI' || fail "AArch64 has no properties"
+  command -v aarch64-linux-gnu-ld >/dev/null || return 0
+  aarch64-linux-gnu-ld -shared -z force-bti -z text --fatal-warnings -o linked.so shipped.o || fail "AArch64: the link is refused"
+  expect_marked_entries shipped.o bti aarch64-linux-gnu-objdump
+}
+
 # The two example projects, as their comments say.
 test_examples() {
   cp -r "$SOURCE/examples" examples
@@ -173,7 +288,8 @@ test_errors() {
   refused "its suffix must be" "$layer" -o x.exe
   refused "--target names 'sse9'" "$layer" -o x.o --target sse9
   refused "artifact of its own" "$layer" -o x.o --target avx2,aarch64
-  refused "C identifier" "$layer" -o 2x.o --target avx2
+  refused "C identifier" "$layer" -o x.o --target avx2 --name 2x
+  refused "must end with the name of a file" "$layer" --emit obj -o sub/ --target avx2
   refused "--emit names 'elf'" "$layer" -o x --emit obj,elf
   refused "xbyak" "$layer" -o x.o --target baseline --backend xbyak
   refused "interp" "$layer" -o x.o --target avx2 --backend interp

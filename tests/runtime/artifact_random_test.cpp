@@ -59,7 +59,7 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
   ASSERT_TRUE(artifact) << artifact.error().message;
   LoadedArtifact loaded(*artifact, "random");
 
-  const std::vector<int64_t> steps = cli::input_steps(graph, call.steps);
+  const std::vector<int64_t> steps = ir::input_steps(graph, call.steps);
   const std::vector<int64_t> extents = ir::evaluate_extents(graph, steps);
   Arrays inputs = cli::make_inputs(graph, call);
   Arrays expected;

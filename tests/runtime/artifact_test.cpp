@@ -180,6 +180,11 @@ TEST_P(ArtifactLayer, EveryVariantGivesTheBitsOfTheJit) {
         const int64_t out_steps = inside.function<int64_t(int64_t)>("output_steps")(steps);
         ASSERT_EQ(out_steps, steps < 0 ? -1 : jit->output_steps(steps));
         const auto size = static_cast<size_t>(std::max<int64_t>(0, batch * out_steps * jit->filters()));
+        using Floats = int64_t(int64_t, int64_t);
+        ASSERT_EQ(inside.function<Floats>("input_floats")(batch, steps),
+                  steps < 0 ? -1 : batch * steps * jit->channels());
+        ASSERT_EQ(inside.function<Floats>("output_floats")(batch, steps),
+                  steps < 0 ? -1 : static_cast<int64_t>(size));
         const std::vector<float> in = noise(std::max<int64_t>(0, batch * steps * jit->channels()), 7);
         std::vector<float> expected(size + 1, -5.0F);
         std::vector<float> out(size + 1, -5.0F);
@@ -307,6 +312,10 @@ TEST(Artifact, RefusesWhatItCannotDo) {
   EXPECT_EQ(loaded.function<int64_t(int64_t)>("output_steps")((int64_t{1} << 40) + 1), -1);
   EXPECT_EQ(loaded.function<int64_t(int64_t)>("output_steps")(INT64_MIN), -1);
   EXPECT_EQ(loaded.function<int64_t(int64_t, int64_t)>("workspace_bytes")(1, -3), -1);
+  auto* const floats = loaded.function<int64_t(int64_t, int64_t)>("output_floats");
+  EXPECT_EQ(floats(-1, 100), -1);
+  EXPECT_EQ(floats(1, INT64_MAX), -1);
+  EXPECT_GE(floats(int64_t{1} << 40, int64_t{1} << 40), int64_t{1} << 60);
 }
 
 TEST(Artifact, PicksWhatTheCpuRunsAndSaysSo) {
@@ -318,6 +327,8 @@ TEST(Artifact, PicksWhatTheCpuRunsAndSaysSo) {
   const std::string info = loaded.function<const char*()>("info")();
   EXPECT_NE(info.find("variant: " + std::string(isa_name(detect_isa()))), std::string::npos) << info;
   EXPECT_NE(info.find("spec: Conv1D(8, 3"), std::string::npos) << info;
+  EXPECT_NE(info.find("receptive_field: 3\n"), std::string::npos) << info;
+  EXPECT_NE(info.find("multiply_adds_per_step: 192\n"), std::string::npos) << info;
   loaded.use_variant(255);  // what a CPU without any of the variants gives
   float x = 0;
   EXPECT_EQ(loaded.function<PlainRun>("run")(&x, &x, 1, 3, nullptr), 7);
@@ -411,11 +422,25 @@ TEST_P(ArtifactModel, EveryVariantGivesTheBitsOfTheJit) {
       for (auto& array : out) std::fill(array.begin(), array.end(), -7.0F);
       int status = -1;
       if (one) {
+        using Floats = int64_t(int64_t, int64_t);
+        EXPECT_EQ(loaded.function<Floats>("input_floats")(batch, steps[0]),
+                  static_cast<int64_t>(in[0].size()));
+        EXPECT_EQ(loaded.function<Floats>("output_floats")(batch, steps[0]),
+                  static_cast<int64_t>(out[0].size()));
         const int64_t bytes = loaded.function<int64_t(int64_t, int64_t)>("workspace_bytes")(batch, steps[0]);
         std::vector<std::byte> workspace(static_cast<size_t>(bytes) + 1);
         status =
             loaded.function<PlainRun>("run")(in[0].data(), out[0].data(), batch, steps[0], workspace.data());
       } else {
+        using Floats = int64_t(int64_t, const int64_t*, int64_t);
+        for (size_t i = 0; i < inputs; ++i)
+          EXPECT_EQ(loaded.function<Floats>("input_floats")(batch, steps.data(), static_cast<int64_t>(i)),
+                    static_cast<int64_t>(in[i].size()));
+        for (size_t i = 0; i < outputs; ++i)
+          EXPECT_EQ(loaded.function<Floats>("output_floats")(batch, steps.data(), static_cast<int64_t>(i)),
+                    static_cast<int64_t>(out[i].size()));
+        EXPECT_EQ(
+            loaded.function<Floats>("output_floats")(batch, steps.data(), static_cast<int64_t>(outputs)), -1);
         const int64_t bytes =
             loaded.function<int64_t(int64_t, const int64_t*)>("workspace_bytes")(batch, steps.data());
         std::vector<std::byte> workspace(static_cast<size_t>(bytes) + 1);
