@@ -90,11 +90,10 @@ std::string arrays_text(const ArtifactSource& source) {
       " * in, out and steps are arrays: a pointer for each input and output to dense float32 values, and a "
       "number\n"
       " * of steps for each input (1 for one without steps).\n";
-  const auto name = [&](int tensor) { return comment_text(g.tensors[static_cast<size_t>(tensor)].name); };
   for (size_t i = 0; i < g.inputs.size(); ++i)
-    text += fmt::format(" *   in[{}] {}: {}\n", i, input(i), name(g.inputs[i]));
+    text += fmt::format(" *   in[{}] {}: {}\n", i, input(i), comment_text(g.input_names[i]));
   for (size_t i = 0; i < g.outputs.size(); ++i)
-    text += fmt::format(" *   out[{}] {}: {}\n", i, output(i), name(g.outputs[i]));
+    text += fmt::format(" *   out[{}] {}: {}\n", i, output(i), comment_text(g.output_names[i]));
   return text + pinned;
 }
 
