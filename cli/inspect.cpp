@@ -118,7 +118,7 @@ void print_table(const Model& model, const std::vector<LayerSummary>& rows,
   }
   fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
              with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
-             without_controls(rows.front().name));
+             without_controls(model.input_names().front()));
   print_order("inputs, in this order", model.input_names());
   print_order("outputs, in this order", model.output_names());
 }
