@@ -15,6 +15,7 @@
 #include "convsmith/model.hpp"
 #include "frontend/layer_class.hpp"
 #include "frontend/make_problem.hpp"
+#include "frontend/models/load_model.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -76,7 +77,14 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-void print_table(const std::string& name, const std::vector<LayerSummary>& rows) {
+// Several inputs or outputs, in the order in which a run takes and gives them.
+void print_order(const char* what, const std::vector<std::string>& names) {
+  if (names.size() > 1) fmt::print("{}: {}\n", what, without_controls(joined(names)));
+}
+
+// `skipped` are layers that can't run, or stand behind such.
+void print_table(const Model& model, const std::vector<LayerSummary>& rows,
+                 const std::vector<SkippedLayer>& skipped = {}) {
   std::vector<std::array<std::string, 5>> table = {
       {"layer (kind)", "output shape", "parameters", "MACs a step", "connected to"}};
   double parameters = 0;
@@ -88,17 +96,31 @@ void print_table(const std::string& name, const std::vector<LayerSummary>& rows)
     parameters += static_cast<double>(row.parameters);
     macs += row.macs_per_step;
   }
+  for (const SkippedLayer& layer : skipped) {
+    table.push_back({without_controls(fmt::format("{} ({})", layer.name, layer.kind)),
+                     layer.is_supported ? "?" : "not supported", "?", "?",
+                     without_controls(joined(layer.inputs))});
+  }
   std::array<size_t, 4> widths{};
   for (const auto& cells : table)
     for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
-  fmt::print("{}\n\n", without_controls(name));
+  fmt::print("{}\n\n", without_controls(model.name()));
   for (const auto& c : table) {
     fmt::print("{:<{}}  {:<{}}  {:>{}}  {:>{}}{}{}\n", c[0], widths[0], c[1], widths[1], c[2], widths[2],
                c[3], widths[3], c[4].empty() ? "" : "  ", c[4]);
   }
+  if (!skipped.empty()) {
+    const auto missing = std::count_if(skipped.begin(), skipped.end(),
+                                       [](const SkippedLayer& layer) { return !layer.is_supported; });
+    fmt::print("\n{} of {} layers are not supported; shapes behind them are not known.\n", missing,
+               rows.size() + skipped.size());
+    return;
+  }
   fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
              with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
-             without_controls(rows.front().name));
+             without_controls(model.input_names().front()));
+  print_order("inputs, in this order", model.input_names());
+  print_order("outputs, in this order", model.output_names());
 }
 
 Json shape_json(const Shape& shape) {
@@ -107,8 +129,11 @@ Json shape_json(const Shape& shape) {
   return json;
 }
 
-Json to_json(const std::string& name, const std::vector<LayerSummary>& rows) {
-  Json json{{"name", name}, {"layers", Json::array()}};
+Json to_json(const Model& model, const std::vector<LayerSummary>& rows) {
+  Json json{{"name", model.name()},
+            {"inputs", model.input_names()},
+            {"outputs", model.output_names()},
+            {"layers", Json::array()}};
   int64_t parameters = 0;
   double macs = 0;
   for (const LayerSummary& row : rows) {
@@ -126,15 +151,40 @@ Json to_json(const std::string& name, const std::vector<LayerSummary>& rows) {
   return json;
 }
 
+// What can be said of a model with layers that are not supported: its table, marked, and the sentence about
+// it.
+Result<void> print_partial(const InspectArguments& arguments, const Error& error) {
+  const CommonOptions& options = arguments.common;
+  const Result<LoadedModel> loaded = load_model(options.spec, {.rules = options.rules, .partial = true});
+  if (error.code != ErrorCode::kUnsupported || !loaded || loaded->missing.empty())
+    return tl::unexpected(error);
+  const Model model(std::make_shared<const ModelSpec>(loaded->spec));
+  const auto rows = model.summary();
+  if (!rows) return tl::unexpected(rows.error());
+  if (options.json) {
+    Json json = to_json(model, *rows);
+    json["missing"] = loaded->missing;
+    for (const SkippedLayer& layer : loaded->skipped)
+      json["layers"].push_back({{"name", layer.name},
+                                {"class_name", layer.kind},
+                                {"supported", layer.is_supported},
+                                {"connected_to", layer.inputs}});
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else {
+    print_table(model, *rows, loaded->skipped);
+  }
+  return tl::unexpected(error);
+}
+
 Result<int> inspect(const InspectArguments& arguments) {
   const Result<Model> model = find_model(arguments);
-  if (!model) return tl::unexpected(model.error());
+  if (!model) return tl::unexpected(print_partial(arguments, model.error()).error());
   const auto rows = model->summary();
   if (!rows) return tl::unexpected(rows.error());
   if (arguments.common.json) {
-    fmt::print("{}\n", to_json(model->name(), *rows).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", to_json(*model, *rows).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
-    print_table(model->name(), *rows);
+    print_table(*model, *rows);
   }
   return kOk;
 }

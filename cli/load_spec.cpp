@@ -9,7 +9,9 @@
 #include "cli/files.hpp"
 #include "codegen/vir_text.hpp"
 #include "codegen/vir_verify.hpp"
+#include "frontend/foreign_files.hpp"
 #include "frontend/json_value.hpp"
+#include "frontend/models/architecture.hpp"
 #include "frontend/models/load_model.hpp"
 #include "ir/nest_text.hpp"
 
@@ -32,11 +34,7 @@ bool is_archive(std::string_view bytes) {
 bool is_model_json(std::string_view text) {
   const auto value = read_json(text);
   if (!value) return false;
-  const Value* const class_name = value->find("class_name");
-  if (class_name == nullptr) return false;
-  for (const char* model : {"Sequential", "Functional", "Model"})
-    if (class_name->text == model) return true;
-  return false;
+  return models::is_model(*value);
 }
 
 // Errors of parsers do not know the file.
@@ -80,17 +78,20 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
   const std::string suffix = path.empty() ? "" : suffix_of(path);
   const bool archive = is_archive(bytes);
   if (!archive && bytes.size() > kMaxTextBytes && !is_model_json(bytes)) {
+    if (const auto foreign = foreign_file(path, bytes))
+      return make_error(ErrorCode::kInvalidData, foreign->text());
     return make_error(ErrorCode::kInvalidData,
                       fmt::format("The file {} has {} bytes; at most {} are read of what is no model.", path,
                                   bytes.size(), kMaxTextBytes));
   }
   if (!archive && suffix == ".nest") return in_file(ir::parse_nest(bytes), path);
   if (!archive && suffix == ".vir") return in_file(read_program(bytes), path);
-  const size_t first = bytes.find_first_not_of(" \t\r\n");
-  const bool json = first != std::string::npos && bytes[first] == '{';
+  const bool json = is_json_object(bytes);
   if (archive || suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5" ||
       (json && is_model_json(bytes))) {
     if (!archive && !json) {
+      if (const auto foreign = foreign_file(path, bytes))
+        return make_error(ErrorCode::kInvalidData, foreign->text());
       return make_error(
           ErrorCode::kInvalidData,
           fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", path));
@@ -99,7 +100,10 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
       return make_error(ErrorCode::kInvalidData, "--weights: " + file.error().message);
     return in_file(read_model(bytes, path, options.rules, weights), path);
   }
-  return in_file(read_layer(bytes, options.rules), path);
+  Result<ParsedLayer> layer = read_layer(bytes, options.rules);
+  const auto foreign = layer || path.empty() || json ? std::nullopt : foreign_file(path, bytes);
+  if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
+  return in_file(std::move(layer), path);
 }
 
 }  // namespace
@@ -108,6 +112,8 @@ Result<Subject> load_subject(const CommonOptions& options, const std::string& we
   const std::string& spec = options.spec;
   std::error_code code;
   const bool is_file = spec.size() < 4096 && std::filesystem::is_regular_file(spec, code);
+  if (spec.size() < 4096 && std::filesystem::is_directory(spec, code))
+    return make_error(ErrorCode::kInvalidData, foreign_folder(spec).text());
   const bool is_name = is_file || is_file_suffix(suffix_of(spec));
   if (!is_name && spec.find_first_of("({") != std::string::npos)
     return read_subject(spec, "", options, weights);

@@ -78,8 +78,11 @@ Result<Members> open_npz(const std::string& path, const std::vector<std::vector<
     if (wanted == names.end()) {
       std::string legal;
       for (const auto& aliases : names) legal += (legal.empty() ? "" : ", ") + aliases.front() + ".npy";
-      return refuse(path,
-                    fmt::format("it has a member '{}'; it may only have {}", printable(entry.name), legal));
+      const bool is_torch = entry.name == "weight.npy" || entry.name.ends_with(".weight.npy");
+      return refuse(path, fmt::format("it has a member '{}'; it may only have {}{}", printable(entry.name), legal,
+                                      is_torch ? "; PyTorch's weight is kernel.npy here, with its axes in reverse "
+                                                 "order (weight.transpose() in NumPy)"
+                                               : ""));
     }
     std::unique_ptr<ByteSource>& slot = members[static_cast<size_t>(wanted - names.begin())];
     if (slot != nullptr) return refuse(path, fmt::format("it has two members for {}", wanted->front()));

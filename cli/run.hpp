@@ -67,6 +67,7 @@ struct ReadInput {
 };
 
 struct RunOutput {
+  std::string name;
   std::vector<int64_t> shape;  // with batch axes
   Layout layout = Layout::kChannelsLast;
   double steps_per_step = 1;  // output steps for one more step of the first input
@@ -78,6 +79,7 @@ struct Runnable {
   std::string text;
   std::string weights;  // where they come from
   std::vector<LayerInput> inputs;
+  std::vector<std::string> input_names;
   Layout input_layout = Layout::kChannelsLast;  // of the first input
   std::vector<RunOutput> outputs;
   Backend backend = Backend::kInterp;

@@ -78,8 +78,14 @@ std::string as_text(const Outcome& outcome) {
   };
   row(r.kind, without_controls(r.text));
   row("weights", r.weights);
-  for (const Tensor& input : outcome.inputs) row("input", shape_text(input.shape));
-  for (const Tensor& output : outcome.outputs) row("output", shape_text(output.shape));
+  const auto tensor_row = [&](const char* what, const std::string& name, const Tensor& tensor, size_t count) {
+    const std::string shape = shape_text(tensor.shape);
+    row(what, count == 1 ? shape : without_controls(fmt::format("{} {}", name, shape)));
+  };
+  for (size_t i = 0; i < outcome.inputs.size(); ++i)
+    tensor_row("input", r.input_names[i], outcome.inputs[i], outcome.inputs.size());
+  for (size_t i = 0; i < outcome.outputs.size(); ++i)
+    tensor_row("output", r.outputs[i].name, outcome.outputs[i], outcome.outputs.size());
   row("back end", back_end_text(outcome));
   row("compile", fmt::format("{:.1f} us, {} bytes of code", r.compile_us, r.code_bytes));
   row("run", fmt::format("{:.1f} us{}", outcome.run_us,
@@ -109,6 +115,7 @@ Json to_json(const Outcome& outcome) {
   Json json{{"kind", r.kind},
             {"spec", r.text},
             {"weights", r.weights},
+            {"input_names", r.input_names},
             {"input_shape", outcome.inputs[0].shape},
             {"output_shape", outcome.outputs[0].shape},
             {"backend", backend_name(r.backend)},
@@ -119,6 +126,7 @@ Json to_json(const Outcome& outcome) {
             {"compile_us", r.compile_us},
             {"run_us", outcome.run_us},
             {"steps_per_second", steps_per_second(outcome)}};
+  for (const RunOutput& output : r.outputs) json["output_names"].push_back(output.name);
   if (outcome.rate > 0) json["times_real_time"] = steps_per_second(outcome) / outcome.rate;
   if (!outcome.written.empty()) json["output"] = outcome.written[0];
   if (outcome.inputs.size() > 1)
@@ -165,7 +173,7 @@ std::string plot_outcome(const Outcome& outcome) {
     const auto rows_of = [&](const Judge& judge) {
       return is_vector ? first_rows(judge.tensor, layout, true) : judge_rows(judge, layout);
     };
-    PlotPanel panel{outcome.outputs.size() == 1 ? "output" : fmt::format("output {}", i + 1),
+    PlotPanel panel{outcome.outputs.size() == 1 ? "output" : r.outputs[i].name,
                     {},
                     is_vector ? "class" : "channel",
                     {}};

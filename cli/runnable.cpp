@@ -164,8 +164,9 @@ Result<Runnable> make_layer(const LayerSpec& spec, std::vector<ReadInput> inputs
                   .text = to_call_text(spec),
                   .weights = weights_path.empty() ? drawn_text(options) : weights_path,
                   .inputs = {},
+                  .input_names = {"input"},
                   .input_layout = layout_of(spec),
-                  .outputs = {{std::move(call->output), layout_of(spec), ratio}},
+                  .outputs = {{"output", std::move(call->output), layout_of(spec), ratio}},
                   .backend = layer->backend(),
                   .isa = layer->isa(),
                   .code_bytes = layer->code_bytes(),
@@ -240,8 +241,9 @@ Result<Runnable> make_nest(const ir::LoopNest& nest, std::vector<ReadInput> inpu
                   .text = ir::problem_text(p),
                   .weights = weights_path.empty() ? drawn_text(options) : weights_path,
                   .inputs = {},
+                  .input_names = {"input"},
                   .input_layout = p.layout,
-                  .outputs = {{std::move(*output), p.layout, 1.0 / static_cast<double>(p.stride)}},
+                  .outputs = {{"output", std::move(*output), p.layout, 1.0 / static_cast<double>(p.stride)}},
                   .backend = choice->backend,
                   .isa = choice->isa,
                   .code_bytes = (*compiled)->kernel->code_bytes(),
@@ -251,15 +253,12 @@ Result<Runnable> make_nest(const ir::LoopNest& nest, std::vector<ReadInput> inpu
   return result;
 }
 
-Result<std::vector<LayerInput>> arrange_all(const CompiledModel& model, const ModelSpec& spec,
-                                            std::vector<ReadInput> inputs) {
+Result<std::vector<LayerInput>> arrange_all(const CompiledModel& model, std::vector<ReadInput> inputs) {
   const std::vector<Shape> samples = model.input_shapes();
   if (samples.size() != inputs.size()) {
     std::string list;
     for (size_t i = 0; i < samples.size(); ++i) {
-      const ModelNode& node = spec.nodes[static_cast<size_t>(spec.inputs[i])];
-      list += fmt::format("{}{} {}", i == 0 ? "" : ", ",
-                          printable(spec.layers[static_cast<size_t>(node.layer)].name),
+      list += fmt::format("{}{} {}", i == 0 ? "" : ", ", printable(model.input_names()[i]),
                           convsmith::shape_text(samples[i]));
     }
     return refuse(fmt::format("--input is given {} time{}; the model has {} input{}, in this order: {}.",
@@ -305,7 +304,8 @@ Result<std::vector<RunOutput>> find_outputs(const CompiledModel& model, int64_t 
     if (axis < shapes[i].size() && !samples[i][axis - 1])
       ratio =
           static_cast<double>(far_shapes[i][axis] - near_shapes[i][axis]) / static_cast<double>(kManySteps);
-    outputs.push_back({shapes[i], first ? Layout::kChannelsFirst : Layout::kChannelsLast, ratio});
+    outputs.push_back(
+        {model.output_names()[i], shapes[i], first ? Layout::kChannelsFirst : Layout::kChannelsLast, ratio});
     floats += size_of(shapes[i]);
   }
   if (Result<void> done = check_memory("The model with this input", floats * sizeof(float)); !done)
@@ -341,7 +341,7 @@ Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput
       {.backend = options.backend, .isa = options.isa, .rules = options.rules, .tuning = options.tuning});
   const double compile_us = microseconds_since(begin);
   if (!model) return tl::unexpected(model.error());
-  Result<std::vector<LayerInput>> arranged = arrange_all(*model, **spec, std::move(inputs));
+  Result<std::vector<LayerInput>> arranged = arrange_all(*model, std::move(inputs));
   if (!arranged) return tl::unexpected(arranged.error());
   std::vector<int64_t> steps;
   for (const LayerInput& input : *arranged) steps.push_back(input.steps);
@@ -359,6 +359,7 @@ Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput
                   .text = loaded.spec->name,
                   .weights = source.empty() ? options.spec : source,
                   .inputs = std::move(*arranged),
+                  .input_names = model->input_names(),
                   .input_layout = first ? Layout::kChannelsFirst : Layout::kChannelsLast,
                   .outputs = std::move(*outputs),
                   .backend = model->backend(),

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "frontend/check.hpp"
+#include "frontend/nearest.hpp"
 
 namespace convsmith {
 namespace {
@@ -249,7 +250,14 @@ Result<const Entry*> find_accepted(const BindContext& context, const Value& at, 
   } else if (entry != nullptr && form == Form::kLayer && !context.from_json) {
     generations = 0;
   }
-  if (generations == 0) return context.fail(at, fmt::format("Unknown activation {}", describe(at)));
+  if (generations == 0) {
+    std::vector<std::string_view> names;
+    for (const Entry& known : kEntries) {
+      if (known.form == form && context.accepts(known.generations)) names.push_back(known.name);
+    }
+    return context.fail(at, fmt::format("Unknown activation {}", describe(at)), ErrorCode::kInvalidSpec,
+                        did_you_mean(name, names));
+  }
   if (!context.accepts(generations)) {
     return context.fail(at, fmt::format("{} is no activation{}; only Keras {} knows it", describe(at),
                                         generation_text(context.rules), generations == kKeras2Only ? 2 : 3));

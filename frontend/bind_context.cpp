@@ -6,9 +6,11 @@
 
 namespace convsmith {
 
-tl::unexpected<Error> BindContext::fail(const Value& at, std::string_view sentence, ErrorCode code) const {
-  if (at.offset == Value::kNowhere) return make_error(code, fmt::format("{}.", sentence));
-  return make_error(code, fmt::format("{} at {}.", sentence, position_text(text, at.offset)));
+tl::unexpected<Error> BindContext::fail(const Value& at, std::string_view sentence, ErrorCode code,
+                                        std::string_view hint) const {
+  const std::string place =
+      at.offset == Value::kNowhere ? "" : fmt::format(" at {}", position_text(text, at.offset));
+  return make_error(code, fmt::format("{}{}.{}{}", sentence, place, hint.empty() ? "" : " ", hint));
 }
 
 std::string_view generation_text(Rules rules) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,9 @@ struct BindContext {
   bool from_json = false;      // keys that are not understood are notes, not errors
   std::string_view text = {};  // the call text, for positions
   std::vector<std::string>* notes = nullptr;
+  // Where set, the dtype policies that float32 stands in for, with the number of layers, in the place of
+  // notes.
+  std::map<std::string, int>* narrowed = nullptr;
 
   bool accepts(Generations generations) const { return (generations & accepted_generations(rules)) != 0; }
   bool means_keras3() const { return dialect == Dialect::kKeras3; }
@@ -37,9 +41,10 @@ struct BindContext {
   bool is_ambiguous() const { return dialect == Dialect::kCall && rules != Rules::kKeras2; }
   void note(std::string sentence) const { notes->push_back(std::move(sentence)); }
 
-  // An error whose sentence (given without a full stop) ends with the position of `at`.
+  // An error whose sentence (given without a full stop) ends with the position of `at`. `hint` is a sentence
+  // behind it, or empty.
   tl::unexpected<Error> fail(const Value& at, std::string_view sentence,
-                             ErrorCode code = ErrorCode::kInvalidSpec) const;
+                             ErrorCode code = ErrorCode::kInvalidSpec, std::string_view hint = {}) const;
 };
 
 // " of Keras 2", or nothing where both generations will do.

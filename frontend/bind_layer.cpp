@@ -9,9 +9,13 @@
 #include "frontend/activations.hpp"
 #include "frontend/check.hpp"
 #include "frontend/check_spec.hpp"
+#include "frontend/dtype_policy.hpp"
+#include "frontend/keras1_names.hpp"
 #include "frontend/keras_objects.hpp"
 #include "frontend/layer_arguments.hpp"
 #include "frontend/layer_class.hpp"
+#include "frontend/nearest.hpp"
+#include "frontend/torch_words.hpp"
 
 namespace convsmith {
 namespace {
@@ -52,9 +56,7 @@ class LayerBinder {
     for (const Argument& argument : arguments) {
       std::size_t index = position++;
       if (!argument.name.empty()) {
-        const auto found = std::find_if(table_.arguments.begin(), table_.arguments.end(),
-                                        [&](const ArgumentInfo& info) { return info.name == argument.name; });
-        index = static_cast<std::size_t>(found - table_.arguments.begin());
+        index = index_of(argument.name);
       } else if (index >= table_.positional) {
         return context_.fail(argument.value,
                              fmt::format("{} takes {} positional arguments; there is one more", class_name_,
@@ -63,13 +65,15 @@ class LayerBinder {
       const bool known = index < given.size() &&
                          (context_.from_json || context_.accepts(table_.arguments[index].generations));
       if (!known && context_.from_json) {
+        if (bind_keras1_name(argument, given) || is_idle_keras1_name(argument.name)) continue;
         context_.note(fmt::format("The key {} is not known and was ignored.", quote(argument.name)));
         continue;
       }
       if (!known) {
         return context_.fail(argument.value,
                              fmt::format("{}{} has no argument `{}`, which is given", class_name_,
-                                         generation_text(context_.rules), argument.name));
+                                         generation_text(context_.rules), argument.name),
+                             ErrorCode::kInvalidSpec, argument_hint(argument.name));
       }
       if (given[index] != nullptr && !context_.from_json) {
         return context_.fail(argument.value, fmt::format("The argument `{}` is given twice, the second time",
@@ -78,6 +82,33 @@ class LayerBinder {
       given[index] = &argument;
     }
     return {};
+  }
+
+  std::size_t index_of(std::string_view name) const {
+    const auto found = std::find_if(table_.arguments.begin(), table_.arguments.end(),
+                                    [&](const ArgumentInfo& info) { return info.name == name; });
+    return static_cast<std::size_t>(found - table_.arguments.begin());
+  }
+
+  std::string argument_hint(std::string_view name) const {
+    std::vector<std::string_view> names;
+    for (const ArgumentInfo& info : table_.arguments) {
+      if (info.name == name) return {};  // of the other generation
+      if (context_.accepts(info.generations)) names.push_back(info.name);
+    }
+    const std::string torch = torch_argument_hint(name, names);
+    return torch.empty() ? did_you_mean(name, names) : torch;
+  }
+
+  // A modern name beside it wins. Of initializers Keras 1 had some that are unknown today.
+  bool bind_keras1_name(const Argument& argument, std::vector<const Argument*>& given) const {
+    const std::size_t index = index_of(modern_name(argument.name));
+    if (index >= given.size()) return false;
+    const bool is_initializer = table_.arguments[index].target == Target::kKernelInitializer;
+    const bool fits =
+        !is_initializer || bind_keras_object(context_, ObjectRole::kInitializer, "init", argument.value);
+    if (fits && given[index] == nullptr) given[index] = &argument;
+    return true;
   }
 
   Result<void> bind_one(Target target, const Value& value) {
@@ -107,7 +138,7 @@ class LayerBinder {
       case Target::kName:
         return bind_name(value);
       case Target::kDtype:
-        return bind_dtype(value);
+        return accept_dtype(context_, value);
       case Target::kTrainable:
         return bind_trainable(value);
       case Target::kInputShape:
@@ -226,10 +257,22 @@ class LayerBinder {
     if (value.is_sequence()) return bind_explicit_padding(value);
     const std::string lower = value.kind == Kind::kString ? to_lower(value.text) : std::string();
     if (lower != "valid" && lower != "same" && lower != "causal") {
-      return refuse(value, fmt::format("must be {}", padding_names(spec_.kind, context_.rules)));
+      const std::string wanted = fmt::format("`padding` must be {}, got {}",
+                                             padding_names(spec_.kind, context_.rules), describe(value));
+      return context_.fail(value, wanted, ErrorCode::kInvalidSpec, padding_hint(value));
     }
     spec_.padding = lower == "valid" ? Padding::kValid : lower == "same" ? Padding::kSame : Padding::kCausal;
     return {};
+  }
+
+  // PyTorch's padding is a number of steps at each end.
+  static std::string padding_hint(const Value& value) {
+    constexpr std::string_view kWords[] = {"valid", "same", "causal"};
+    if (value.kind == Kind::kString) return did_you_mean(value.text, kWords);
+    if (value.kind != Kind::kInt || value.integer < 0) return {};
+    if (value.integer == 0) return "PyTorch's padding=0 is padding='valid'.";
+    return fmt::format("PyTorch's padding={0} is padding=({0}, {0}) with --rules any (Rules::kAny).",
+                       value.integer);
   }
 
   Result<void> bind_explicit_padding(const Value& value) {
@@ -298,6 +341,9 @@ class LayerBinder {
         std::find_if(std::begin(kObjectMembers), std::end(kObjectMembers),
                      [target](const ObjectMember& row) { return row.target == target; });
     CONVSMITH_CHECK(member != std::end(kObjectMembers), "every argument has a way to bind it");
+    const bool is_keras1 =
+        context_.from_json && value.kind == Kind::kDict && value.find("class_name") == nullptr;
+    if (is_keras1 && member->role == ObjectRole::kRegularizer) return {};  // {"name": "ActivityRegularizer"}
     Result<std::optional<KerasObject>> object = bind_keras_object(context_, member->role, name_, value);
     if (!object) return tl::unexpected(object.error());
     if (member->initializer == nullptr) {
@@ -335,19 +381,6 @@ class LayerBinder {
     if (value.kind != Kind::kString) return refuse(value, "must be a string");
     spec_.name = value.text;
     return {};
-  }
-
-  Result<void> bind_dtype(const Value& value) {
-    std::string_view type = name_of(value);
-    const SerializedObject policy = read_serialized(value);
-    if (policy.config != nullptr) {
-      const Value* policy_name = policy.config->find("name");
-      type = policy_name != nullptr ? name_of(*policy_name) : std::string_view();
-    }
-    if (value.kind == Kind::kNone || type == "float32") return {};
-    return context_.fail(
-        value, fmt::format("`dtype` {} is not supported; layers compute in float32", describe(value)),
-        ErrorCode::kUnsupported);
   }
 
   Result<void> bind_input_shape(const Value& value) {
@@ -403,7 +436,7 @@ class LayerBinder {
 
 Result<LayerSpec> bind_layer(const BindContext& context, std::string_view class_name, const Value& at,
                              const std::vector<Argument>& arguments) {
-  Result<LayerKind> kind = find_layer_kind(context, at, class_name);
+  Result<LayerKind> kind = find_layer_kind(context, at, class_name, torch_layer_hint(class_name, arguments));
   if (!kind) return tl::unexpected(kind.error());
   return LayerBinder(context, *kind).bind(at, arguments);
 }

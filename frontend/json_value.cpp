@@ -3,19 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "frontend/parse_value.hpp"
+#include "frontend/utf8.hpp"
 
 namespace convsmith {
 namespace {
 
 using Kind = Value::Kind;
-using Json = nlohmann::json;
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // Keeps the last of several entries with one name, and the order of those that stay.
 void drop_repeated_keys(std::vector<Argument>& items) {
@@ -40,101 +43,189 @@ void drop_repeated_keys(std::vector<Argument>& items) {
   items = std::move(kept);
 }
 
-// Receives the parser's events; returning false stops it.
-class Builder {
+// Reads as Python's json module does: NaN, Infinity and -Infinity are numbers, 1e400 is infinite, integers
+// have any length, and half a surrogate pair is a character (here U+FFFD, which all texts may hold).
+class Reader {
  public:
-  explicit Builder(std::string_view text) : text_(text) {}
+  explicit Reader(std::string_view text) : text_(text), at_(text.starts_with(kByteOrderMark) ? 3 : 0) {}
 
-  bool null() { return add({}); }
-  bool boolean(bool flag) {
-    Value value;
-    value.kind = Kind::kBool;
-    value.integer = flag ? 1 : 0;
-    return add(std::move(value));
+  tl::expected<Value, JsonProblem> read() {
+    Value root;
+    if (read_value(root)) skip_space();
+    if (!failed_ && at_ < text_.size()) fail();
+    if (failed_) return tl::unexpected(std::move(problem_));
+    return root;
   }
-  bool number_integer(int64_t number) {
-    Value value;
-    value.kind = Kind::kInt;
-    value.integer = number;
-    return add(std::move(value));
-  }
-  bool number_unsigned(uint64_t number) {
-    if (number <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-      return number_integer(static_cast<int64_t>(number));
-    Value value;
-    value.kind = Kind::kBigInt;
-    value.text = fmt::format("{}", number);
-    return add(std::move(value));
-  }
-  bool number_float(double number, const std::string& /*text*/) {
-    Value value;
-    value.kind = Kind::kFloat;
-    value.number = number;
-    return add(std::move(value));
-  }
-  bool string(std::string& text) {
-    Value value;
-    value.kind = Kind::kString;
-    value.text = std::move(text);
-    return add(std::move(value));
-  }
-  bool binary(Json::binary_t& /*bytes*/) { return false; }
-  bool start_object(std::size_t /*size*/) { return open(Kind::kDict); }
-  bool start_array(std::size_t /*size*/) { return open(Kind::kList); }
-  bool key(std::string& name) {
-    key_ = std::move(name);
-    return true;
-  }
-  bool end_array() {
-    Argument done = std::move(open_.back());
-    open_.pop_back();
-    key_ = std::move(done.name);
-    return add(std::move(done.value));
-  }
-  bool end_object() {
-    drop_repeated_keys(open_.back().value.items);
-    return end_array();
-  }
-  bool parse_error(std::size_t position, const std::string& /*token*/, const Json::exception& problem) {
-    if (dynamic_cast<const Json::parse_error*>(&problem) == nullptr) {
-      problem_ = {{ErrorCode::kInvalidSpec, "The JSON text has a number out of range."}, true};
-      return false;
-    }
-    const std::size_t offset = std::min(std::max<std::size_t>(position, 1) - 1, text_.size());
-    problem_ = {{ErrorCode::kInvalidSpec,
-                 fmt::format("The JSON text is malformed at {}.", position_text(text_, offset))},
-                true};
-    return false;
-  }
-
-  Value& root() { return root_; }
-  JsonProblem& problem() { return problem_; }
 
  private:
-  bool add(Value value) {
-    if (open_.empty()) {
-      root_ = std::move(value);
-      return true;
-    }
-    Value& parent = open_.back().value;
-    parent.items.push_back({parent.kind == Kind::kDict ? std::move(key_) : std::string(), std::move(value)});
+  bool fail(std::string sentence, bool is_syntax) {
+    if (!failed_) problem_ = {{ErrorCode::kInvalidSpec, std::move(sentence)}, is_syntax};
+    failed_ = true;
+    return false;
+  }
+  bool fail() {
+    return fail(fmt::format("The JSON text is malformed at {}.", position_text(text_, at_)), true);
+  }
+
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  void skip_space() { at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
+  bool take(std::string_view word) {
+    if (!text_.substr(at_).starts_with(word)) return false;
+    at_ += word.size();
     return true;
   }
-  bool open(Kind kind) {
-    if (open_.size() >= static_cast<std::size_t>(kMaxNesting)) {
-      problem_ = {{ErrorCode::kInvalidSpec, fmt::format("JSON may be nested {} deep at most.", kMaxNesting)},
-                  false};
-      return false;
+
+  bool read_value(Value& out) {
+    skip_space();
+    const char c = peek();
+    if (c == '{' || c == '[') return read_container(out, c == '{' ? Kind::kDict : Kind::kList);
+    if (c == '"') {
+      out.kind = Kind::kString;
+      return read_string(out.text);
     }
-    open_.push_back({std::move(key_), {}});
-    open_.back().value.kind = kind;
+    if (take("null")) return true;
+    if (c == 't' || c == 'f') {
+      out.kind = Kind::kBool;
+      out.integer = c == 't' ? 1 : 0;
+      return take(c == 't' ? "true" : "false") || fail();
+    }
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    if (take("NaN")) return set_float(out, std::numeric_limits<double>::quiet_NaN());
+    if (take("Infinity")) return set_float(out, kInfinity);
+    if (take("-Infinity")) return set_float(out, -kInfinity);
+    return read_number(out);
+  }
+
+  static bool set_float(Value& out, double number) {
+    out.kind = Kind::kFloat;
+    out.number = number;
+    return true;
+  }
+
+  bool read_container(Value& out, Kind kind) {
+    if (++depth_ > kMaxNesting)
+      return fail(fmt::format("JSON may be nested {} deep at most.", kMaxNesting), false);
+    out.kind = kind;
+    const char close = kind == Kind::kDict ? '}' : ']';
+    ++at_;
+    skip_space();
+    while (peek() != close) {
+      Argument item;
+      if (kind == Kind::kDict && !read_key(item.name)) return false;
+      if (!read_value(item.value)) return false;
+      out.items.push_back(std::move(item));
+      skip_space();
+      if (peek() == close) break;
+      if (!take(",")) return fail();
+      skip_space();
+      if (peek() == close) return fail();
+    }
+    ++at_;
+    --depth_;
+    if (kind == Kind::kDict) drop_repeated_keys(out.items);
+    return true;
+  }
+
+  bool read_key(std::string& out) {
+    if (peek() != '"') return fail();
+    if (!read_string(out)) return false;
+    skip_space();
+    return take(":") || fail();
+  }
+
+  bool skip_digits() {
+    const std::size_t start = at_;
+    at_ = std::min(text_.find_first_not_of("0123456789", at_), text_.size());
+    return at_ > start || fail();
+  }
+
+  bool read_number(Value& out) {
+    const std::size_t start = at_;
+    take("-");
+    if (!take("0") && !skip_digits()) return false;
+    bool is_float = false;
+    if (take(".")) {
+      is_float = true;
+      if (!skip_digits()) return false;
+    }
+    if (peek() == 'e' || peek() == 'E') {
+      is_float = true;
+      ++at_;
+      if (peek() == '+' || peek() == '-') ++at_;
+      if (!skip_digits()) return false;
+    }
+    const std::string token(text_.substr(start, at_ - start));
+    const char* const end = token.data() + token.size();
+    if (is_float) {
+      double number = 0;
+      // Out of range is infinite or 0, which from_chars leaves open and strtod knows.
+      if (std::from_chars(token.data(), end, number).ec != std::errc())
+        number = std::strtod(token.c_str(), nullptr);
+      return set_float(out, number);
+    }
+    out.kind = Kind::kInt;
+    if (std::from_chars(token.data(), end, out.integer).ec == std::errc()) return true;
+    out.kind = Kind::kBigInt;
+    out.text = token;
+    return true;
+  }
+
+  bool read_string(std::string& out) {
+    ++at_;
+    while (true) {
+      const auto c = static_cast<unsigned char>(peek());
+      if (c == '"') break;
+      if (c < 0x20) return fail();  // the end, too
+      if (c == '\\') {
+        if (!read_escape(out)) return false;
+        continue;
+      }
+      const std::size_t length = utf8_length(text_.substr(at_));
+      if (length == 0) return fail();
+      out.append(text_.substr(at_, length));
+      at_ += length;
+    }
+    ++at_;
+    return true;
+  }
+
+  bool read_escape(std::string& out) {
+    ++at_;
+    constexpr std::string_view kNames = "\"\\/bfnrt";
+    constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
+    if (const std::size_t index = kNames.find(peek());
+        index != std::string_view::npos && at_ < text_.size()) {
+      out.push_back(kMeanings[index]);
+      ++at_;
+      return true;
+    }
+    uint32_t code = 0;
+    if (!take("u")) return fail();
+    if (!read_hex(code)) return false;
+    const std::size_t behind = at_;
+    uint32_t low = 0;
+    if (code >= 0xD800 && code < 0xDC00 && take("\\u")) {
+      if (!read_hex(low)) return false;
+      const bool is_pair = low >= 0xDC00 && low < 0xE000;
+      if (is_pair) code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+      if (!is_pair) at_ = behind;
+    }
+    append_utf8(out, code >= 0xD800 && code < 0xE000 ? 0xFFFD : code);
+    return true;
+  }
+
+  bool read_hex(uint32_t& code) {
+    const std::string_view digits = text_.substr(at_, 4);
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16);
+    if (digits.size() < 4 || read.ec != std::errc() || read.ptr != digits.data() + 4) return fail();
+    at_ += 4;
     return true;
   }
 
   std::string_view text_;
-  std::string key_;
-  std::vector<Argument> open_;  // the containers around the next value, with the keys that they will have
-  Value root_;
+  std::size_t at_;
+  int depth_ = 0;
+  bool failed_ = false;
   JsonProblem problem_;
 };
 
@@ -155,12 +246,15 @@ void normalize_json(Value& value) {
 }
 
 tl::expected<Value, JsonProblem> read_json(std::string_view text) {
-  Builder builder(text);
-  if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
-    return tl::unexpected(std::move(builder.problem()));
-  }
-  normalize_json(builder.root());
-  return std::move(builder.root());
+  tl::expected<Value, JsonProblem> value = Reader(text).read();
+  if (value) normalize_json(*value);
+  return value;
+}
+
+bool is_json_object(std::string_view text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{';
 }
 
 }  // namespace convsmith

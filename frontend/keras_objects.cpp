@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cfloat>
 #include <cmath>
 #include <limits>
 
 #include "frontend/check.hpp"
+#include "frontend/nearest.hpp"
 
 namespace convsmith {
 namespace {
@@ -174,6 +176,25 @@ bool is_keras2_l1_l2(const BindContext& context, Role role, std::string_view nam
   return role == Role::kRegularizer && name == "l1_l2" && (is_string || !context.means_keras3());
 }
 
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
+std::string nearest_names(Role role, std::string_view name) {
+  if (role == Role::kInitializer && to_lower(name).starts_with("xavier"))
+    return "Xavier's are 'glorot_uniform' and 'glorot_normal' here.";
+  if (role == Role::kInitializer && to_lower(name).starts_with("kaiming"))
+    return "Kaiming's are 'he_uniform' and 'he_normal' here.";
+  std::vector<std::string_view> names;
+  for (const NameInfo& known : kNames)
+    if (known.role == role) names.push_back(known.name);
+  for (const ClassInfo& known : kClasses)
+    if (known.role == role) names.push_back(known.name);
+  return did_you_mean(name, names);
+}
+
 KerasObject::Param default_param(const ParamInfo& info) {
   if (info.type == Type::kText) return std::string(info.text);
   if (info.type == Type::kFlag) return int64_t{0};
@@ -196,7 +217,9 @@ class ObjectBinder {
                                 argument_, describe(at)));
       return std::nullopt;
     }
-    if (found.info == nullptr) return fail(at, fmt::format("unknown {} {}", role_text(role_), describe(at)));
+    if (found.info == nullptr)
+      return fail(at, fmt::format("unknown {} {}", role_text(role_), describe(at)),
+                  nearest_names(role_, name));
     Generations generations = found.generations;
     if (is_string && (name == "l1_l2" || name == "constant" || name == "Constant")) generations = kKeras2Only;
     if (!context_.accepts(generations) && !context_.from_json) {
@@ -209,8 +232,8 @@ class ObjectBinder {
   }
 
  private:
-  tl::unexpected<Error> fail(const Value& at, std::string_view what) const {
-    return context_.fail(at, fmt::format("`{}`: {}", argument_, what));
+  tl::unexpected<Error> fail(const Value& at, std::string_view what, std::string_view hint = {}) const {
+    return context_.fail(at, fmt::format("`{}`: {}", argument_, what), ErrorCode::kInvalidSpec, hint);
   }
 
   Result<std::optional<KerasObject>> fill(const ClassInfo& info, const Value& given, bool keras2_l1_l2) {
@@ -279,7 +302,9 @@ class ObjectBinder {
       case Type::kNumber: {
         if (!is_int && value.kind != Kind::kFloat) return refuse("a number");
         const double number = is_int ? static_cast<double>(value.integer) : value.number;
-        if (!std::isfinite(number)) return refuse("finite");
+        // A limit that is infinite is none; what Keras draws from an infinite range is not defined.
+        const bool may_be_infinite = context_.from_json && role_ == Role::kConstraint;
+        if (!std::isfinite(number) && !may_be_infinite) return refuse("finite");
         const bool refuses_negative = role_ == Role::kRegularizer && context_.rules == Rules::kKeras3;
         if (number < 0 && refuses_negative) return refuse("at least 0");
         return number;
@@ -386,15 +411,22 @@ Result<void> check_keras_object(const KerasObject& object, ObjectRole role, std:
     return make_error(ErrorCode::kInvalidSpec, fmt::format("`{}`: {}.", argument, what));
   };
   const ClassInfo* info = find_class(role, object.class_name);
-  if (info == nullptr) return refuse(fmt::format("unknown {} {}", role_text(role), quote(object.class_name)));
+  if (info == nullptr) {
+    Result<void> unknown = refuse(fmt::format("unknown {} {}", role_text(role), quote(object.class_name)));
+    const std::string hint = nearest_names(role, object.class_name);
+    unknown.error().message += (hint.empty() ? "" : " ") + hint;
+    return unknown;
+  }
   if ((info->generations & accepted_generations(rules)) == 0) {
     return refuse(fmt::format("{} is no {}{}", info->name, role_text(role), generation_text(rules)));
   }
   for (const auto& [name, value] : object.params) {
     const ParamInfo* param = find_param(*info, name);
     if (param == nullptr) return refuse(fmt::format("{} has no parameter `{}`", info->name, name));
+    const double* number = std::get_if<double>(&value);
+    const bool is_no_limit = role == Role::kConstraint && number != nullptr && *number > DBL_MAX;
     const bool legal =
-        has_type(value, param->type) &&
+        (has_type(value, param->type) || is_no_limit) &&
         (param->legal.empty() ||
          param->legal.find(fmt::format("|{}|", std::get<std::string>(value))) != std::string_view::npos);
     if (!legal) return refuse(fmt::format("{} of {} cannot be {}", name, info->name, param_text(value)));

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
+#include <vector>
 
 #include "frontend/check.hpp"
+#include "frontend/nearest.hpp"
 
 namespace convsmith {
 namespace {
@@ -30,63 +33,144 @@ constexpr std::string_view kExpected =
     "expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or Dense";
 
 constexpr std::string_view kOtherLayers[] = {
+    "Activation",
+    "ActivityRegularization",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveMaxPooling1D",
+    "Add",
+    "AdditiveAttention",
+    "AlphaDropout",
+    "Attention",
+    "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
+    "BatchNormalization",
+    "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
+    "Concatenate",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
-    "DepthwiseConv2D",
-    "SeparableConv2D",
-    "Activation",
-    "ReLU",
-    "LeakyReLU",
-    "PReLU",
-    "ELU",
-    "ThresholdedReLU",
-    "Softmax",
-    "BatchNormalization",
-    "Dropout",
-    "SpatialDropout1D",
-    "Flatten",
-    "Reshape",
-    "Permute",
-    "MaxPooling1D",
-    "MaxPool1D",
-    "AveragePooling1D",
-    "AvgPool1D",
-    "GlobalMaxPooling1D",
-    "GlobalMaxPool1D",
-    "GlobalAveragePooling1D",
-    "GlobalAvgPool1D",
-    "ZeroPadding1D",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Cropping1D",
-    "UpSampling1D",
-    "Add",
-    "Concatenate",
-    "Multiply",
-    "LayerNormalization",
+    "Cropping2D",
+    "Cropping3D",
+    "CuDNNGRU",
+    "CuDNNLSTM",
+    "DepthwiseConv2D",
+    "Discretization",
+    "Dot",
+    "Dropout",
+    "ELU",
+    "EinsumDense",
     "Embedding",
-    "LSTM",
-    "GRU",
-    "Bidirectional",
-    "TimeDistributed",
-    "LocallyConnected1D",
-    "InputLayer",
-    "Sequential",
+    "Flatten",
     "Functional",
+    "GRU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalAvgPool1D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
+    "GroupNormalization",
+    "GroupedQueryAttention",
+    "HashedCrossing",
+    "Hashing",
+    "Highway",
+    "Identity",
+    "InputLayer",
+    "IntegerLookup",
+    "LSTM",
+    "Lambda",
+    "LayerNormalization",
+    "LeakyReLU",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "Masking",
+    "MaxPool1D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
+    "Maximum",
+    "MaxoutDense",
+    "MelSpectrogram",
+    "Merge",
+    "Minimum",
     "Model",
+    "MultiHeadAttention",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "Pipeline",
+    "RMSNormalization",
+    "RNN",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Resizing",
+    "STFTSpectrogram",
+    "SeparableConv2D",
+    "Sequential",
+    "SimpleRNN",
+    "SlicingOpLambda",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SpectralNormalization",
+    "StringLookup",
+    "Subtract",
+    "SyncBatchNormalization",
+    "TFOpLambda",
+    "TFSMLayer",
+    "TensorFlowOpLayer",
+    "TextVectorization",
+    "ThresholdedReLU",
+    "TimeDistributed",
+    "UnitNormalization",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
 };
 
 }  // namespace
 
-Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name) {
+Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name,
+                                  std::string_view hint) {
   for (const ClassName& row : kFamily) {
     if (row.name == class_name) return row.kind;
   }
-  if (std::find(std::begin(kOtherLayers), std::end(kOtherLayers), class_name) != std::end(kOtherLayers)) {
+  if (is_keras_layer(class_name)) {
     return context.fail(at, fmt::format("Layer {} is not supported; {}", class_name, kExpected),
                         ErrorCode::kUnsupported);
   }
-  return context.fail(at, fmt::format("Unknown layer {}; {}", quote(class_name), kExpected));
+  std::vector<std::string_view> names(std::begin(kOtherLayers), std::end(kOtherLayers));
+  for (const ClassName& row : kFamily) names.push_back(row.name);
+  return context.fail(at, fmt::format("Unknown layer {}; {}", quote(class_name), kExpected),
+                      ErrorCode::kInvalidSpec,
+                      hint.empty() ? did_you_mean(class_name, names) : std::string(hint));
+}
+
+bool is_keras_layer(std::string_view class_name) {
+  const auto has_name = [&](const ClassName& row) { return row.name == class_name; };
+  return std::any_of(std::begin(kFamily), std::end(kFamily), has_name) ||
+         std::find(std::begin(kOtherLayers), std::end(kOtherLayers), class_name) != std::end(kOtherLayers);
 }
 
 std::string_view class_name_of(LayerKind kind) {

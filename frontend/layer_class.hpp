@@ -11,8 +11,12 @@
 namespace convsmith {
 
 // The kind that a class name or an alias (Convolution1D) stands for. Keras's other layers are kUnsupported;
-// `at` is where the name stands.
-Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name);
+// `at` is where the name stands; `hint` is what is known about a name that is none of Keras's.
+Result<LayerKind> find_layer_kind(const BindContext& context, const Value& at, std::string_view class_name,
+                                  std::string_view hint = {});
+
+// Whether Keras 1, 2 or 3 has a layer of this name, supported or not.
+bool is_keras_layer(std::string_view class_name);
 
 // "Conv1DTranspose"
 std::string_view class_name_of(LayerKind kind);

@@ -107,6 +107,14 @@ struct ModelSpec {
   std::vector<ModelNode> nodes;
   std::vector<int> inputs;   // nodes of InputOp layers, in the model's order
   std::vector<int> outputs;  // nodes, in the model's order
+  // What a file calls them, by input and output; empty: as their layers. See input_names.
+  std::vector<std::string> given_input_names;
+  std::vector<std::string> given_output_names;
 };
+
+// What inputs and outputs are called, in the model's order, no two alike: a second "conv1d" is "conv1d_1", as
+// in Keras 2.
+std::vector<std::string> input_names(const ModelSpec& model);
+std::vector<std::string> output_names(const ModelSpec& model);
 
 }  // namespace convsmith

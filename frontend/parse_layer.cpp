@@ -1,6 +1,7 @@
 #include "frontend/parse_layer.hpp"
 
 #include "frontend/check_spec.hpp"
+#include "frontend/json_value.hpp"
 #include "frontend/parse_call.hpp"
 #include "frontend/parse_config.hpp"
 
@@ -12,7 +13,7 @@ Result<ParsedLayer> parse_layer(std::string_view text, Rules rules) {
     return make_error(ErrorCode::kInvalidSpec,
                       "The layer text is empty; expected, for example, Conv1D(32, 3).");
   }
-  Result<ParsedLayer> layer = text[first] == '{' ? parse_config(text, rules) : parse_call(text, rules);
+  Result<ParsedLayer> layer = is_json_object(text) ? parse_config(text, rules) : parse_call(text, rules);
   if (!layer) return layer;
   if (Result<void> done = check_spec(layer->spec, rules); !done) return tl::unexpected(done.error());
   return layer;

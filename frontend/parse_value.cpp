@@ -4,7 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <utility>
+
+#include "frontend/utf8.hpp"
 
 namespace convsmith {
 namespace {
@@ -26,25 +31,6 @@ int hex_digit(char c) {
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
-}
-
-void append_utf8(std::string& out, uint32_t code) {
-  auto byte = [&out](uint32_t bits) { out.push_back(static_cast<char>(static_cast<unsigned char>(bits))); };
-  if (code < 0x80) {
-    byte(code);
-  } else if (code < 0x800) {
-    byte(0xC0 | code >> 6);
-    byte(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    byte(0xE0 | code >> 12);
-    byte(0x80 | (code >> 6 & 0x3F));
-    byte(0x80 | (code & 0x3F));
-  } else {
-    byte(0xF0 | code >> 18);
-    byte(0x80 | (code >> 12 & 0x3F));
-    byte(0x80 | (code >> 6 & 0x3F));
-    byte(0x80 | (code & 0x3F));
-  }
 }
 
 class Parser {
@@ -219,11 +205,23 @@ class Parser {
       }
       return parse_string(std::move(value), /*raw=*/name == "r" || name == "R");
     }
+    if (const std::optional<double> number = named_number(name)) {
+      value.kind = Kind::kFloat;
+      value.number = *number;
+      return value;
+    }
     value.kind = Kind::kName;
     value.text = name;
     if (peek() != '(') return value;
     value.kind = Kind::kCall;
     if (Result<void> done = parse_items(value, ')'); !done) return tl::unexpected(done.error());
+    if (const std::optional<double> number = called_number(value)) {
+      Value out;
+      out.kind = Kind::kFloat;
+      out.offset = value.offset;
+      out.number = *number;
+      return out;
+    }
     const bool partial = value.text == "partial" || value.text == "functools.partial";
     if (partial && !value.items.empty() && value.items.front().value.kind == Kind::kName) {
       value.text = std::move(value.items.front().value.text);
@@ -231,6 +229,18 @@ class Parser {
       value.partial = true;
     }
     return value;
+  }
+
+  // float('inf')
+  static std::optional<double> called_number(const Value& call) {
+    const bool fits = call.text == "float" && call.items.size() == 1 && call.items[0].name.empty() &&
+                      call.items[0].value.kind == Kind::kString;
+    if (!fits) return std::nullopt;
+    std::string_view word = call.items[0].value.text;
+    const bool negative = word.starts_with('-');
+    if (negative) word.remove_prefix(1);
+    const std::optional<double> number = named_number(word);
+    return number && negative ? -*number : number;
   }
 
   // Turn this: lambda x: f(x, a=1)   Into this: the call f(a=1), partial.
@@ -252,9 +262,28 @@ class Parser {
     return body;
   }
 
+  // What Python prints for a number that is not finite, and what people write for it.
+  static std::optional<double> named_number(std::string_view name) {
+    const std::size_t dot = name.rfind('.');
+    const std::string_view module = dot == std::string_view::npos ? "" : name.substr(0, dot);
+    if (!module.empty() && module != "math" && module != "np" && module != "numpy") return std::nullopt;
+    name.remove_prefix(dot == std::string_view::npos ? 0 : dot + 1);
+    if (name == "inf" || name == "Infinity") return std::numeric_limits<double>::infinity();
+    if (name == "nan" || name == "NaN") return std::numeric_limits<double>::quiet_NaN();
+    return std::nullopt;
+  }
+
   Result<Value> parse_number(Value value) {
     const bool negative = text_[at_] == '-';
     if (negative || text_[at_] == '+') ++at_;
+    if (is_name_start(peek())) {
+      const std::size_t start = at_;
+      const std::optional<double> number = named_number(read_name());
+      if (!number) return fail("Malformed number", start);
+      value.kind = Kind::kFloat;
+      value.number = negative ? -*number : *number;
+      return value;
+    }
     std::string digits;  // without underscores
     bool is_float = false;
     const std::size_t start = at_;

@@ -108,7 +108,10 @@ Result<Graph> build_graph(const ModelSpec& model, Rules rules) {
   std::vector<Value> outputs;
   for (const int output : model.outputs) outputs.push_back(values[static_cast<size_t>(output)]);
   Result<Graph> graph = builder.finish(std::move(outputs));
-  return graph ? turn(std::move(*graph)) : graph;
+  if (!graph) return graph;
+  graph->input_names = input_names(model);
+  graph->output_names = output_names(model);
+  return turn(std::move(*graph));
 }
 
 Result<Graph> build_graph(const LayerSpec& layer, int64_t channels, Rules rules) {

@@ -117,6 +117,8 @@ struct Graph {
   std::vector<SameSteps> same_steps;
   std::vector<int> inputs;  // tensors
   std::vector<int> outputs;
+  std::vector<std::string> input_names;  // as the model calls them, no two alike
+  std::vector<std::string> output_names;
   // By input: the only number of steps that a layer behind it (Flatten and the like) allows, if there is one.
   std::vector<std::optional<int64_t>> pinned_steps;
   // By input and output: the axes as Keras shows them, without the batch axis. Empty for a layer.

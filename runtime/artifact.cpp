@@ -127,6 +127,13 @@ std::vector<uint8_t> packed_bytes(const std::shared_ptr<const CompiledGraph>& gr
   return {bytes, bytes + all.size() * sizeof(float)};
 }
 
+// A name from a model file as a line of the info text may hold it.
+std::string one_line(std::string name) {
+  for (char& c : name)
+    if (static_cast<unsigned char>(c) < ' ') c = '?';
+  return name;
+}
+
 std::string info_text(const ArtifactSource& source, const ArtifactOptions& options,
                       std::string_view variant) {
   const ir::Graph& g = source.graph;
@@ -143,12 +150,19 @@ std::string info_text(const ArtifactSource& source, const ArtifactOptions& optio
   }
   std::vector<std::string> fields;
   for (const auto& field : ir::receptive_fields(g)) fields.push_back(field ? std::to_string(*field) : "all");
-  return fmt::format(
+  std::string text = fmt::format(
       "name: {}\nspec: {}\nvariant: {}\nversion: {}\nweights: {}\ninputs: {}\noutputs: {}\nin_channels: {}\n"
       "out_channels: {}\narrays: {}{}\nreceptive_field: {}\nmultiply_adds_per_step: {}\n",
       options.name, source.spec, variant, CONVSMITH_VERSION, source.weights.empty() ? "embedded" : "packed",
       g.inputs.size(), g.outputs.size(), channels(g.inputs), channels(g.outputs), source.weights.size(),
       arrays, fmt::join(fields, " "), ir::multiply_adds_per_step(g));
+  const auto list = [&](const char* array, const std::vector<std::string>& names) {
+    for (size_t i = 0; i < names.size(); ++i)
+      text += fmt::format("{}[{}]: {}\n", array, i, one_line(names[i]));
+  };
+  list("in", g.input_names);
+  list("out", g.output_names);
+  return text;
 }
 
 // Puts images, weights and texts together.

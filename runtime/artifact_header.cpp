@@ -145,13 +145,12 @@ std::string arrays_text(const ir::Graph& g, const Sizes& sizes) {
     text +=
         " in, out and steps are arrays: pointers to dense\n"
         " * arrays of float32 that do not overlap, and the steps of each input (1 for one without steps).\n";
-    const auto name = [&](int tensor) { return comment_text(g.tensors[static_cast<size_t>(tensor)].name); };
     for (size_t i = 0; i < g.inputs.size(); ++i)
       text += fmt::format(" *   in[{0}]: {1}, NAME_input_floats(batch, steps, {0}) floats: {2}\n", i,
-                          sizes.input_shape(i), name(g.inputs[i]));
+                          sizes.input_shape(i), comment_text(g.input_names[i]));
     for (size_t i = 0; i < g.outputs.size(); ++i)
       text += fmt::format(" *   out[{0}]: {1}, NAME_output_floats(batch, steps, {0}) floats: {2}\n", i,
-                          sizes.output_shape(i), name(g.outputs[i]));
+                          sizes.output_shape(i), comment_text(g.output_names[i]));
   }
   for (size_t i = 0; i < g.inputs.size(); ++i) {
     if (sizes.pinned(i))

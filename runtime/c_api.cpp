@@ -41,6 +41,8 @@ struct LayerModel final : convsmith_model {
   explicit LayerModel(CompiledLayer compiled) : layer(std::move(compiled)) {
     weights = layer.weight_shapes();
     text = to_call_text(layer.spec());
+    input_names = {"input"};
+    output_names = {"output"};
     info = {.struct_size = sizeof(info),
             .kind = CONVSMITH_KIND_LAYER,
             .backend = static_cast<int32_t>(layer.backend()),
@@ -80,6 +82,8 @@ struct LayerModel final : convsmith_model {
 struct FileModel final : convsmith_model {
   explicit FileModel(CompiledModel compiled) : model(std::move(compiled)) {
     text = model.plan();
+    input_names = model.input_names();
+    output_names = model.output_names();
     info = {.struct_size = sizeof(info),
             .kind = CONVSMITH_KIND_MODEL,
             .backend = static_cast<int32_t>(model.backend()),
@@ -214,17 +218,25 @@ convsmith_status pack_arrays(const convsmith_model& model, const float* const* a
   return CONVSMITH_OK;
 }
 
-const WeightShape* weight_at(const char* function, const convsmith_model* model, size_t index) {
+// Null, with a sentence, for a null model and an index beyond what `list` has; `what` is in the plural.
+template <class Item>
+const Item* item_at(const char* function, const convsmith_model* model,
+                    std::vector<Item> convsmith_model::*list, const char* what, size_t index) {
   if (model == nullptr) {
     null_argument(function, "model");
     return nullptr;
   }
-  if (index < model->weights.size()) return &model->weights[index];
+  const std::vector<Item>& items = model->*list;
+  if (index < items.size()) return &items[index];
   guard([&] {
     return fail(CONVSMITH_INVALID_ARGUMENT,
-                fmt::format("index is {}; there are {} arrays of weights.", index, model->weights.size()));
+                fmt::format("index is {}; there are {} {}.", index, items.size(), what));
   });
   return nullptr;
+}
+
+const WeightShape* weight_at(const char* function, const convsmith_model* model, size_t index) {
+  return item_at(function, model, &convsmith_model::weights, "arrays of weights", index);
 }
 
 }  // namespace
@@ -303,6 +315,16 @@ const char* convsmith_describe(const convsmith_model* model) {
 const char* convsmith_weight_name(const convsmith_model* model, size_t index) {
   const auto* weight = weight_at(__func__, model, index);
   return weight != nullptr ? weight->name.c_str() : nullptr;
+}
+
+const char* convsmith_input_name(const convsmith_model* model, size_t index) {
+  const std::string* name = item_at(__func__, model, &convsmith_model::input_names, "inputs", index);
+  return name != nullptr ? name->c_str() : nullptr;
+}
+
+const char* convsmith_output_name(const convsmith_model* model, size_t index) {
+  const std::string* name = item_at(__func__, model, &convsmith_model::output_names, "outputs", index);
+  return name != nullptr ? name->c_str() : nullptr;
 }
 
 int32_t convsmith_weight_rank(const convsmith_model* model, size_t index) {

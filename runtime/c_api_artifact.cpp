@@ -284,6 +284,16 @@ std::string read_info(Artifact& artifact) {
       artifact.in_channels.size() != static_cast<size_t>(inputs[0]) ||
       artifact.out_channels.size() != static_cast<size_t>(outputs[0]))
     return "does not say how many channels its inputs and outputs have";
+  const auto names = [&](const char* array, int64_t count) {
+    std::vector<std::string> found;
+    for (int64_t i = 0; i < count; ++i) {
+      const std::string key = fmt::format("{}[{}]", array, i);
+      found.push_back(find_value(text, key).value_or(key));
+    }
+    return found;
+  };
+  artifact.input_names = names("in", inputs[0]);
+  artifact.output_names = names("out", outputs[0]);
   const std::string weights = find_value(text, "weights").value_or("");
   if (weights == "embedded") return "";
   if (weights != "packed") return "does not say whether its weights are embedded or packed";

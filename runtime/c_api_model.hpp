@@ -48,6 +48,8 @@ struct convsmith_model {
 
   convsmith_info info{};
   std::string text;
+  std::vector<std::string> input_names;
+  std::vector<std::string> output_names;
   std::vector<convsmith::WeightShape> weights;
 
  protected:

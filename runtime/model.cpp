@@ -89,6 +89,19 @@ const std::string& Model::name() const {
   return spec_->name;
 }
 
+std::vector<std::string> Model::input_names() const {
+  return convsmith::input_names(*spec_);
+}
+std::vector<std::string> Model::output_names() const {
+  return convsmith::output_names(*spec_);
+}
+
+const std::vector<std::string>& CompiledModel::input_names() const {
+  return data_->graph->graph.input_names;
+}
+const std::vector<std::string>& CompiledModel::output_names() const {
+  return data_->graph->graph.output_names;
+}
 size_t CompiledModel::input_count() const {
   return data_->graph->graph.inputs.size();
 }

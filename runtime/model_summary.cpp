@@ -97,12 +97,54 @@ class Counter {
   std::vector<int64_t> far_;
 };
 
-Shape keras_shape(const std::vector<ir::Axis>& axes) {
-  Shape shape{std::nullopt};
-  for (const ir::Axis& axis : axes)
-    shape.push_back(axis.extent < 0 ? std::optional(axis.size) : std::nullopt);
-  return shape;
+// By input: the steps that the file declares, if it does.
+std::vector<std::optional<int64_t>> declared_steps(const ModelSpec& model, const ir::Graph& graph) {
+  std::vector<std::optional<int64_t>> all;
+  for (size_t i = 0; i < model.inputs.size(); ++i) {
+    const ModelNode& node = model.nodes[static_cast<size_t>(model.inputs[i])];
+    const Shape& shape = std::get<InputOp>(model.layers[static_cast<size_t>(node.layer)].op).shape;
+    const std::vector<ir::Axis>& axes = graph.input_shapes[i];
+    all.emplace_back();
+    for (size_t axis = 0; axis < axes.size(); ++axis)
+      if (axes[axis].extent >= 0) all.back() = shape[axis];
+  }
+  return all;
 }
+
+// Shapes as Keras shows them: with numbers where the input that the steps come from declares its own.
+class ShapeTable {
+ public:
+  ShapeTable(const ModelSpec& model, const ir::Graph& graph) : graph_(graph) {
+    const std::vector<std::optional<int64_t>> declared = declared_steps(model, graph);
+    std::vector<int64_t> steps;
+    for (const std::optional<int64_t>& number : declared) steps.push_back(number.value_or(0));
+    extents_ = ir::evaluate_extents(graph, steps);
+    for (const ir::Extent& extent : graph.extents) {
+      using Kind = ir::Extent::Kind;
+      is_known_.push_back(extent.kind == Kind::kFixed ? true
+                          : extent.kind == Kind::kInput
+                              ? declared[static_cast<size_t>(extent.value)].has_value()
+                              : is_known_[static_cast<size_t>(extent.from)]);
+    }
+  }
+
+  // Of a node's value, with the batch axis.
+  Shape of(size_t node) const {
+    Shape shape{std::nullopt};
+    for (const ir::Axis& axis : graph_.output_shapes[node]) {
+      const auto extent = static_cast<size_t>(axis.extent);
+      const bool is_open = axis.extent >= 0 && !is_known_[extent];
+      const int64_t factor = axis.extent < 0 || is_open ? 1 : extents_[extent];
+      shape.push_back(is_open ? std::nullopt : std::optional(axis.size * factor));
+    }
+    return shape;
+  }
+
+ private:
+  const ir::Graph& graph_;
+  std::vector<int64_t> extents_;
+  std::vector<bool> is_known_;  // by extent
+};
 
 }  // namespace
 
@@ -110,6 +152,7 @@ Result<std::vector<LayerSummary>> Model::summary() const {
   const Result<ir::Graph> graph = node_graph(*spec_, Rules::kAny);
   if (!graph) return tl::unexpected(graph.error());
   const Counter counter(*graph);
+  const ShapeTable shapes(*spec_, *graph);
   std::vector<LayerSummary> rows;
   std::vector<int> row_of_layer(spec_->layers.size(), -1);
   for (size_t n = 0; n < spec_->nodes.size(); ++n) {
@@ -121,7 +164,7 @@ Result<std::vector<LayerSummary>> Model::summary() const {
       row = static_cast<int>(rows.size());
       rows.push_back({.name = layer.name,
                       .class_name = layer.class_name,
-                      .output_shape = keras_shape(counter.axes(static_cast<int>(n))),
+                      .output_shape = shapes.of(n),
                       .parameters = count_parameters(layer, counter.axes(in)),
                       .inputs = {}});
     }

@@ -3,6 +3,7 @@
 #include <hdf5.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <set>
@@ -64,8 +65,14 @@ bool is_half(hid_t type) {
          exponent == 10 && exponent_bits == 5 && mantissa == 0 && mantissa_bits == 10;
 }
 
+// HDF5 does not know the type: Keras writes its bytes as they are.
+bool is_bfloat(hid_t type) {
+  return H5Tget_class(type) == H5T_OPAQUE && H5Tget_size(type) == 2;
+}
+
 // The name of a float type that can be converted, or null.
 const char* float_name(hid_t type) {
+  if (is_bfloat(type)) return "bfloat16";
   if (H5Tget_class(type) != H5T_FLOAT) return nullptr;
   if (H5Tequal(type, H5T_IEEE_F32LE) > 0 || H5Tequal(type, H5T_IEEE_F32BE) > 0) return "float32";
   if (H5Tequal(type, H5T_IEEE_F64LE) > 0 || H5Tequal(type, H5T_IEEE_F64BE) > 0) return "float64";
@@ -243,7 +250,7 @@ class Dump {
     if (!type.ok() || !space.ok()) return refuse(name, "can't be read");
     const char* stored_as = float_name(*type);
     if (stored_as == nullptr)
-      return refuse(name, "has a type of number other than float16, float32 and float64");
+      return refuse(name, "has a type of number other than float16, bfloat16, float32 and float64");
     hsize_t sizes[H5S_MAX_RANK];
     const int rank = H5Sget_simple_extent_dims(*space, sizes, nullptr);
     if (rank < 0 || H5Sget_simple_extent_type(*space) == H5S_NULL) return refuse(name, "has no shape");
@@ -260,14 +267,22 @@ class Dump {
     }
     if (!charge(floats * sizeof(float))) return refuse(name, "claims more data than the file has");
     std::vector<float> data(floats);
-    if (floats != 0 && H5Dread(id, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) < 0)
-      return refuse(name, "can't be read: its data is damaged");
+    if (floats != 0 && !read(id, *type, data)) return refuse(name, "can't be read: its data is damaged");
     out_.byte(H5Record::kDataset);
     out_.text(name);
     out_.text(stored_as);
     out_.number(static_cast<uint64_t>(rank));
     for (int i = 0; i < rank; ++i) out_.number(sizes[i]);
     out_.raw(data.data(), data.size() * sizeof(float));
+  }
+
+  static bool read(hid_t id, hid_t type, std::vector<float>& data) {
+    if (!is_bfloat(type))
+      return H5Dread(id, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) >= 0;
+    std::vector<uint16_t> halves(data.size());  // the upper ones of floats
+    if (H5Dread(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, halves.data()) < 0) return false;
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = std::bit_cast<float>(uint32_t{halves[i]} << 16);
+    return true;
   }
 
   Writer out_;

@@ -26,8 +26,40 @@ std::string_view text_of(const Value* value) {
                                                           : std::string_view();
 }
 
-bool is_model_class(std::string_view name) {
-  return name == "Sequential" || name == "Functional" || name == "Model";
+enum class Form { kNone, kSequential, kFunctional };
+
+bool is_list_of_layers(const Value* value) {
+  return value != nullptr && value->is_sequence() && !value->items.empty() &&
+         std::all_of(value->items.begin(), value->items.end(), [](const Argument& item) {
+           return !text_of(item.value.find("class_name")).empty() && item.value.find("config") != nullptr;
+         });
+}
+
+bool has_input_shape(const Value& layer) {
+  const Value* config = layer.find("config");
+  return text_of(layer.find("class_name")) == "InputLayer" || config->find("batch_input_shape") != nullptr ||
+         config->find("batch_shape") != nullptr;
+}
+
+// Subclasses of Sequential and Model keep the form of their config. A layer of somebody's own may have a list
+// of layers, too, and do anything with it, but it says no shape of an input there.
+Form form_of(const Value& object) {
+  const std::string_view class_name = text_of(object.find("class_name"));
+  if (class_name == "Sequential") return Form::kSequential;
+  if (class_name == "Functional" || class_name == "Model") return Form::kFunctional;
+  const Value* config = object.find("config");
+  if (config == nullptr) return Form::kNone;
+  if (is_list_of_layers(config)) return Form::kSequential;
+  const Value* layers = config->find("layers");
+  if (!is_list_of_layers(layers)) return Form::kNone;
+  if (config->find("input_layers") != nullptr && config->find("output_layers") != nullptr)
+    return Form::kFunctional;
+  const bool begins_with_input = has_input_shape(layers->items.front().value);
+  return begins_with_input || config->find("build_input_shape") != nullptr ? Form::kSequential : Form::kNone;
+}
+
+bool is_own_class(std::string_view class_name) {
+  return class_name != "Sequential" && class_name != "Functional" && class_name != "Model";
 }
 
 // A reference as the file writes it.
@@ -35,10 +67,13 @@ struct NamedRef {
   std::string_view layer;
   int64_t call = 0;
   int64_t tensor = 0;
+  std::string_view key = {};  // of the innermost dictionary around it
 };
 
 class TreeReader {
  public:
+  explicit TreeReader(std::vector<std::string>& notes) : notes_(notes) {}
+
   Result<ModelTree> read_model(const Value& object, const std::string& name) {
     const Value* config = object.find("config");
     if (config == nullptr || (config->kind != Kind::kDict && !config->is_sequence())) {
@@ -53,7 +88,13 @@ class TreeReader {
     if (layers == nullptr || !layers->is_sequence() || layers->items.empty()) {
       return invalid(fmt::format("The model {} has no list of `layers`.", quote(tree.name)));
     }
-    const bool sequential = tree.class_name == "Sequential";
+    const bool sequential = form_of(object) == Form::kSequential;
+    if (is_own_class(tree.class_name)) {
+      notes_.push_back(
+          fmt::format("The model {} is of the class {}; it is read as the {} model that its config "
+                      "describes, without the class's own code.",
+                      quote(tree.name), quote(tree.class_name), sequential ? "Sequential" : "functional"));
+    }
     for (const Argument& item : layers->items) {
       Result<LayerEntry> layer = read_layer(item.value, tree);
       if (!layer) return tl::unexpected(layer.error());
@@ -81,13 +122,14 @@ class TreeReader {
     layer.class_name = canonical_class(written);
     // A class that somebody registered may have the name of one of Keras's.
     const std::string_view registered = text_of(object.find("registered_name"));
-    if (registered.find('>') != std::string_view::npos) layer.class_name = registered;
+    const Form form = form_of(object);
+    if (form == Form::kNone && registered.find('>') != std::string_view::npos) layer.class_name = registered;
     layer.name = text_of(object.find("name"));
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
     if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());
     layer.config = config;
     layer.trainable = is_trainable(*config);
-    if (is_model_class(layer.class_name)) {
+    if (form != Form::kNone) {
       Result<ModelTree> model = read_model(object, layer.name);
       if (!model) return tl::unexpected(model.error());
       layer.model = std::make_unique<ModelTree>(std::move(*model));
@@ -134,6 +176,8 @@ class TreeReader {
     }
     tree.inputs = {{0, 0, 0}};
     tree.outputs = {{static_cast<int>(tree.layers.size()) - 1, 0, 0}};
+    tree.input_names = {tree.layers.front().name};
+    tree.output_names = {tree.layers.back().name};
     return {};
   }
 
@@ -155,7 +199,7 @@ class TreeReader {
     for (std::size_t i = 0; i < 2; ++i) {
       const Value* refs = config.find(keys[i]);
       if (refs != nullptr) {
-        if (Result<void> done = collect(*refs, fmt::format("`{}`", keys[i]), ends[i]); !done) return done;
+        if (Result<void> done = collect(*refs, fmt::format("`{}`", keys[i]), {}, ends[i]); !done) return done;
       }
       if (ends[i].empty())
         return invalid(fmt::format("The model {} has no `{}`.", quote(tree.name), keys[i]));
@@ -177,6 +221,8 @@ class TreeReader {
     }
     if (Result<void> done = resolve(ends[0], tree.inputs); !done) return done;
     if (Result<void> done = resolve(ends[1], tree.outputs); !done) return done;
+    for (const NamedRef& ref : ends[0]) tree.input_names.emplace_back(ref.key.empty() ? ref.layer : ref.key);
+    for (const NamedRef& ref : ends[1]) tree.output_names.emplace_back(ref.key.empty() ? ref.layer : ref.key);
     return check_inputs(tree);
   }
 
@@ -210,22 +256,39 @@ class TreeReader {
     if (nodes == nullptr || !nodes->is_sequence())
       return invalid(fmt::format("Layer {} has no list of `inbound_nodes`.", quote(layer.name)));
     const std::string where = fmt::format("A call of layer {}", quote(layer.name));
+    // Whatever an unknown layer is called with, that it is unknown is what matters.
+    skips_constants_ = layer.model == nullptr && !is_known_class(layer.class_name);
     for (const Argument& node : nodes->items) {
       out.emplace_back();
       const Value* args = node.value.find("args");
-      if (Result<void> done = collect(args != nullptr ? *args : node.value, where, out.back()); !done)
+      if (Result<void> done = collect(args != nullptr ? *args : node.value, where, {}, out.back()); !done)
         return done;
+      if (layer.model != nullptr) sort_by_names(*layer.model, out.back());
       const Value* kwargs = node.value.find("kwargs");
       if (kwargs != nullptr) {
-        if (Result<void> done = check_kwargs(*kwargs, where); !done) return done;
+        if (Result<void> done = read_kwargs(*kwargs, where, out.back()); !done) return done;
       }
-      if (out.back().empty()) return invalid(fmt::format("{} has no input tensor.", where));
+      if (out.back().empty() && !skips_constants_)
+        return invalid(fmt::format("{} has no input tensor.", where));
     }
     return {};
   }
 
+  // A nested model takes the tensors of a dictionary by the names of its inputs, whatever their order.
+  static void sort_by_names(const ModelTree& model, std::vector<NamedRef>& refs) {
+    std::vector<NamedRef> sorted;
+    for (const std::string& name : model.input_names) {
+      const auto found =
+          std::find_if(refs.begin(), refs.end(), [&](const NamedRef& ref) { return ref.key == name; });
+      if (found == refs.end()) return;
+      sorted.push_back(*found);
+    }
+    refs = std::move(sorted);
+  }
+
   // The tensors in any nesting of lists and dictionaries, in Keras's order.
-  Result<void> collect(const Value& value, const std::string& where, std::vector<NamedRef>& out) {
+  Result<void> collect(const Value& value, const std::string& where, std::string_view key,
+                       std::vector<NamedRef>& out) {
     const Value* ref = &value;
     if (text_of(value.find("class_name")) == "__keras_tensor__") {
       const Value* config = value.find("config");
@@ -233,11 +296,13 @@ class TreeReader {
       if (ref == nullptr) return invalid(fmt::format("{} has a tensor without `keras_history`.", where));
     }
     if (is_reference(*ref)) {
-      out.push_back({ref->items[0].value.text, ref->items[1].value.integer, ref->items[2].value.integer});
-      return ref->items.size() > 3 ? check_kwargs(ref->items[3].value, where) : Result<void>{};
+      out.push_back(
+          {ref->items[0].value.text, ref->items[1].value.integer, ref->items[2].value.integer, key});
+      return ref->items.size() > 3 ? read_kwargs(ref->items[3].value, where, out) : Result<void>{};
     }
     if (value.kind == Kind::kNone) return {};
     if (!value.is_sequence() && value.kind != Kind::kDict) {
+      if (skips_constants_) return {};
       return invalid(
           fmt::format("{} has the constant {}; only tensors are supported.", where, describe(value)),
           ErrorCode::kUnsupported);
@@ -249,7 +314,8 @@ class TreeReader {
                 [](const Argument* a, const Argument* b) { return a->name < b->name; });
     }
     for (const Argument* item : items) {
-      if (Result<void> done = collect(item->value, where, out); !done) return done;
+      const std::string_view inner = value.kind == Kind::kDict ? std::string_view(item->name) : key;
+      if (Result<void> done = collect(item->value, where, inner, out); !done) return done;
     }
     return {};
   }
@@ -259,11 +325,18 @@ class TreeReader {
            value.items[1].value.kind == Kind::kInt && value.items[2].value.kind == Kind::kInt;
   }
 
-  static Result<void> check_kwargs(const Value& kwargs, const std::string& where) {
+  // None, False, or a container of such: mask={"a": None, "b": None}.
+  static bool is_off(const Value& value) {
+    if (value.kind == Kind::kNone || (value.kind == Kind::kBool && value.integer == 0)) return true;
+    return (value.is_sequence() || value.kind == Kind::kDict) &&
+           std::all_of(value.items.begin(), value.items.end(),
+                       [](const Argument& item) { return is_off(item.value); });
+  }
+
+  Result<void> read_kwargs(const Value& kwargs, const std::string& where, std::vector<NamedRef>& out) {
+    if (skips_constants_) return collect(kwargs, where, {}, out);
     for (const Argument& item : kwargs.items) {
-      const bool is_off =
-          item.value.kind == Kind::kNone || (item.value.kind == Kind::kBool && item.value.integer == 0);
-      if (!is_off) {
+      if (!is_off(item.value)) {
         return invalid(fmt::format("{} has the argument `{}`={}, which is not supported.", where, item.name,
                                    describe(item.value)),
                        ErrorCode::kUnsupported);
@@ -311,13 +384,18 @@ class TreeReader {
       return invalid(fmt::format("The model {} refers to call {} of the layer {}, which is called {} times.",
                                  quote(tree.name), ref.call, quote(ref.layer), count));
     }
+    const bool is_open = layer.model == nullptr && !is_known_class(layer.class_name);
     const std::size_t outputs = layer.model != nullptr ? layer.model->outputs.size() : 1;
+    if (is_open && ref.tensor >= 0) return TensorRef{found->second, static_cast<int>(ref.call - first), 0};
     if (ref.tensor < 0 || ref.tensor >= static_cast<int64_t>(outputs)) {
       return invalid(fmt::format("The model {} refers to output {} of the layer {}, which has {}.",
                                  quote(tree.name), ref.tensor, quote(ref.layer), outputs));
     }
     return TensorRef{found->second, static_cast<int>(ref.call - first), static_cast<int>(ref.tensor)};
   }
+
+  std::vector<std::string>& notes_;
+  bool skips_constants_ = false;  // of the layer whose calls are read
 };
 
 Dialect decide_dialect(const Value& json, std::string_view keras_version) {
@@ -326,6 +404,11 @@ Dialect decide_dialect(const Value& json, std::string_view keras_version) {
 }
 
 }  // namespace
+
+bool is_model(const Value& object) {
+  return form_of(object) != Form::kNone ||
+         (!text_of(object.find("class_name")).empty() && object.find("compile_config") != nullptr);
+}
 
 Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
                                                         std::string_view keras_version) {
@@ -342,16 +425,20 @@ Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
   if (class_name.empty()) {
     return invalid("The JSON is no Keras model: it must be an object with `class_name` and `config`.");
   }
-  if (!is_model_class(class_name)) {
-    return invalid(fmt::format("The JSON is of class {}; only Sequential and Functional models can be read.",
-                               quote(class_name)),
-                   ErrorCode::kUnsupported);
+  if (form_of(out->json) == Form::kNone) {
+    return invalid(
+        fmt::format(
+            "The JSON is of class {}, and its config has no layers; only Sequential and Functional "
+            "models can be read. What a class computes in its own call() is in no file: build it from "
+            "the functional API, keras.Model(inputs, outputs), and save that.",
+            quote(class_name)),
+        ErrorCode::kUnsupported);
   }
   const std::string_view own_version = text_of(out->json.find("keras_version"));
   out->keras_version = own_version.empty() ? keras_version : own_version;
   out->dialect = decide_dialect(out->json, out->keras_version);
   Result<ModelTree> tree =
-      TreeReader().read_model(out->json, class_name == "Sequential" ? "sequential" : "model");
+      TreeReader(out->notes).read_model(out->json, class_name == "Sequential" ? "sequential" : "model");
   if (!tree) return tl::unexpected(tree.error());
   out->model = std::move(*tree);
   return out;

@@ -42,6 +42,9 @@ struct ModelTree {
   std::vector<LayerEntry> layers;
   std::vector<TensorRef> inputs;  // calls of InputLayers
   std::vector<TensorRef> outputs;
+  // By input and output: the key in a dictionary, else the layer's name.
+  std::vector<std::string> input_names;
+  std::vector<std::string> output_names;
 };
 
 struct Architecture {
@@ -49,7 +52,12 @@ struct Architecture {
   Dialect dialect = Dialect::kKeras3;
   std::string keras_version;  // empty: not given
   ModelTree model;
+  std::vector<std::string> notes;  // whole sentences
 };
+
+// Whether a JSON object is a model rather than a layer: by its config, or by its class where that says
+// enough.
+bool is_model(const Value& object);
 
 // `keras_version` is what the file around the text says; the text's own wins.
 Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,

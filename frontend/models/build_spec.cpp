@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <iterator>
 #include <map>
 #include <queue>
 #include <utility>
 
+#include "frontend/dtype_policy.hpp"
 #include "frontend/models/layer_ops.hpp"
+#include "frontend/models/missing.hpp"
 
 namespace convsmith::models {
 namespace {
@@ -17,56 +20,52 @@ namespace {
 // real networks have some ten thousand.
 constexpr std::size_t kMaxWork = std::size_t{1} << 18;
 
-using UnknownLayers = std::map<std::string, std::vector<std::string>>;  // names by class
-
-void find_unknown(const ModelTree& model, const std::string& prefix, UnknownLayers& out) {
+void find_unknown(const ModelTree& model, const std::string& prefix, MissingLayers& out) {
   for (const LayerEntry& layer : model.layers) {
     if (layer.model != nullptr) {
       find_unknown(*layer.model, prefix + layer.name + "/", out);
     } else if (!is_known_class(layer.class_name)) {
-      out[layer.class_name].push_back(prefix + layer.name);
+      out.add(layer, prefix + layer.name);
     }
   }
 }
 
-Result<void> check_classes(const ModelTree& model) {
-  UnknownLayers unknown;
-  find_unknown(model, "", unknown);
-  if (unknown.empty()) return {};
-  std::string list;
-  for (const auto& [class_name, names] : unknown) {
-    std::string quoted;
-    for (const std::string& name : names) quoted += (quoted.empty() ? "" : ", ") + quote(name);
-    list += fmt::format("{}{} ({})", list.empty() ? "" : ", ", class_name, quoted);
-  }
-  return make_error(ErrorCode::kUnsupported,
-                    fmt::format("The model has layers that are not supported: {}.", list));
-}
-
 class LayerList {
  public:
-  LayerList(const Architecture& architecture, Rules rules, ModelSpec& spec, std::vector<std::string>& notes)
-      : architecture_(architecture), rules_(rules), spec_(spec), notes_(notes) {}
+  // Layers that can't be bound, because something is not supported, go to `missing`.
+  LayerList(const Architecture& architecture, Rules rules, ModelSpec& spec, std::vector<std::string>& notes,
+            MissingLayers& missing)
+      : architecture_(architecture), rules_(rules), spec_(spec), notes_(notes), missing_(missing) {}
 
   Result<void> add(ModelTree& model, const std::string& prefix, bool outermost) {
     for (LayerEntry& layer : model.layers) {
       if (layer.model != nullptr) {
         if (Result<void> done = add(*layer.model, prefix + layer.name + "/", false); !done) return done;
-      } else if (outermost || layer.class_name != "InputLayer") {
+      } else if (is_known_class(layer.class_name) && (outermost || layer.class_name != "InputLayer")) {
         if (Result<void> done = add_layer(layer, prefix + layer.name); !done) return done;
       }
     }
     return {};
   }
 
+  void note_narrowed() {
+    for (const auto& [policy, count] : narrowed_)
+      notes_.push_back(fmt::format("{} ({} layer{}).", narrowed_note(policy), count, count == 1 ? "" : "s"));
+  }
+
  private:
   Result<void> add_layer(LayerEntry& layer, const std::string& name) {
     std::vector<std::string> notes;
-    const BindContext context{
-        .rules = rules_, .dialect = architecture_.dialect, .from_json = true, .notes = &notes};
-    const bool renames = architecture_.keras_version.starts_with("1");
-    const Value renamed = renames ? rename_keras1_arguments(*layer.config) : Value();
-    Result<LayerOp> op = bind_op(context, layer.class_name, renames ? renamed : *layer.config);
+    const BindContext context{.rules = rules_,
+                              .dialect = architecture_.dialect,
+                              .from_json = true,
+                              .notes = &notes,
+                              .narrowed = &narrowed_};
+    Result<LayerOp> op = bind_op(context, layer.class_name, *layer.config);
+    if (!op && op.error().code == ErrorCode::kUnsupported) {
+      missing_.add(layer, name, op.error().message);
+      return {};
+    }
     if (!op) return make_error(op.error().code, fmt::format("Layer {}: {}", quote(name), op.error().message));
     for (const std::string& note : notes) notes_.push_back(fmt::format("Layer {}: {}", quote(name), note));
     if (auto* spec = std::get_if<LayerSpec>(&*op)) {
@@ -91,15 +90,19 @@ class LayerList {
   Rules rules_;
   ModelSpec& spec_;
   std::vector<std::string>& notes_;
+  MissingLayers& missing_;
+  std::map<std::string, int> narrowed_;
 };
 
 class Inliner {
  public:
-  explicit Inliner(ModelSpec& spec) : spec_(spec) {}
+  explicit Inliner(LoadedModel& out) : out_(out), spec_(out.spec) {}
 
   // The nodes that are the model's outputs if `inputs` are its inputs; the outermost model has none and makes
   // nodes of its InputLayers.
-  Result<std::vector<int>> call(const ModelTree& model, const std::vector<int>* inputs) {
+  // A skipped layer gives kSkipped.
+  Result<std::vector<int>> call(const ModelTree& model, const std::string& prefix,
+                                const std::vector<int>* inputs) {
     if (Result<void> done = count_work(model); !done) return tl::unexpected(done.error());
     std::vector<std::vector<std::vector<int>>> values(model.layers.size());  // by layer, call, output
     Result<std::vector<Place>> order = sort_calls(model);
@@ -111,11 +114,15 @@ class Inliner {
       for (const TensorRef& ref : layer.calls[place.call]) arguments.push_back(value_of(values, ref));
       std::vector<int>& out = values[place.layer][place.call];
       if (layer.model != nullptr) {
-        Result<std::vector<int>> outputs = call_nested(layer, arguments);
+        Result<std::vector<int>> outputs = call_nested(layer, prefix, arguments);
         if (!outputs) return outputs;
         out = std::move(*outputs);
       } else if (layer.class_name == "InputLayer" && inputs != nullptr) {
         out = {(*inputs)[input_number(model, place.layer)]};
+      } else if (layer.spec_index < 0 ||
+                 std::find(arguments.begin(), arguments.end(), kSkipped) != arguments.end()) {
+        skip(model, place, prefix);
+        out = {kSkipped};
       } else {
         if (Result<void> done = check_arity(layer, arguments.size()); !done)
           return tl::unexpected(done.error());
@@ -160,13 +167,23 @@ class Inliner {
     return i;
   }
 
-  Result<std::vector<int>> call_nested(const LayerEntry& layer, const std::vector<int>& arguments) {
+  void skip(const ModelTree& model, const Place& place, const std::string& prefix) {
+    const LayerEntry& layer = model.layers[place.layer];
+    if (place.call > 0) return;
+    SkippedLayer skipped{prefix + layer.name, kind_of(layer), {}, layer.spec_index >= 0};
+    for (const TensorRef& ref : layer.calls[place.call])
+      skipped.inputs.push_back(prefix + model.layers[static_cast<std::size_t>(ref.layer)].name);
+    out_.skipped.push_back(std::move(skipped));
+  }
+
+  Result<std::vector<int>> call_nested(const LayerEntry& layer, const std::string& prefix,
+                                       const std::vector<int>& arguments) {
     if (arguments.size() != layer.model->inputs.size()) {
       return make_error(ErrorCode::kInvalidData,
                         fmt::format("The nested model {} has {} inputs and is called with {}.",
                                     quote(layer.name), layer.model->inputs.size(), arguments.size()));
     }
-    return call(*layer.model, &arguments);
+    return call(*layer.model, prefix + layer.name + "/", &arguments);
   }
 
   static Result<void> check_arity(const LayerEntry& layer, std::size_t count) {
@@ -223,24 +240,41 @@ class Inliner {
     return order;
   }
 
+  static constexpr int kSkipped = -1;
+  LoadedModel& out_;
   ModelSpec& spec_;
   std::size_t work_ = 0;
 };
 
 }  // namespace
 
-Result<ModelSpec> build_spec(Architecture& architecture, Rules rules, std::vector<std::string>& notes) {
-  if (Result<void> done = check_classes(architecture.model); !done) return tl::unexpected(done.error());
-  ModelSpec spec;
+Result<LoadedModel> build_spec(Architecture& architecture, Rules rules, bool partial) {
+  MissingLayers missing;
+  find_unknown(architecture.model, "", missing);
+  LoadedModel out;
+  out.notes = architecture.notes;
+  ModelSpec& spec = out.spec;
   spec.name = architecture.model.name;
   spec.dialect = architecture.dialect;
-  LayerList layers(architecture, rules, spec, notes);
+  LayerList layers(architecture, rules, spec, out.notes, missing);
   if (Result<void> done = layers.add(architecture.model, "", true); !done)
     return tl::unexpected(done.error());
-  Result<std::vector<int>> outputs = Inliner(spec).call(architecture.model, nullptr);
+  if (!missing.empty()) {
+    out.missing = missing.text();
+    if (!partial) return make_error(ErrorCode::kUnsupported, out.missing);
+  }
+  layers.note_narrowed();
+  Result<std::vector<int>> outputs = Inliner(out).call(architecture.model, "", nullptr);
   if (!outputs) return tl::unexpected(outputs.error());
+  spec.given_input_names = architecture.model.input_names;
+  spec.given_output_names = architecture.model.output_names;
   spec.outputs = std::move(*outputs);
-  return spec;
+  if (missing.empty()) return out;
+  // Whatever can be computed is an output.
+  spec.given_output_names.clear();
+  spec.outputs.clear();
+  for (std::size_t i = 0; i < spec.nodes.size(); ++i) spec.outputs.push_back(static_cast<int>(i));
+  return out;
 }
 
 }  // namespace convsmith::models

@@ -2,16 +2,12 @@
 // call, with one set of layers), calls brought into topological order. Called by load_model.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "frontend/bind_context.hpp"
-#include "frontend/model_spec.hpp"
 #include "frontend/models/architecture.hpp"
+#include "frontend/models/load_model.hpp"
 
 namespace convsmith::models {
 
-// Sets LayerEntry::spec_index in the tree. Weights stay empty.
-Result<ModelSpec> build_spec(Architecture& architecture, Rules rules, std::vector<std::string>& notes);
+// Sets LayerEntry::spec_index in the tree. Weights stay empty. `partial` as in LoadOptions.
+Result<LoadedModel> build_spec(Architecture& architecture, Rules rules, bool partial = false);
 
 }  // namespace convsmith::models

@@ -108,13 +108,4 @@ Result<Shape> Fields::shape(std::string_view key) const {
   return out;
 }
 
-Result<void> Fields::check_dtype() const {
-  const Value* value = find("dtype");
-  if (value == nullptr || value->kind == Kind::kNone) return {};
-  const SerializedObject policy = read_serialized(*value);
-  const Value* name = policy.config != nullptr ? policy.config->find("name") : value;
-  if (name != nullptr && name->kind == Kind::kString && name->text == "float32") return {};
-  return refuse("dtype", *value, "must be 'float32'", ErrorCode::kUnsupported);
-}
-
 }  // namespace convsmith::models

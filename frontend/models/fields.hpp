@@ -11,6 +11,7 @@
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/bind_context.hpp"
+#include "frontend/keras1_names.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith::models {
@@ -23,7 +24,7 @@ class Fields {
   const BindContext& context() const { return context_; }
   std::string_view class_name() const { return class_name_; }
   const Value& config() const { return config_; }
-  const Value* find(std::string_view key) const { return config_.find(key); }
+  const Value* find(std::string_view key) const { return find_argument(config_, key); }
 
   static tl::unexpected<Error> refuse(std::string_view key, const Value& value, std::string_view wanted,
                                       ErrorCode code = ErrorCode::kInvalidData);
@@ -42,8 +43,6 @@ class Fields {
   Result<std::string> choice(std::string_view key, std::initializer_list<std::string_view> words) const;
   Result<DataFormat> data_format() const;
   Result<Shape> shape(std::string_view key) const;
-  // Everything is computed in float32.
-  Result<void> check_dtype() const;
 
  private:
   const BindContext& context_;

@@ -10,6 +10,7 @@
 #include "frontend/activations.hpp"
 #include "frontend/bind_layer.hpp"
 #include "frontend/check_spec.hpp"
+#include "frontend/dtype_policy.hpp"
 #include "frontend/models/fields.hpp"
 #include "frontend/weight_shapes.hpp"
 
@@ -28,6 +29,7 @@ constexpr Alias kAliases[] = {
     {"AtrousConvolution1D", "Conv1D"},
     {"Convolution1DTranspose", "Conv1DTranspose"},
     {"SeparableConvolution1D", "SeparableConv1D"},
+    {"TimeDistributedDense", "Dense"},
     {"MaxPool1D", "MaxPooling1D"},
     {"AvgPool1D", "AveragePooling1D"},
     {"GlobalMaxPool1D", "GlobalMaxPooling1D"},
@@ -207,7 +209,7 @@ Result<LayerOp> bind_keras1_merge(const Fields& fields) {
   Result<std::string> mode = fields.choice("mode", {"sum", "mul", "concat", "ave", "max"});
   if (!mode) return tl::unexpected(mode.error());
   if (*mode == "concat") {
-    Result<int64_t> axis = fields.axis("concat_axis", -1);
+    Result<int64_t> axis = fields.axis("axis", -1);
     if (!axis) return tl::unexpected(axis.error());
     return ConcatenateOp{*axis};
   }
@@ -222,7 +224,8 @@ Result<LayerOp> bind_time_distributed(const Fields& fields) {
   const Value* layer = fields.find("layer");
   const Value* name = layer != nullptr ? layer->find("class_name") : nullptr;
   const Value* config = layer != nullptr ? layer->find("config") : nullptr;
-  const bool is_dense = name != nullptr && name->kind == Kind::kString && name->text == "Dense";
+  const bool is_dense =
+      name != nullptr && name->kind == Kind::kString && canonical_class(name->text) == "Dense";
   if (!is_dense || config == nullptr || config->kind != Kind::kDict)
     return make_error(ErrorCode::kUnsupported, "TimeDistributed is supported around Dense only.");
   return bind_op(fields.context(), "Dense", *config);
@@ -318,46 +321,17 @@ bool is_known_class(std::string_view class_name) {
   return is_convolution(class_name) || find_entry(class_name) != nullptr;
 }
 
-Value rename_keras1_arguments(const Value& config) {
-  constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"nb_filter", "filters"},
-      {"filter_length", "kernel_size"},
-      {"subsample_length", "strides"},
-      {"border_mode", "padding"},
-      {"atrous_rate", "dilation_rate"},
-      {"bias", "use_bias"},
-      {"output_dim", "units"},
-      {"pool_length", "pool_size"},
-      {"stride", "strides"},
-      {"length", "size"},
-      {"init", ""},
-      {"W_regularizer", ""},
-      {"b_regularizer", ""},
-      {"W_constraint", ""},
-      {"b_constraint", ""},
-      {"activity_regularizer", ""},
-      {"input_dim", ""},
-      {"input_length", ""},
-      {"input_dtype", ""},
-      {"batch_input_shape", "batch_input_shape"}};
-  Value out;
-  out.kind = Kind::kDict;
-  for (const Argument& item : config.items) {
-    const auto* found = std::find_if(std::begin(kNames), std::end(kNames),
-                                     [&](const auto& pair) { return pair.first == item.name; });
-    if (found == std::end(kNames)) {
-      out.items.push_back(item);
-    } else if (!found->second.empty()) {
-      out.items.push_back({std::string(found->second), item.value});
-    }
-  }
-  return out;
-}
-
 Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config) {
   if (is_convolution(class_name)) return bind_convolution(context, class_name, config);
   const Fields fields(context, class_name, config);
-  if (Result<void> done = fields.check_dtype(); !done) return tl::unexpected(done.error());
+  const Value* dtype = fields.find("dtype");
+  const std::string type = dtype != nullptr ? policy_name(*dtype) : std::string();
+  const bool is_integer = type.starts_with("int") || type.starts_with("uint") || type == "bool";
+  if (class_name == "InputLayer" && is_integer) {
+    context.note(fmt::format("The input is of type {} in the file and of float32 here.", type));
+  } else if (dtype != nullptr) {
+    if (Result<void> done = accept_dtype(context, *dtype); !done) return tl::unexpected(done.error());
+  }
   return find_entry(class_name)->bind(fields);
 }
 

@@ -24,9 +24,6 @@ std::string snake_case(std::string_view class_name);
 // Whether bind_op knows the class.
 bool is_known_class(std::string_view class_name);
 
-// Turn this: nb_filter, filter_length, border_mode of Keras 1   Into this: filters, kernel_size, padding
-Value rename_keras1_arguments(const Value& config);
-
 // The op of a layer of a known class. Messages don't say which layer it is.
 Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config);
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "frontend/foreign_files.hpp"
 #include "frontend/json_value.hpp"
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/build_spec.hpp"
@@ -26,12 +27,13 @@ enum class FileKind { kZip, kHdf5, kJson, kOther };
 FileKind kind_of(std::string_view bytes) {
   if (bytes.starts_with("PK\x03\x04")) return FileKind::kZip;
   if (bytes.starts_with("\x89HDF\r\n\x1a\n")) return FileKind::kHdf5;
-  const std::size_t first = bytes.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && bytes[first] == '{' ? FileKind::kJson : FileKind::kOther;
+  return is_json_object(bytes) ? FileKind::kJson : FileKind::kOther;
 }
 
 Result<std::string> read_file(const std::string& path) {
   std::error_code error;
+  if (std::filesystem::is_directory(path, error))
+    return make_error(ErrorCode::kInvalidData, foreign_folder(path).text());
   if (!std::filesystem::is_regular_file(path, error))
     return make_error(ErrorCode::kIo, fmt::format("{} is no file that can be read.", quote(path)));
   std::ifstream file(path, std::ios::binary);
@@ -53,9 +55,12 @@ Result<Parts> read_keras_archive(std::string_view bytes, const std::string& name
   if (!members) return tl::unexpected(members.error());
   Parts out;
   const auto config = members->find("config.json");
-  if (config == members->end())
+  if (config == members->end()) {
+    if (const auto foreign = foreign_file(name, bytes))
+      return make_error(ErrorCode::kInvalidData, foreign->text());
     return make_error(ErrorCode::kInvalidData,
                       fmt::format("The zip file {} is no Keras model: it has no config.json.", quote(name)));
+  }
   out.architecture = std::move(config->second);
   if (const auto metadata = members->find("metadata.json"); metadata != members->end()) {
     const auto value = read_json(metadata->second);
@@ -100,6 +105,8 @@ Result<Parts> read_parts(std::string_view bytes, const std::string& name, bool w
     case FileKind::kOther:
       break;
   }
+  if (const auto foreign = foreign_file(name, bytes))
+    return make_error(ErrorCode::kInvalidData, foreign->text());
   return make_error(
       ErrorCode::kInvalidData,
       fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", quote(name)));
@@ -116,7 +123,14 @@ Result<LoadedModel> load(Parts parts, const LoadOptions& options) {
     Result<std::string> bytes = read_file(options.weights_path);
     if (!bytes) return tl::unexpected(bytes.error());
     Result<Parts> other = read_parts(*bytes, options.weights_path, true);
-    if (!other) return tl::unexpected(other.error());
+    if (!other) {
+      const auto foreign = foreign_file(options.weights_path, *bytes);
+      if (!foreign) return tl::unexpected(other.error());
+      return make_error(ErrorCode::kInvalidData,
+                        foreign->what +
+                            " The weights of a whole model are read from .weights.h5, .h5 and .keras "
+                            "files; arrays in .npz are for a single layer.");
+    }
     if (!other->weights) {
       return make_error(ErrorCode::kInvalidData,
                         fmt::format("The file {} has no weights; expected an HDF5 or .keras file.",
@@ -124,15 +138,12 @@ Result<LoadedModel> load(Parts parts, const LoadOptions& options) {
     }
     parts.weights = std::move(other->weights);
   }
-  LoadedModel out;
   Result<std::unique_ptr<Architecture>> architecture =
       read_architecture(*parts.architecture, parts.keras_version);
   if (!architecture) return tl::unexpected(architecture.error());
-  Result<ModelSpec> spec = build_spec(**architecture, options.rules, out.notes);
-  if (!spec) return tl::unexpected(spec.error());
-  out.spec = std::move(*spec);
-  if (!parts.weights) return out;
-  Result<void> done = read_weights(**architecture, std::move(*parts.weights), out.spec, out.notes);
+  Result<LoadedModel> out = build_spec(**architecture, options.rules, options.partial);
+  if (!out || !parts.weights || !out->missing.empty()) return out;
+  Result<void> done = read_weights(**architecture, std::move(*parts.weights), out->spec, out->notes);
   if (!done) return tl::unexpected(done.error());
   return out;
 }

@@ -22,11 +22,24 @@ struct LoadOptions {
   // only .h5, or a whole model in .h5 or .keras. Without it the layers of a JSON file have no weights, not
   // even empty ones.
   std::string weights_path = {};
+  // Read what can be read of a model with layers that are not supported, without weights, to look at it.
+  bool partial = false;
+};
+
+// A layer that is not in the spec of a partial model: it is not supported, or it is called with what such a
+// layer gives.
+struct SkippedLayer {
+  std::string name;  // as those of ModelLayer
+  std::string kind;
+  std::vector<std::string> inputs;  // names of the layers before it
+  bool is_supported = false;
 };
 
 struct LoadedModel {
   ModelSpec spec;
-  std::vector<std::string> notes;  // whole sentences: what was ignored, converted or decided
+  std::vector<std::string> notes;          // whole sentences: what was ignored, converted or decided
+  std::vector<SkippedLayer> skipped = {};  // of a partial model, in the order of calls
+  std::string missing = {};                // what the error would be; empty: all is supported
 };
 
 // kUnavailable in a build without CONVSMITH_MODELS, and for HDF5 where the program that reads it is missing.

@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/build_spec.hpp"
 #include "frontend/models/load_model.hpp"
@@ -9,11 +7,7 @@ namespace convsmith {
 Result<LoadedModel> parse_model_json(std::string_view text, Rules rules) {
   auto architecture = models::read_architecture(text, {});
   if (!architecture) return tl::unexpected(architecture.error());
-  LoadedModel out;
-  Result<ModelSpec> spec = models::build_spec(**architecture, rules, out.notes);
-  if (!spec) return tl::unexpected(spec.error());
-  out.spec = std::move(*spec);
-  return out;
+  return models::build_spec(**architecture, rules);
 }
 
 }  // namespace convsmith

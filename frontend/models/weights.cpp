@@ -268,8 +268,7 @@ class WeightReader {
       return invalid(fmt::format("{} in the weights file is no dataset.", quote(path)));
     Tensor tensor = node.tensor;
     if (const auto* spec = std::get_if<LayerSpec>(&layer.op);
-        spec != nullptr && spec->kind == LayerKind::kConv1D && tensor.shape.size() == 4 &&
-        architecture_.keras_version.starts_with("1")) {
+        spec != nullptr && spec->kind == LayerKind::kConv1D && tensor.shape.size() == 4) {
       tensor = keras1_kernel(std::move(tensor), *spec);
     }
     if (!has_shape(expected, tensor.shape)) {

@@ -164,6 +164,12 @@ CONVSMITH_API convsmith_status convsmith_get_info(const convsmith_model* model, 
 // for a null model. Lives as long as the model.
 CONVSMITH_API const char* convsmith_describe(const convsmith_model* model);
 
+// What inputs and outputs are called, in the order of convsmith_run_many: the keys, where the model was made
+// with dictionaries, else the names of Keras's layers; "input" and "output" of a single layer. No two are
+// alike. Null for another index. They live as long as the model.
+CONVSMITH_API const char* convsmith_input_name(const convsmith_model* model, size_t index);
+CONVSMITH_API const char* convsmith_output_name(const convsmith_model* model, size_t index);
+
 // What Keras's get_weights() gives, by index: name and sizes. Null (name), -1 (rank) and null (sizes) are
 // errors. Of an artifact only the number of floats is known: rank 1. What they point to lives as long as the
 // model.

@@ -30,7 +30,7 @@ namespace convsmith {
 struct LayerSummary {
   std::string name;
   std::string class_name;
-  Shape output_shape;               // with the batch axis
+  Shape output_shape;               // with the batch axis; steps are numbers where the file declares the input's
   int64_t parameters = 0;           // trained or not
   double macs_per_step = 0;         // multiply-adds for one step of the model's first input, of a long one
   std::vector<std::string> inputs;  // names of the layers before it
@@ -41,6 +41,10 @@ class CONVSMITH_API Model {
  public:
   explicit Model(std::shared_ptr<const struct ModelSpec> spec) : spec_(std::move(spec)) {}
   const std::string& name() const;
+  // In the order in which a run takes and gives them: the keys, where the model was made with dictionaries,
+  // else the layers' names. No two are alike ("conv1d", "conv1d_1").
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
   // Errors of shapes name the layer.
   Result<std::vector<LayerSummary>> summary() const;
   const ModelSpec& spec() const { return *spec_; }
@@ -74,6 +78,9 @@ class CONVSMITH_API CompiledModel {
  public:
   size_t input_count() const;
   size_t output_count() const;
+  // As those of Model.
+  const std::vector<std::string>& input_names() const;
+  const std::vector<std::string>& output_names() const;
   // As the file has it, without the batch axis. Steps that are None or a number alike may be any number,
   // unless fixed_steps says otherwise.
   std::vector<Shape> input_shapes() const;

@@ -118,7 +118,8 @@ TEST(LayerConfig, RefusesWhatKerasCannotSay) {
             "`padding` is (1, 0), for which Keras has no config.");
   spec = {.filters = 4, .kernel_size = 3, .bias_initializer = {"Xavier"}};
   EXPECT_EQ(layer_config(spec, Dialect::kKeras2).error().message,
-            "`bias_initializer`: unknown initializer 'Xavier'.");
+            "`bias_initializer`: unknown initializer 'Xavier'. Xavier's are 'glorot_uniform' and "
+            "'glorot_normal' here.");
 }
 
 TEST(LayerConfig, SnakeCase) {

@@ -306,7 +306,8 @@ TEST(MakeProblem, HandMadeSpecsAreChecked) {
   EXPECT_EQ(with([](LayerSpec& s) { s.pad_left = 1; }),
             "`padding` must be explicit to have 1 and 0 steps, but is valid, same or causal.");
   EXPECT_EQ(with([](LayerSpec& s) { s.kernel_initializer = {"Xavier"}; }),
-            "`kernel_initializer`: unknown initializer 'Xavier'.");
+            "`kernel_initializer`: unknown initializer 'Xavier'. Xavier's are 'glorot_uniform' and "
+            "'glorot_normal' here.");
   EXPECT_EQ(with([](LayerSpec& s) {
               s.kernel_regularizer = Regularizer{"L2", {{"l3", 0.5}}};
             }),

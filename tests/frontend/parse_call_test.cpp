@@ -262,7 +262,7 @@ TEST(ParseCall, Messages) {
        "`strides` > 1 is not supported together with `dilation_rate` > 1, got strides=2 and dilation_rate=2; "
        "the "
        "rules 'any' compute it."},
-      {"Conv1D(5, 3, activation='relU')", "Unknown activation 'relU' at column 25."},
+      {"Conv1D(5, 3, activation='relU')", "Unknown activation 'relU' at column 25. Did you mean 'relu'?"},
       {"Conv1D(5, 3, activation='celu')",
        "'celu' is no activation of Keras 2; only Keras 3 knows it at column 25.", Rules::kKeras2},
       {"Conv1D(5, 3, activation=Softmax(axis=1))",
@@ -311,7 +311,7 @@ TEST(ParseCall, Messages) {
       {"Conv1d(5, 3)",
        "Unknown layer 'Conv1d'; expected Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D or Dense "
        "at "
-       "column 1."},
+       "column 1. PyTorch's Conv1d is called Conv1D here."},
       {"Conv1D", "Expected a layer such as Conv1D(32, 3), got Conv1D at column 1."},
   };
   for (const Mistake& mistake : mistakes) {

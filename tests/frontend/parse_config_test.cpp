@@ -136,12 +136,13 @@ TEST(ParseConfig, Messages) {
   EXPECT_EQ(message(R"({"filters": 2.0, "kernel_size": 3})"), "`filters` must be an integer, got 2.0.");
   EXPECT_EQ(message(R"({"filters": 18446744073709551615, "kernel_size": 3})"),
             "`filters` must be at most 2147483647, got 18446744073709551615.");
-  EXPECT_EQ(message(R"({"filters": 2, "kernel_size": 3, "dtype": "mixed_float16"})"),
-            "`dtype` 'mixed_float16' is not supported; layers compute in float32.");
+  EXPECT_EQ(
+      message(R"({"filters": 2, "kernel_size": 3, "dtype": "complex64"})"),
+      "`dtype` 'complex64' is not supported; layers compute in float32, and files of float16, bfloat16 and "
+      "float64 are converted to it.");
   EXPECT_EQ(message(R"({"filters": 2, "kernel_size": 3, "activation": {"class_name": "Odd", "config": {}}})"),
             "Unknown activation 'Odd'.");
   EXPECT_EQ(message(R"({"filters": )" + std::string(200000, '[')), "JSON may be nested 64 deep at most.");
-  EXPECT_EQ(message("{\"a\": 1e999}"), "The JSON text has a number out of range.");
 }
 
 }  // namespace

@@ -77,6 +77,8 @@ TEST(CApiErrors, NullArgumentsAreNamed) {
                        "The argument model of convsmith_describe is null.");
   expect_null_sentence(convsmith_weight_name(nullptr, 0) == nullptr,
                        "The argument model of convsmith_weight_name is null.");
+  expect_null_sentence(convsmith_output_name(nullptr, 0) == nullptr,
+                       "The argument model of convsmith_output_name is null.");
   expect_null_sentence(convsmith_weight_rank(nullptr, 0) == -1,
                        "The argument model of convsmith_weight_rank is null.");
   expect_null_sentence(convsmith_weight_dims(nullptr, 0) == nullptr,
@@ -121,6 +123,10 @@ TEST(CApiErrors, SizesAreChecked) {
   EXPECT_STREQ(convsmith_last_error(), "threads is 0; it must be at least 1.");
   EXPECT_EQ(convsmith_weight_name(model.get(), 2), nullptr);
   EXPECT_STREQ(convsmith_last_error(), "index is 2; there are 2 arrays of weights.");
+  EXPECT_STREQ(convsmith_input_name(model.get(), 0), "input");
+  EXPECT_STREQ(convsmith_output_name(model.get(), 0), "output");
+  EXPECT_EQ(convsmith_input_name(model.get(), 1), nullptr);
+  EXPECT_STREQ(convsmith_last_error(), "index is 1; there are 1 inputs.");
   convsmith_thread_pool* pool = nullptr;
   EXPECT_EQ(convsmith_thread_pool_create(-1, &pool), CONVSMITH_INVALID_ARGUMENT);
   EXPECT_EQ(convsmith_thread_pool_create(1 << 20, &pool), CONVSMITH_INVALID_ARGUMENT);

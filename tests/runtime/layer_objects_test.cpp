@@ -169,9 +169,9 @@ TEST(LayerObjects, ConfigsMakeTheSameLayer) {
 TEST(LayerObjects, Mistakes) {
   const Tensor x = filled({1, 4, 3}, 1.0F);
   EXPECT_EQ(message(Conv1D(0, 3)(x)), "`filters` must be an integer from 1 to 2147483647, got 0.");
-  EXPECT_EQ(message(Conv1D(2, 3, {.activation = "rellu"})(x)), "Unknown activation 'rellu'.");
+  EXPECT_EQ(message(Conv1D(2, 3, {.activation = "rellu"})(x)), "Unknown activation 'rellu'. Did you mean 'relu'?");
   EXPECT_EQ(message(Conv1D(2, 3, {.kernel_initializer = "xavier"}).losses()),
-            "`kernel_initializer`: unknown initializer 'xavier'.");
+            "`kernel_initializer`: unknown initializer 'xavier'. Xavier's are 'glorot_uniform' and 'glorot_normal' here.");
   EXPECT_EQ(message(Dense(2, {.kernel_regularizer = Regularizer{"L3"}}).build({1, 2})),
             "`kernel_regularizer`: unknown regularizer 'L3'.");
   EXPECT_NE(message(Conv1D(2, 3)(filled({4, 3}, 1.0F))), "");

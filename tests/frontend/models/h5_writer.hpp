@@ -61,11 +61,17 @@ class H5Writer {
   // `data` is float32; `type` is how it is stored.
   void dataset(const std::string& path, const std::vector<hsize_t>& shape, const std::vector<float>& data,
                hid_t type = H5T_IEEE_F32LE, hid_t creation = H5P_DEFAULT) {
+    raw_dataset(path, shape, type, H5T_NATIVE_FLOAT, data.empty() ? nullptr : data.data(), creation);
+  }
+
+  // `data` is of the type `given`.
+  void raw_dataset(const std::string& path, const std::vector<hsize_t>& shape, hid_t type, hid_t given,
+                   const void* data, hid_t creation = H5P_DEFAULT) {
     const hid_t links = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(links, 1);
     const hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
     const hid_t set = H5Dcreate2(file_, path.c_str(), type, space, links, creation, H5P_DEFAULT);
-    if (!data.empty()) H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data());
+    if (data != nullptr) H5Dwrite(set, given, H5S_ALL, H5S_ALL, H5P_DEFAULT, data);
     H5Dclose(set);
     H5Sclose(space);
     H5Pclose(links);

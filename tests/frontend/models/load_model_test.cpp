@@ -179,7 +179,8 @@ TEST(LoadModel, SeveralInputsAndOutputs) {
 TEST(LoadModel, Messages) {
   EXPECT_EQ(model_files::message(load_model("/no/such/file")),
             "'/no/such/file' is no file that can be read.");
-  EXPECT_EQ(model_files::message(load_model("/")), "'/' is no file that can be read.");
+  EXPECT_EQ(model_files::message(load_model("/")),
+            "'/' is a folder. A model is a .keras, .h5 or .json file.");
   EXPECT_EQ(model_files::message(load_model_bytes("hello", "x.h5")),
             "'x.h5' is no Keras model: it is neither a zip, an HDF5 nor a JSON file.");
   EXPECT_EQ(

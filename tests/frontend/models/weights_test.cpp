@@ -1,6 +1,7 @@
 // Weights from HDF5 files that the test writes: forms that the golden files do not have, and files that lie.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "tests/frontend/models/h5_writer.hpp"
@@ -78,7 +79,35 @@ TEST(ModelWeights, OtherFloatsAreConverted) {
   integers.bias();
   EXPECT_EQ(
       message(integers),
-      "'a/a/kernel:0' in the weights file has a type of number other than float16, float32 and float64.");
+      "'a/a/kernel:0' in the weights file has a type of number other than float16, bfloat16, float32 and "
+      "float64.");
+}
+
+// HDF5 has no such type; Keras writes the bytes without one.
+TEST(ModelWeights, Bfloat16) {
+  const uint16_t halves[] = {0x3F80, 0xC040, 0x3DCD, 0x7F80, 0x8000, 0x0001};
+  const std::vector<float> expected = {1.0F, -3.0F, 0.10009765625F, INFINITY, -0.0F, 0x1p-133F};
+  std::vector<uint16_t> kernel;
+  std::vector<float> values;
+  for (int i = 0; i < 3; ++i) {
+    kernel.insert(kernel.end(), std::begin(halves), std::end(halves));
+    values.insert(values.end(), expected.begin(), expected.end());
+  }
+  const hid_t type = H5Tcreate(H5T_OPAQUE, 2);
+  OneConv model;
+  model.heads();
+  model.file.raw_dataset("model_weights/a/a/kernel:0", {3, 3, 2}, type, type, kernel.data());
+  model.bias();
+  const LoadedModel loaded = model.load().value();
+  EXPECT_EQ(loaded.spec.layers[1].weights[0].data, values);
+  EXPECT_EQ(loaded.notes,
+            std::vector<std::string>{"1 weights are stored as bfloat16 and were converted to float32."});
+  OneConv wide;
+  wide.heads();
+  const hid_t four = H5Tcreate(H5T_OPAQUE, 4);
+  wide.file.raw_dataset("model_weights/a/a/kernel:0", {3, 3, 2}, four, four, nullptr);
+  wide.bias();
+  EXPECT_NE(message(wide).find("has a type of number other than"), std::string::npos);
 }
 
 TEST(ModelWeights, ChunksDeflateAndShuffle) {

@@ -1,0 +1,196 @@
+// Files that Keras reads though they are unusual: classes of somebody's own, names of Keras 1, dtype
+// policies; and what is said of those that can't be read.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "frontend/parse_layer.hpp"
+#include "tests/frontend/models/json_models.hpp"
+#include "tests/frontend/models/model_files.hpp"
+
+namespace convsmith {
+namespace {
+
+using namespace json_models;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+LoadedModel load(const std::string& text) {
+  Result<LoadedModel> model = parse_model_json(text);
+  EXPECT_TRUE(model) << model.error().message << "\n" << text;
+  return model ? std::move(*model) : LoadedModel{};
+}
+std::string message(const std::string& text) {
+  return model_files::message(parse_model_json(text));
+}
+
+const std::string kInput =
+    R"({"class_name":"InputLayer","config":{"name":"x","batch_input_shape":[null,8,3]}})";
+
+TEST(OwnModelClasses, AreWhatTheirConfigIs) {
+  std::string text = functional(call("Conv1D", "c", R"([[["x",0,0,{}]]])", R"(,"filters":2,"kernel_size":3)"),
+                                R"(["c",0,0])");
+  text.replace(text.find("\"Model\""), 7, "\"Denoiser\"");
+  const LoadedModel model = load(text);
+  EXPECT_EQ(model.spec.nodes.size(), 2U);
+  EXPECT_THAT(model.notes,
+              ElementsAre("The model 'net' is of the class 'Denoiser'; it is read as the functional "
+                          "model that its config describes, without the class's own code."));
+}
+
+TEST(OwnModelClasses, OfSequentialModels) {
+  for (const std::string& config :
+       {fmt::format(R"({{"name":"net","layers":[{},{}]}})", kInput, conv("a")),
+        fmt::format(R"({{"name":"net","layers":[{}],"build_input_shape":[null,8,3]}})", conv("a")),
+        fmt::format(R"([{}])", conv("a", R"(,"batch_input_shape":[null,8,3])"))}) {
+    const LoadedModel model = load(
+        R"({"class_name":"MyStack","registered_name":"pkg>MyStack","module":null,"config":)" + config + "}");
+    EXPECT_EQ(model.spec.layers.size(), 2U) << config;
+    EXPECT_THAT(model.notes, ElementsAre(HasSubstr("read as the Sequential model")));
+  }
+}
+
+TEST(OwnModelClasses, InsideOtherModels) {
+  const LoadedModel model = load(with_input(
+      fmt::format(
+          R"({{"class_name":"Block","registered_name":"pkg>Block","config":{{"name":"b","layers":[{},{}]}}}},)",
+          kInput, conv("a")) +
+      conv("z")));
+  ASSERT_EQ(model.spec.layers.size(), 3U);
+  EXPECT_EQ(model.spec.layers[1].name, "b/a");
+  EXPECT_THAT(model.notes, ElementsAre(HasSubstr("class 'Block'")));
+}
+
+// A layer of somebody's own may hold layers and add them up.
+TEST(OwnModelClasses, ListsOfLayersAloneAreNoModel) {
+  EXPECT_THAT(message(with_input(R"({"class_name":"Residual","config":{"name":"r","layers":[)" + conv("a") +
+                                 "," + conv("b") + "]}}")),
+              HasSubstr("not supported: Residual ('r')"));
+  EXPECT_THAT(message(R"({"class_name":"MyModel","config":{"units":[64,64]}})"), HasSubstr("functional API"));
+}
+
+TEST(Keras1Names, InWrappersAndNestedModelsWhateverTheVersion) {
+  const auto wrapped = [](const char* name) {
+    return fmt::format(
+        R"({{"class_name":"TimeDistributed","config":{{"name":"{}","layer":{{"class_name":"Dense",
+            "config":{{"name":"d","output_dim":2}}}}}}}})",
+        name);
+  };
+  for (const char* version : {R"(,"keras_version":"1.2.2")", R"(,"keras_version":"2.2.4")", ""}) {
+    const LoadedModel model = load(fmt::format(
+        R"({{"class_name":"Sequential","config":[{},{},{{"class_name":"Sequential","config":[{},{}]}}]{}}})",
+        kInput, wrapped("outer"), kInput, wrapped("inner"), version));
+    ASSERT_EQ(model.spec.layers.size(), 3U);
+    for (const std::size_t i : {1U, 2U}) EXPECT_EQ(std::get<LayerSpec>(model.spec.layers[i].op).filters, 2);
+    EXPECT_THAT(model.notes, ElementsAre());
+  }
+}
+
+TEST(Keras1Names, OfEveryLayer) {
+  const std::string layers =
+      R"({"class_name":"AtrousConvolution1D","config":{"name":"a","nb_filter":4,"filter_length":5,"atrous_rate":2,
+          "border_mode":"same","bias":false,"init":"he_normal","W_regularizer":{"name":"L2"},"b_constraint":null,
+          "activity_regularizer":{"name":"ActivityRegularizer","l1":0.0},"input_length":8}},
+         {"class_name":"AveragePooling1D","config":{"name":"p","pool_length":3,"stride":2,"border_mode":"same"}},
+         {"class_name":"UpSampling1D","config":{"name":"u","length":3}},
+         {"class_name":"TimeDistributedDense","config":{"name":"d","output_dim":7}})";
+  const LoadedModel model = load(with_input(layers, ""));
+  const auto& conv = std::get<LayerSpec>(model.spec.layers[1].op);
+  EXPECT_EQ(conv.filters, 4);
+  EXPECT_EQ(conv.kernel_size, 5);
+  EXPECT_EQ(conv.dilation_rate, 2);
+  EXPECT_EQ(conv.padding, Padding::kSame);
+  EXPECT_FALSE(conv.use_bias);
+  EXPECT_EQ(conv.kernel_initializer.class_name, "HeNormal");
+  const auto& pool = std::get<PoolOp>(model.spec.layers[2].op);
+  EXPECT_EQ(pool.pool_size, 3);
+  EXPECT_EQ(pool.strides, 2);
+  EXPECT_EQ(pool.padding, Padding::kSame);
+  EXPECT_EQ(std::get<UpSamplingOp>(model.spec.layers[3].op).size, 3);
+  EXPECT_EQ(std::get<LayerSpec>(model.spec.layers[4].op).filters, 7);
+  EXPECT_THAT(model.notes, ElementsAre());
+  // One layer alone, and an initializer that nobody has today.
+  const auto layer = parse_layer(
+      R"({"class_name":"Convolution1D","config":{"nb_filter":2,"filter_length":3,"subsample_length":4,"init":"odd"}})");
+  ASSERT_TRUE(layer) << layer.error().message;
+  EXPECT_EQ(layer->spec.strides, 4);
+}
+
+TEST(DtypePolicies, OfFloatsAreComputedInFloat32) {
+  for (const char* policy :
+       {R"("mixed_float16")", R"({"class_name":"Policy","config":{"name":"mixed_float16"}})",
+        R"({"module":"keras","class_name":"DTypePolicy","config":{"name":"mixed_float16"}})"}) {
+    const std::string dtype = fmt::format(R"(,"dtype":{})", policy);
+    const LoadedModel model = load(with_input(conv("a", dtype) + "," + conv("b", dtype) + "," +
+                                              R"({"class_name":"ReLU","config":{"name":"r")" + dtype + "}}"));
+    EXPECT_THAT(model.notes,
+                ElementsAre("float32 stands in for the dtype policy mixed_float16: weights are converted "
+                            "to it and all is computed in it (3 layers)."));
+    EXPECT_EQ(std::get<LayerSpec>(model.spec.layers[1].op).dtype, "float32");
+  }
+  for (const char* policy : {"float16", "bfloat16", "float64", "mixed_bfloat16"})
+    EXPECT_EQ(load(with_input(conv("a", fmt::format(R"(,"dtype":"{}")", policy)))).notes.size(), 1U)
+        << policy;
+  EXPECT_THAT(load(with_input(conv("a", R"(,"dtype":"float32")"))).notes, ElementsAre());
+  const auto layer = parse_layer(
+      R"({"class_name":"Dense","config":{"units":2,"dtype":{"class_name":"Policy","config":{"name":"bfloat16"}}}})");
+  ASSERT_TRUE(layer) << layer.error().message;
+  EXPECT_THAT(layer->notes, ElementsAre(HasSubstr("policy bfloat16")));
+}
+
+TEST(DtypePolicies, OfOtherNumbersAreRefusedByTheirWholeNames) {
+  const std::string quantized =
+      R"(,"dtype":{"module":"keras.dtype_policies","class_name":"QuantizedDTypePolicy",
+          "config":{"mode":"int8","source_name":"float32"},"registered_name":null})";
+  EXPECT_EQ(
+      message(with_input(conv("a", quantized))),
+      "Layer 'a': `dtype` 'int8_from_float32' is not supported; layers compute in float32, and weights can't "
+      "be quantized: save the model before `quantize` is called.");
+  EXPECT_THAT(
+      message(with_input(R"({"class_name":"ReLU","config":{"name":"r","dtype":"float8_from_bfloat16"}})")),
+      HasSubstr("'float8_from_bfloat16'"));
+  EXPECT_THAT(message(with_input(conv("a", R"(,"dtype":"string")"))), HasSubstr("`dtype` 'string'"));
+}
+
+std::string layer(const std::string& class_name, const std::string& name, const std::string& config = {}) {
+  return fmt::format(R"({{"class_name":"{}","config":{{"name":"{}"{}}}}})", class_name, name, config);
+}
+
+TEST(MissingLayers, AreAllNamedWhateverStandsInTheCalls) {
+  const std::string text = functional(
+      call("TFOpLambda", "plus", R"([["x",0,0,{"y":["x",0,0],"name":null}]])",
+           R"(,"function":"__operators__.add")") +
+          "," + call("LSTM", "l", R"([[["plus",0,0,{}]]])") + "," +
+          call("TimeDistributed", "td", R"([[["l",0,0,{}]]])",
+               R"(,"layer":{"class_name":"LSTM","config":{"units":2}})") +
+          "," + call("Lambda", "mean", R"([[["td",0,0,{}]]])") + "," +
+          call("TFOpLambda", "expand", R"([["mean",0,0,{"axis":1}]])", R"(,"function":"expand_dims")") + "," +
+          call("BatchNormalization", "bn", R"([[["expand",0,0,{}]]])", R"(,"renorm":true)"),
+      R"(["bn",0,0])");
+  const std::string said = message(text);
+  EXPECT_THAT(said, HasSubstr("LSTM ('l')"));
+  EXPECT_THAT(said, HasSubstr("TFOpLambda __operators__.add ('plus')"));
+  EXPECT_THAT(said, HasSubstr("TFOpLambda expand_dims ('expand')"));
+  EXPECT_THAT(said, HasSubstr("Lambda ('mean')"));
+  EXPECT_THAT(said, HasSubstr("In the place of __operators__.add use the layer Add."));
+  EXPECT_THAT(said, HasSubstr("In the place of expand_dims use the layer Reshape."));
+  EXPECT_THAT(said, HasSubstr("GlobalAveragePooling1D"));
+  EXPECT_THAT(said, HasSubstr("Layer 'td': TimeDistributed"));
+  EXPECT_THAT(said, HasSubstr("Layer 'bn': `renorm` is not supported"));
+}
+
+TEST(MissingLayers, AListHasAnEnd) {
+  std::string layers;
+  for (int i = 0; i < 3000; ++i)
+    layers += (i == 0 ? "" : ",") + layer(i % 3 == 0   ? "GRU"
+                                          : i % 3 == 1 ? fmt::format("Own{}", i)
+                                                       : "LSTM",
+                                          fmt::format("{}{}", i, std::string(200, 'n')));
+  const std::string said = message(with_input(layers));
+  EXPECT_THAT(said, HasSubstr("and 997 more"));
+  EXPECT_THAT(said, HasSubstr("other kinds"));
+  EXPECT_LT(said.size(), 5000U);
+}
+
+}  // namespace
+}  // namespace convsmith
