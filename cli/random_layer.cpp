@@ -309,19 +309,6 @@ double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int6
   return sum * static_cast<double>(batch);
 }
 
-std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps) {
-  for (const std::optional<int64_t>& pinned : graph.pinned_steps) steps = pinned.value_or(steps);
-  std::vector<int64_t> result;
-  for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    const ir::GraphTensor& tensor = graph.tensors[static_cast<size_t>(graph.inputs[i])];
-    const ir::Extent& own = graph.extents[static_cast<size_t>(tensor.steps)];
-    const bool is_pinned = i < graph.pinned_steps.size() && graph.pinned_steps[i];
-    const int64_t open = own.kind == ir::Extent::Kind::kFixed ? own.value : steps;
-    result.push_back(is_pinned ? *graph.pinned_steps[i] : open);
-  }
-  return result;
-}
-
 Call random_call(const ir::Graph& graph, uint64_t seed) {
   Random random(seed);
   Call call;

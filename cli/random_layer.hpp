@@ -10,9 +10,12 @@
 
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
+#include "ir/fitting_steps.hpp"
 #include "ir/graph.hpp"
 
 namespace convsmith::cli {
+
+using ir::input_steps;
 
 // SplitMix64 (Steele, Lea, Flood 2014).
 class Random {
@@ -72,10 +75,6 @@ Call random_call(const ir::Graph& graph, uint64_t seed);
 // Multiply-adds of a call of a layer or model, taps in the padding included: of a transposed problem input
 // steps x taps x channels x filters. Batch normalizations count as none.
 double multiply_adds(const ir::Graph& graph, int64_t batch, std::span<const int64_t> steps);
-
-// What the inputs of a call have for steps: what a layer behind an input fixes, 1 without such an axis, else
-// what another input's must be (they may meet), else `steps`.
-std::vector<int64_t> input_steps(const ir::Graph& graph, int64_t steps);
 
 // The data of a call by input, and of a graph whose arrays have none by array.
 using Arrays = std::vector<std::vector<float>>;
