@@ -1,6 +1,7 @@
 #include "cli/check_graph.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -105,6 +106,42 @@ std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& grap
   return out;
 }
 
+namespace {
+
+// Why back ends were left out: what holds for several is said once.
+class Refusals {
+ public:
+  void add(BackEnd back_end, const std::string& message) {
+    const auto same = std::find_if(reasons_.begin(), reasons_.end(),
+                                   [&](const Reason& reason) { return reason.message == message; });
+    if (same == reasons_.end()) {
+      reasons_.push_back({back_end_name(back_end), message});
+    } else {
+      same->names += ", " + back_end_name(back_end);
+    }
+  }
+  std::vector<std::string> lines() const {
+    std::vector<std::string> lines;
+    for (const Reason& reason : reasons_)
+      lines.push_back(fmt::format("{}: {}", reason.names, reason.message));
+    return lines;
+  }
+  // Where no back end is left.
+  std::string sentence() const {
+    if (reasons_.size() == 1) return reasons_.front().message;
+    return fmt::format("The schedule fits no instruction set: {}", fmt::join(lines(), " "));
+  }
+
+ private:
+  struct Reason {
+    std::string names;
+    std::string message;
+  };
+  std::vector<Reason> reasons_;
+};
+
+}  // namespace
+
 Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_ends,
                                               const CompileVariant& compile,
                                               std::vector<std::string>* skipped) {
@@ -115,7 +152,7 @@ Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_e
     variants.push_back({back_end, std::move(*graph)});
     return {};
   };
-  std::string why;
+  Refusals refusals;
   for (const BackEnd back_end : back_ends) {
     Result<void> added;
     if (variants.empty() && back_end.backend != Backend::kInterp)
@@ -123,11 +160,10 @@ Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_e
     if (added) added = add(back_end);
     if (added) continue;
     if (skipped == nullptr) return tl::unexpected(added.error());
-    skipped->push_back(back_end_name(back_end) + ": " + added.error().message);
-    why += (why.empty() ? "" : "; ") + skipped->back();
+    refusals.add(back_end, added.error().message);
   }
-  if (variants.empty())
-    return make_error(ErrorCode::kInvalidSpec, fmt::format("The schedule fits no instruction set: {}", why));
+  if (variants.empty()) return make_error(ErrorCode::kInvalidSpec, refusals.sentence());
+  if (skipped != nullptr) *skipped = refusals.lines();
   return variants;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/load_spec.hpp"
 #include "cli/reference.hpp"
 #include "codegen/choose_schedule.hpp"
 #include "frontend/parse_layer.hpp"
@@ -42,37 +43,20 @@ CodeMemory* code_memory() {
   return process_code_memory() ? *process_code_memory() : nullptr;
 }
 
-// The graph with other kernels where `replace` gives one for a nest.
-template <class Replace>
-Result<std::shared_ptr<const CompiledGraph>> with_kernels(const CompiledGraph& graph,
-                                                          const Replace& replace) {
-  auto out = std::make_shared<CompiledGraph>(graph);
-  for (size_t i = 0; i < out->ops.size(); ++i) {
-    for (CompiledPart& part : out->ops[i].parts) {
-      if (out->graph.ops[i].kind != ir::OpKind::kNest) continue;
-      Result<std::shared_ptr<const CompiledKernel>> kernel = replace(part.kernel->problem);
-      if (!kernel) return tl::unexpected(kernel.error());
-      if (*kernel == nullptr) continue;
-      out->scratch_bytes = std::max(out->scratch_bytes, (*kernel)->scratch_bytes);
-      out->code_bytes += (*kernel)->kernel->code_bytes() - part.kernel->kernel->code_bytes();
-      part.kernel = std::move(*kernel);
-    }
-  }
-  return out;
-}
-
 Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph, BackEnd back_end,
                                                           const ScheduleChoice& choice,
                                                           KernelCache& kernels) {
   const Tuning* const tuning = choice.small_chunks ? nullptr : choice.tuning;
   auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels, tuning);
   if (!compiled || !choice.small_chunks || !choice.text.empty()) return compiled;
-  return with_kernels(
-      *with_short_chains(**compiled), [&](const Problem& p) -> Result<std::shared_ptr<const CompiledKernel>> {
-        ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
-        if (!shrink_chunks(schedule)) return nullptr;
-        return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule), code_memory());
-      });
+  return with_kernels(*with_short_chains(**compiled),
+                      [&](const CompiledPart& part) -> Result<std::shared_ptr<const CompiledKernel>> {
+                        const Problem& p = part.kernel->problem;
+                        ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
+                        if (!shrink_chunks(schedule)) return nullptr;
+                        return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule),
+                                               code_memory());
+                      });
 }
 
 ir::Schedule schedule_of(const Problem& problem, const Target& target, const ScheduleChoice& choice) {
@@ -189,6 +173,19 @@ std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
                     output);
 }
 
+// By operation and part, as in the graph.
+std::vector<std::vector<ir::LoopNest>> by_operation(const CompiledGraph& graph,
+                                                    const std::vector<ir::LoopNest>& nests) {
+  std::vector<std::vector<ir::LoopNest>> result;
+  size_t next = 0;
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    result.emplace_back();
+    if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
+    for (size_t j = 0; j < graph.ops[i].parts.size(); ++j) result.back().push_back(nests[next++]);
+  }
+  return result;
+}
+
 }  // namespace
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
@@ -207,36 +204,24 @@ Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProble
   return layer;
 }
 
-Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vector<BackEnd>& back_ends) {
-  const std::string text = ir::problem_text(nest.problem);
-  auto parsed = parse_layer(text, Rules::kAny);
-  if (!parsed) {
-    return make_error(
-        ErrorCode::kUnsupported,
-        fmt::format("A .nest file is checked as the layer that it computes, and {} is none.", text));
-  }
-  const auto problem = make_layer_problem(parsed->spec, Rules::kAny);
-  if (!problem) return tl::unexpected(problem.error());
-  auto graph = ir::build_graph(parsed->spec, problem->chain.front().channels, Rules::kAny);
-  if (!graph) return tl::unexpected(graph.error());
-  CheckedLayer layer{std::move(parsed->spec), std::move(*graph), {}, {}, {}};
+Result<CheckedLayer> make_checked_nests(const NestedLayer& nested, const std::vector<BackEnd>& back_ends) {
+  CheckedLayer layer{nested.spec, nested.graph, {}, {}, {}};
   KernelCache kernels;
-  const auto compile = [&](BackEnd back_end) -> Result<std::shared_ptr<const CompiledGraph>> {
-    // Around the nest's kernel, a graph that knows how to call it.
-    auto frame = compile_graph(layer.graph, Backend::kInterp, back_end.isa, {}, kernels);
-    if (!frame) return frame;
-    return with_kernels(**frame, [&](const Problem&) {
-      return compile_nest(nest, back_end.backend, back_end.isa, code_memory());
-    });
-  };
-  auto variants = compile_variants(back_ends, compile, &layer.skipped);
+  auto variants = compile_variants(
+      back_ends, [&](BackEnd back_end) { return compile_nests(nested, back_end, kernels); }, &layer.skipped);
   if (!variants) return tl::unexpected(variants.error());
   layer.variants = std::move(*variants);
   const auto done = schedule_all(layer, [&](const CompiledGraph& g) {
-    return Result<ScheduledGraph>(ScheduledGraph{g.isa, {{nest}}, g.chunks});
+    return Result<ScheduledGraph>(ScheduledGraph{g.isa, by_operation(g, nested.nests), g.chunks});
   });
   if (!done) return tl::unexpected(done.error());
   return layer;
+}
+
+Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vector<BackEnd>& back_ends) {
+  const auto layers = layers_of({{}, {nest}});
+  if (!layers) return tl::unexpected(layers.error());
+  return make_checked_nests(layers->front(), back_ends);
 }
 
 std::optional<Finding> check_call(const CheckedLayer& layer, const Call& call, const CheckOptions& options,

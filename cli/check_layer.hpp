@@ -9,6 +9,7 @@
 
 #include "cli/check_graph.hpp"
 #include "cli/coverage.hpp"
+#include "cli/nest_file.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/make_problem.hpp"
 #include "ir/nest.hpp"
@@ -35,7 +36,8 @@ struct ScheduleChoice {
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends,
                                         const ScheduleChoice& schedule = {});
-// The same for a scheduled nest, which must be that of a layer.
+// The same for the scheduled nests of a layer, or for one that must be that of a layer.
+Result<CheckedLayer> make_checked_nests(const NestedLayer& layer, const std::vector<BackEnd>& back_ends);
 Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vector<BackEnd>& back_ends);
 
 // The first thing that is wrong, if anything is.

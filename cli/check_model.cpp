@@ -107,17 +107,15 @@ Call random_model_call(const CheckedModel& model, uint64_t seed) {
   Call call{.batch = random.one_in(2) ? 1 : random.between(0, 3), .data = random.pick(kKinds)};
   call.seed = random.next();
   draw_denormals(call);
-  const auto too_short = [&](int64_t steps) {
-    const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, steps));
-    return std::find(extents.begin(), extents.end(), 0) != extents.end();
-  };
-  call.steps = random.between(1, random.one_in(2) ? 40 : 150);
-  while (call.steps < 100'000 && too_short(call.steps)) call.steps += 1 + call.steps / 4;
+  call.steps = ir::nearest_fit(graph, random.between(1, random.one_in(2) ? 40 : 150)).value_or(1);
   const auto work = [&](int64_t steps) {
     return multiply_adds(graph, std::max<int64_t>(call.batch, 1), input_steps(graph, steps));
   };
-  while (call.steps > 1 && work(call.steps) > kMostWork && !too_short(call.steps * 3 / 4))
-    call.steps = call.steps * 3 / 4;
+  while (call.steps > 1 && work(call.steps) > kMostWork) {
+    const int64_t fewer = ir::nearest_fit(graph, call.steps * 3 / 4).value_or(call.steps);
+    if (fewer >= call.steps) break;
+    call.steps = fewer;
+  }
   return call;
 }
 

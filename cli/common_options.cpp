@@ -5,12 +5,15 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
+#include "frontend/check.hpp"
+#include "ir/schedule.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/tuning.hpp"
 
@@ -69,6 +72,18 @@ Shape parse_shape(const std::string& typed) {
       fmt::format("--input-shape is '{}'; it must be the sizes of steps and channels, without the batch "
                   "axis, such as 10,128 or None,128 (of a Dense layer: features alone will do).",
                   typed));
+}
+
+// The text itself, or what the file of that name holds.
+std::string schedule_text(const std::string& typed) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(typed, code)) return typed;
+  const Result<std::string> text = read_text(typed, uint64_t{1} << 20);
+  if (!text) throw CLI::ValidationError("--schedule: " + text.error().message);
+  const Result<ir::Schedule> steps = ir::parse_schedule(*text);
+  if (steps && steps->empty())
+    throw CLI::ValidationError(fmt::format("--schedule is the file {}, which holds no schedule.", typed));
+  return steps ? ir::print(*steps) : *text;
 }
 
 void add_backend(CLI::App& command, CommonOptions& options) {
@@ -173,13 +188,43 @@ void add_common_options(CLI::App& command, CommonOptions& options) {
   add_language_options(command, options);
   add_isa_option(command, options);
   add_tuning_option(command, options);
-  command.add_option("--schedule", options.schedule, "Replaces the chosen schedule; steps separated by ';'");
+  command
+      .add_option_function<std::string>(
+          "--schedule", [&options](const std::string& text) { options.schedule = schedule_text(text); },
+          "Replaces the chosen schedule: steps separated by ';', or a file that holds them")
+      ->type_name("TEXT|FILE");
   command.add_option("--threads", options.threads, "Threads (default: CONVSMITH_NUM_THREADS, else 1)")
       ->check(whole_range(1, kMostThreads))
       ->type_name("N");
   command.add_option("--seed", options.seed, "Seed of whatever is drawn at random (default: 0)")
       ->check(seed_range())
       ->type_name("S");
+}
+
+Result<void> check_unused(const CommonOptions& options, std::initializer_list<Unused> unused) {
+  const auto is_given = [&](std::string_view option) {
+    if (option == "--schedule") return !options.schedule.empty();
+    if (option == "--tuning") return !options.tuning.empty();
+    if (option == "--input-shape") return !options.input_shape.empty();
+    if (option == "--rules") return options.rules != Rules::kCommon && options.rules != Rules::kAny;
+    if (option == "--threads") return options.threads > 1;
+    CONVSMITH_CHECK(option == "--seed", "an option that is known here");
+    return options.seed != 0;
+  };
+  for (const Unused& one : unused) {
+    if (!is_given(one.option)) continue;
+    return make_error(ErrorCode::kInvalidSpec,
+                      fmt::format("{} is given, but {}; leave it out.", one.option, one.why));
+  }
+  return {};
+}
+
+Result<void> check_scheduled(const CommonOptions& options) {
+  const std::string is = printable(options.spec) + " is";
+  return check_unused(options, {{"--schedule", is + " scheduled already"},
+                                {"--tuning", is + " scheduled already"},
+                                {"--input-shape", is + " of one shape"},
+                                {"--rules", is + " read under the rules any"}});
 }
 
 int thread_count(const CommonOptions& options) {

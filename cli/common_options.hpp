@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "cli/load_spec.hpp"
 #include "convsmith/error.hpp"
@@ -43,6 +45,16 @@ void add_tuning_option(CLI::App& command, CommonOptions& options);
 void add_denormals_option(CLI::App& command, CommonOptions& options);
 // Adds these but the last, and --schedule --threads --seed.
 void add_common_options(CLI::App& command, CommonOptions& options);
+
+// Options that mean nothing for what SPEC is: an error names the first of them that was given, with `why` ("a
+// vector program runs on one thread"). --rules any is none where all is read under these.
+struct Unused {
+  std::string_view option;
+  std::string_view why;
+};
+Result<void> check_unused(const CommonOptions& options, std::initializer_list<Unused> unused);
+// The same for nests and vector programs, which are scheduled.
+Result<void> check_scheduled(const CommonOptions& options);
 
 // Whole numbers from 0 to 2^64 - 1, which the parser of the options would not tell from wrapped ones.
 CLI::Validator seed_range();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/call_sizes.hpp"
 #include "cli/check_layer.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
@@ -15,10 +16,7 @@
 #include "cli/vir_file.hpp"
 #include "codegen/control_word.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir_text.hpp"
 #include "frontend/model_spec.hpp"
-#include "ir/nest_text.hpp"
-#include "ir/problem_text.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith::cli {
@@ -35,10 +33,9 @@ struct Options {
 };
 
 // One row for the interpreter, which leads, and one for each pair that makes machine code.
-void keep_one_interpreter(std::vector<Variant>& variants, std::vector<std::string>& skipped) {
+void keep_one_interpreter(std::vector<Variant>& variants) {
   const auto is_interpreter = [](const Variant& v) { return v.back_end.backend == Backend::kInterp; };
   variants.erase(std::remove_if(variants.begin() + 1, variants.end(), is_interpreter), variants.end());
-  std::erase_if(skipped, [](const std::string& line) { return line.starts_with("interp"); });
 }
 
 // Slow compilations are repeated less often.
@@ -79,69 +76,47 @@ Result<CompileCost> time_uncached(Backend backend, Compile&& compile) {
   return CompileCost{percentile(std::move(compile_us), 0.5), std::nullopt};
 }
 
-int print_comparison(const Options& options, const Comparison& comparison) {
-  if (options.common.json) {
-    fmt::print("{}\n", as_json(comparison).dump(2));
-  } else {
-    fmt::print("{}", as_table(comparison));
+int print_comparisons(const Options& options, const std::vector<Comparison>& comparisons) {
+  if (!options.html.empty() && comparisons.size() > 1) {
+    return report({ErrorCode::kInvalidSpec, fmt::format("--html is for one table, and {} gives {}.",
+                                                        options.common.spec, comparisons.size())});
   }
+  bool equal = true;
+  nlohmann::json json = nlohmann::json::array();
+  for (const Comparison& comparison : comparisons) {
+    if (options.common.json) {
+      json.push_back(as_json(comparison));
+    } else {
+      fmt::print("{}{}", &comparison == &comparisons.front() ? "" : "\n", as_table(comparison));
+    }
+    for (const CompareRow& row : comparison.rows) equal = equal && row.bit_equal;
+  }
+  if (options.common.json) fmt::print("{}\n", (json.size() == 1 ? json.front() : json).dump(2));
   if (!options.html.empty()) {
-    if (const auto done = write_text(options.html, as_html(comparison)); !done) return report(done.error());
+    if (const auto done = write_text(options.html, as_html(comparisons.front())); !done)
+      return report(done.error());
   }
-  for (const CompareRow& row : comparison.rows) {
-    if (!row.bit_equal) return kFailure;
-  }
-  return kOk;
+  return equal ? kOk : kFailure;
 }
 
-// Bytes of all tensors of a call, the outputs three times.
-double call_bytes(const ir::Graph& graph, const CompareCall& call) {
-  const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, call.steps));
-  double floats = 0;
-  const auto count = [&](int id, double times) {
-    const ir::GraphTensor& tensor = graph.tensors[static_cast<size_t>(id)];
-    floats += times * static_cast<double>(call.batch) *
-              static_cast<double>(extents[static_cast<size_t>(tensor.steps)]) *
-              static_cast<double>(tensor.channels);
-  };
-  for (int id = 0; id < static_cast<int>(graph.tensors.size()); ++id) {
-    if (graph.tensors[static_cast<size_t>(id)].base < 0) count(id, 1);
-  }
-  for (const int id : graph.inputs) count(id, 1);
-  for (const int id : graph.outputs) count(id, 2);
-  return 4 * floats;
-}
-
-bool makes_output(const ir::Graph& graph, const CompareCall& call) {
-  const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, call.steps));
-  return std::all_of(graph.outputs.begin(), graph.outputs.end(), [&](int id) {
-    return extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(id)].steps)] > 0;
-  });
-}
-
-int compare_checked(const Options& options, std::vector<Variant> variants, std::vector<std::string> skipped,
-                    const CompareCall& call, const CompileTimer& compile_timer, std::string title) {
-  keep_one_interpreter(variants, skipped);
+Result<Comparison> compare_checked(std::vector<Variant> variants, std::vector<std::string> skipped,
+                                   const CompareCall& call, const CompileTimer& compile_timer,
+                                   std::string title) {
+  keep_one_interpreter(variants);
   const ir::Graph& graph = variants.front().graph->graph;
-  if (const auto fits = check_memory("The arrays of this call", call_bytes(graph, call)); !fits)
-    return report(fits.error());
-  if (!makes_output(graph, call)) {
-    return report({ErrorCode::kInvalidSpec,
-                   fmt::format("batch {} and {} steps give no output, so there is nothing to time.",
-                               call.batch, call.steps)});
-  }
+  if (const auto fits = check_memory("The arrays of this call",
+                                     call_bytes(graph, call.batch, input_steps(graph, call.steps)));
+      !fits)
+    return tl::unexpected(fits.error());
   Comparison comparison{std::move(title), call.batch, call.steps,        call.threads,
                         cpu_name(),       {},         std::move(skipped)};
   if (const auto done = compare_variants(variants, call, compile_timer, comparison); !done)
-    return report(done.error());
-  return print_comparison(options, comparison);
+    return tl::unexpected(done.error());
+  return comparison;
 }
 
-int compare_checked(const Options& options, Result<CheckedLayer> layer, const CompareCall& call,
-                    const CompileTimer& compile_timer, std::string title) {
-  if (!layer) return report(layer.error());
-  return compare_checked(options, std::move(layer->variants), std::move(layer->skipped), call, compile_timer,
-                         std::move(title));
+int report_comparison(const Options& options, const Result<Comparison>& comparison) {
+  return comparison ? print_comparisons(options, {*comparison}) : report(comparison.error());
 }
 
 CompareCall call_of(const Options& options, int64_t batch, int64_t steps) {
@@ -187,25 +162,44 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
   const auto tuning = load_tuning(common.tuning);
   if (!tuning) return report(tuning.error());
   const ScheduleChoice schedule{common.schedule, false, tuning->get()};
-  return compare_checked(
-      options,
-      make_checked_layer(parsed.spec, *problem, available_back_ends(common.backend, common.isa), schedule),
-      call_of(options, batch, known_steps.value_or(kUsualSteps)), timer, to_call_text(parsed.spec));
+  const auto layer =
+      make_checked_layer(parsed.spec, *problem, available_back_ends(common.backend, common.isa), schedule);
+  if (!layer) return report(layer.error());
+  return report_comparison(options,
+                           compare_checked(layer->variants, layer->skipped,
+                                           call_of(options, batch, known_steps.value_or(kUsualSteps)), timer,
+                                           to_call_text(parsed.spec)));
 }
 
-int compare_nest(const Options& options, const ir::LoopNest& nest) {
-  if (!options.common.schedule.empty()) {
-    return report(
-        {ErrorCode::kInvalidSpec, "--schedule does not go with a .nest file, which is scheduled already."});
-  }
+Result<Comparison> compare_nests(const Options& options, const NestedLayer& nested) {
+  const auto layer =
+      make_checked_nests(nested, available_back_ends(options.common.backend, options.common.isa));
+  if (!layer) return tl::unexpected(layer.error());
   CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
   const auto timer = [&](BackEnd back_end) {
-    return time_uncached(back_end.backend,
-                         [&] { return compile_nest(nest, back_end.backend, back_end.isa, memory); });
+    return time_uncached(back_end.backend, [&]() -> Result<void> {
+      for (const ir::LoopNest& nest : nested.nests) {
+        const auto kernel = compile_nest(nest, back_end.backend, back_end.isa, memory);
+        if (!kernel) return tl::unexpected(kernel.error());
+      }
+      return {};
+    });
   };
-  return compare_checked(
-      options, make_checked_nest(nest, available_back_ends(options.common.backend, options.common.isa)),
-      call_of(options, 1, kUsualSteps), timer, ir::problem_text(nest.problem));
+  return compare_checked(layer->variants, layer->skipped, call_of(options, 1, kUsualSteps), timer,
+                         to_call_text(nested.spec));
+}
+
+int compare_nest_file(const Options& options, const NestFile& file) {
+  if (const auto done = check_scheduled(options.common); !done) return report(done.error());
+  const auto layers = layers_of(file);
+  if (!layers) return report(in_file(options.common.spec, layers.error()));
+  std::vector<Comparison> comparisons;
+  for (const NestedLayer& nested : *layers) {
+    auto comparison = compare_nests(options, nested);
+    if (!comparison) return report(in_file(options.common.spec, comparison.error()));
+    comparisons.push_back(std::move(*comparison));
+  }
+  return print_comparisons(options, comparisons);
 }
 
 // From the loaded model to something callable; then again with all kernels in the cache.
@@ -250,24 +244,19 @@ int compare_model(const Options& options, ModelSpec model) {
   });
   if (!variants) return report(variants.error());
   CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));
-  // What a layer fixes wins over what was asked for.
-  call.steps = input_steps(*graph, call.steps).front();
-  if (options.steps && call.steps != *options.steps) {
-    return report({ErrorCode::kInvalidSpec, fmt::format("--steps is {}, and the model takes {} steps only.",
-                                                        *options.steps, call.steps)});
-  }
-  return compare_checked(
-      options, std::move(*variants), {}, call,
-      [&](BackEnd back_end) { return time_model(model, common.rules, back_end, tuning->get()); },
-      common.spec);
+  const auto steps = choose_steps(*graph, options.steps, call.steps);
+  if (!steps) return report(steps.error());
+  call.steps = *steps;
+  const auto timer = [&](BackEnd back_end) {
+    return time_model(model, common.rules, back_end, tuning->get());
+  };
+  return report_comparison(options, compare_checked(std::move(*variants), {}, call, timer, common.spec));
 }
 
-// A row of a vector program: how many operations it does is not known.
+// A row of a vector program that stays in its arrays: how many operations it does is not known.
 Result<CompareRow> vir_row(const vir::Program& program, BackEnd back_end, VirArrays& arrays,
-                           Denormals denormals) {
-  CodeMemory* const memory = process_code_memory() ? *process_code_memory() : nullptr;
-  const Target& target = target_for(back_end.isa);
-  const auto compile = [&] { return make_kernel(program, back_end.backend, target, memory); };
+                           std::vector<float>& expected, Denormals denormals) {
+  const auto compile = [&] { return compile_vir(program, back_end); };
   const auto kernel = compile();
   if (!kernel) return tl::unexpected(kernel.error());
   const auto cost = time_uncached(back_end.backend, compile);
@@ -276,37 +265,56 @@ Result<CompareRow> vir_row(const vir::Program& program, BackEnd back_end, VirArr
   row.back_end = back_end;
   row.compile_us = cost->compile_us;
   row.code_bytes = (*kernel)->code_bytes();
-  const auto peak = PeakLoop::make(back_end.isa);
   const ScopedControlWord modes(denormals);
+  // Bits of the first call: a later one may read what an earlier one left.
+  arrays.reset();
+  (*kernel)->run(arrays.args());
+  const std::vector<float> found = arrays.out();
+  if (expected.empty()) expected = found;
+  row.max_ulp = largest_ulp(expected, found);
+  row.bit_equal = row.max_ulp == 0;
+  const auto peak = PeakLoop::make(back_end.isa);
   row.timing = measure_call([&] { (*kernel)->run(arrays.args()); }, peak ? &*peak : nullptr, {}, 0.3);
   return row;
 }
 
-int compare_vir(const Options& options, const vir::Program& program) {
-  const auto text = read_text(options.common.spec, uint64_t{1} << 20);
-  if (!text) return report(text.error());
-  const auto call = parse_vir_call(*text, program);
-  if (!call) return report(call.error());
-  Comparison comparison{program.name, 1, call->args.kSteps, 1, cpu_name(), {}, {}};
+Result<Comparison> compare_program(const Options& options, const vir::Listing& listing) {
+  const CommonOptions& common = options.common;
+  const auto call = parse_vir_call(listing.text, listing.program);
+  if (!call) return tl::unexpected(call.error());
+  const auto back_ends = back_ends_for(listing.program, common.backend, common.isa);
+  if (!back_ends) return tl::unexpected(back_ends.error());
+  VirArrays arrays(*call, DataKind::kFloats, common.seed, {});
+  if (auto done = run_checked(listing.program, listing.lines, arrays); !done)
+    return tl::unexpected(done.error());
+  Comparison comparison{listing.program.name, 1, call->args.kSteps, 1, cpu_name(), {}, {}};
   std::vector<float> expected;
-  auto back_ends = available_back_ends(options.common.backend, Isa::kAuto);
-  for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512})
-    back_ends.insert(back_ends.begin(), {Backend::kInterp, isa});
-  std::vector<BackEnd> done;
-  for (const BackEnd back_end : back_ends) {
-    const bool is_done = std::find(done.begin(), done.end(), back_end) != done.end();
-    if (is_done || target_for(back_end.isa).lanes != program.lanes) continue;
-    done.push_back(back_end);
-    VirArrays arrays(*call, DataKind::kFloats, options.common.seed, {});
-    auto row = vir_row(program, back_end, arrays, options.common.denormals);
-    if (!row) return report(row.error());
-    // Every run of a program that reads only its inputs leaves the same output.
-    if (expected.empty()) expected = arrays.out();
-    row->max_ulp = largest_ulp(expected, arrays.out());
-    row->bit_equal = row->max_ulp == 0;
+  for (const BackEnd back_end : *back_ends) {
+    auto row = vir_row(listing.program, back_end, arrays, expected, common.denormals);
+    if (!row) return tl::unexpected(row.error());
     comparison.rows.push_back(*row);
   }
-  return print_comparison(options, comparison);
+  return comparison;
+}
+
+int compare_vir(const Options& options, const VirFile& file) {
+  if (options.batch || options.steps) {
+    return report(
+        {ErrorCode::kInvalidSpec, fmt::format("--batch and --steps do not go with {}, which is called as "
+                                              "its '# run' line says.",
+                                              options.common.spec)});
+  }
+  if (const auto done = check_unused(options.common, {{"--threads", "a vector program runs on one thread"}});
+      !done)
+    return report(done.error());
+  if (const auto done = check_scheduled(options.common); !done) return report(done.error());
+  std::vector<Comparison> comparisons;
+  for (const vir::Listing& listing : file) {
+    auto comparison = compare_program(options, listing);
+    if (!comparison) return report(in_file(options.common.spec, comparison.error()));
+    comparisons.push_back(std::move(*comparison));
+  }
+  return print_comparisons(options, comparisons);
 }
 
 int run_compare(const Options& options) {
@@ -322,9 +330,9 @@ int run_compare(const Options& options) {
   const auto loaded = load_subject(options.common);
   if (!loaded) return report(loaded.error());
   if (const auto* parsed = std::get_if<ParsedLayer>(&*loaded)) return compare_text(options, *parsed);
-  if (const auto* nest = std::get_if<ir::LoopNest>(&*loaded)) return compare_nest(options, *nest);
+  if (const auto* nests = std::get_if<NestFile>(&*loaded)) return compare_nest_file(options, *nests);
   if (const auto* model = std::get_if<LoadedModelSpec>(&*loaded)) return compare_model(options, *model->spec);
-  return compare_vir(options, std::get<vir::Program>(*loaded));
+  return compare_vir(options, std::get<VirFile>(*loaded));
 }
 
 }  // namespace

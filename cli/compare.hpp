@@ -2,6 +2,7 @@
 // its bits are those of the interpreter. Used by the compare subcommand (compare.cpp) and its tests.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
@@ -27,8 +28,10 @@ struct CompareRow {
   int64_t max_ulp = 0;
 
   double gflops() const { return operations / timing.min_us * 1e-3; }
-  // Of the peak of this row's own instruction set.
-  double peak_share() const { return timing.peak_gflops > 0 ? gflops() / timing.peak_gflops : 0; }
+  // Of the peak of this row's own instruction set, which is at least what the row itself reached.
+  double peak_share() const {
+    return timing.peak_gflops > 0 ? std::min(gflops() / timing.peak_gflops, 1.0) : 0;
+  }
 };
 
 struct Comparison {

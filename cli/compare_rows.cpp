@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/compare.hpp"
+#include "cli/computed_products.hpp"
 #include "cli/html_report.hpp"
 #include "cli/placed_array.hpp"
 #include "codegen/target.hpp"
@@ -32,21 +33,18 @@ bool is_slow(BackEnd back_end) {
 }
 
 double operation_count(const ir::Graph& graph, const CompareCall& call) {
-  return 2 * multiply_adds(graph, call.batch, input_steps(graph, call.steps));
+  return 2 * computed_products(graph, call.batch, input_steps(graph, call.steps));
 }
 
 // The beginning of the call that slow rows can do in a moment.
 CompareCall shortened(const ir::Graph& graph, CompareCall call) {
   if (operation_count(graph, call) > kSlowOperations) call.batch = std::min<int64_t>(call.batch, 1);
-  const auto makes_output = [&](int64_t steps) {
-    const std::vector<int64_t> extents = ir::evaluate_extents(graph, input_steps(graph, steps));
-    return std::find(extents.begin(), extents.end(), 0) == extents.end();
-  };
-  while (operation_count(graph, call) > kSlowOperations && call.steps > 1 &&
-         makes_output(call.steps * 7 / 8)) {
-    const double before = operation_count(graph, call);
-    call.steps = call.steps * 7 / 8;
-    if (operation_count(graph, call) == before) break;  // steps that a layer fixes
+  while (operation_count(graph, call) > kSlowOperations && call.steps > 1) {
+    CompareCall fewer = call;
+    fewer.steps = ir::nearest_fit(graph, call.steps * 7 / 8).value_or(call.steps);
+    // The same work: steps that a layer fixes.
+    if (fewer.steps >= call.steps || operation_count(graph, fewer) == operation_count(graph, call)) break;
+    call = fewer;
   }
   return call;
 }
@@ -71,10 +69,16 @@ class Bench {
     return pack_graph(variant.graph, spans_);
   }
 
-  RunStatus run(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
-    return run_graph(*variant.graph, weights, inputs_, outputs_, call.batch, input_steps(graph_, call.steps),
-                     {.workspace = nullptr, .parallel = parallel(), .denormals = call.denormals});
+  // compare_variants has seen that the call is one that the graph takes.
+  void run(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
+    const RunStatus status =
+        run_graph(*variant.graph, weights, inputs_, outputs_, call.batch, input_steps(graph_, call.steps),
+                  {.workspace = nullptr, .parallel = parallel(), .denormals = call.denormals});
+    if (status != RunStatus::kOk) refused_ = status;
   }
+
+  // Of the last call that was refused, whatever its time and bits.
+  RunStatus refused() const { return refused_; }
 
   Arrays outputs_of(const Variant& variant, const PackedGraph& weights, const CompareCall& call) {
     Arrays values;
@@ -106,6 +110,7 @@ class Bench {
   std::vector<const float*> inputs_;
   std::vector<float*> outputs_;
   std::optional<ThreadPool> pool_;
+  RunStatus refused_ = RunStatus::kOk;
 };
 
 int64_t largest_ulp_of_all(const Arrays& expected, const Arrays& found) {
@@ -148,6 +153,8 @@ int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>
 Result<void> compare_variants(const std::vector<Variant>& variants, const CompareCall& call,
                               const CompileTimer& compile_timer, Comparison& comparison) {
   const ir::Graph& graph = variants.front().graph->graph;
+  if (const std::string why = ir::why_not(graph, input_steps(graph, call.steps)); !why.empty())
+    return make_error(ErrorCode::kInvalidSpec, why);
   Bench bench(graph, call);
   const CompareCall small = shortened(graph, call);
   const bool is_short = small.batch != call.batch || small.steps != call.steps;
@@ -186,6 +193,11 @@ Result<void> compare_variants(const std::vector<Variant>& variants, const Compar
     row.bit_equal = row.max_ulp == 0;
     row.timing = measure_call([&] { bench.run(variant, *weights, timed); },
                               peak_of(peaks, variant.back_end.isa), bench.parallel(), call.seconds);
+    if (bench.refused() != RunStatus::kOk) {
+      return make_error(
+          bench.refused() == RunStatus::kNoMemory ? ErrorCode::kUnavailable : ErrorCode::kInvalidData,
+          fmt::format("{}: {}", back_end_name(variant.back_end), describe(bench.refused())));
+    }
     comparison.rows.push_back(row);
   }
   return {};
@@ -228,7 +240,9 @@ const std::vector<std::string> kHeader = {"backend", "isa", "compile", "cache hi
                                           "p50",     "p99", "GF/s",    "peak",      "of peak", "bits"};
 constexpr std::string_view kLegend =
     "GF/s from the shortest time. peak: what independent multiply-adds of the row's own instruction set "
-    "reach,\nmeasured in turns with it (baseline has no fused ones). bits: against the interpreter.";
+    "reach,\nmeasured in turns with it (baseline has no fused ones); a call that outran it counts as all of "
+    "it. "
+    "bits: against the\ninterpreter.";
 
 std::vector<std::string> cells_of(const CompareRow& row) {
   const bool counted = row.operations > 0;

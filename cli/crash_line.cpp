@@ -25,7 +25,9 @@ void put(const char* text, size_t size) {
 
 void on_crash(int number) {
   constexpr char kTitle[] = "\ncrashed in one of:\n";
-  put(kTitle, sizeof kTitle - 1);
+  constexpr char kUnknown[] = "\ncrashed before the first case\n";
+  const bool known = std::any_of(lines.begin(), lines.end(), [](const Line& line) { return line.size != 0; });
+  put(known ? kTitle : kUnknown, (known ? sizeof kTitle : sizeof kUnknown) - 1);
   for (const Line& line : lines) {
     if (line.size == 0) continue;
     put(line.text.data(), line.size);
@@ -38,10 +40,16 @@ void on_crash(int number) {
 }  // namespace
 
 void install_crash_handler() {
+  // The main thread's stack may be what ran out.
+  alignas(16) static std::array<char, 64 * 1024> stack;
+  stack_t alternative{};
+  alternative.ss_sp = stack.data();
+  alternative.ss_size = stack.size();
+  sigaltstack(&alternative, nullptr);
   struct sigaction action {};
   action.sa_handler = on_crash;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) sigaction(number, &action, nullptr);
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
+  for (const int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
 }
 
 void set_crash_line(size_t slot, std::string_view text) {

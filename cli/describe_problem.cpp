@@ -76,8 +76,8 @@ Facts describe_spec(const ParsedLayer& layer) {
   const std::string call = to_call_text(layer.spec);
   const std::string generation = generation_text(layer.spec);
   Facts facts;
-  facts.text = fmt::format("{}\nvalues of {}\n", call, generation);
-  for (const std::string& note : layer.notes) facts.text += fmt::format("note: {}\n", note);
+  facts.text = fmt::format("{}\n# values of {}\n", call, generation);
+  for (const std::string& note : layer.notes) facts.text += fmt::format("# note: {}\n", note);
   facts.json = {{"call", call}, {"values_of", generation}, {"notes", layer.notes}};
   return facts;
 }

@@ -4,20 +4,17 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/describe_problem.hpp"
+#include "cli/explain_sections.hpp"
+#include "cli/file_isa.hpp"
 #include "cli/files.hpp"
 #include "cli/load_spec.hpp"
 #include "cli/pipeline.hpp"
-#include "codegen/llvm_loader.hpp"
-#include "codegen/vir_text.hpp"
-#include "codegen/x86/disassemble.hpp"
-#include "ir/nest_text.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::cli {
@@ -33,12 +30,6 @@ struct ExplainArguments {
   std::string weights;
   std::vector<std::string> stages = {"all"};
   int pass = 0;  // from 1; 0: all
-};
-
-// A stage in both forms.
-struct Section {
-  std::string text;
-  Json json;
 };
 
 Result<std::vector<std::string_view>> wanted_stages(const std::vector<std::string>& words) {
@@ -65,137 +56,76 @@ Result<std::vector<std::string_view>> wanted_stages(const std::vector<std::strin
 
 // The instruction set to explain for; the CPU need not have it.
 Result<const Target*> find_target(const CommonOptions& options, const Subject& spec) {
-  const auto* const program = std::get_if<vir::Program>(&spec);
+  Isa isa = options.isa;
+  if (const auto* file = std::get_if<VirFile>(&spec)) isa = isa_of(*file, isa);
+  if (const auto* file = std::get_if<NestFile>(&spec)) isa = isa_of(*file, isa);
   // An instruction set that this CPU lacks can be explained, but not one that the back end never makes.
-  if (options.backend == Backend::kXbyak && options.isa == Isa::kBaseline)
-    if (const auto choice = choose_backend(options.backend, options.isa); !choice)
-      return tl::unexpected(choice.error());
-  if (options.isa != Isa::kAuto) return &host_target(options.isa);
-  if (program != nullptr) {
-    for (const Isa isa : {Isa::kBaseline, Isa::kAvx2, Isa::kAvx512}) {
-      if (target_for(isa).lanes == program->lanes) return &host_target(isa);
-    }
-  }
-  const Result<Choice> choice = choose_backend(options.backend, Isa::kAuto);
+  const bool never = options.backend == Backend::kXbyak && isa == Isa::kBaseline;
+  if (isa != Isa::kAuto && !never) return &host_target(isa);
+  const Result<Choice> choice = choose_backend(options.backend, isa);
   if (!choice) return tl::unexpected(choice.error());
   return &host_target(choice->isa);
 }
 
-Section plain(std::string text) {
-  Json json = text;
-  return {std::move(text), std::move(json)};
+// What a stage is good for that is not SPEC for another command; empty where it is.
+std::string_view use_of(std::string_view stage) {
+  if (stage == "graph") return "to read: run, compare and verify take SPEC itself";
+  if (stage == "schedule") return "for --schedule, as text or as the name of a file";
+  if (stage == "llvm") return "to read, or for LLVM's own tools";
+  return stage == "asm" ? "to read: convsmith compile writes what an assembler takes" : "";
 }
 
-Section nest_section(const Unit& unit) {
-  const std::string scheduled = ir::print(*unit.nest);
-  if (!unit.naive) return {scheduled, {{"scheduled", scheduled}}};
-  const std::string naive = ir::print(*unit.naive);
-  return {fmt::format("# as the formula says\n{}\n# as scheduled\n{}", naive, scheduled),
-          {{"naive", naive}, {"scheduled", scheduled}}};
-}
-
-Section graph_section(const ir::Graph& graph) {
-  const std::string text = ir::print(graph);
-  const int passes = ir::passes_over_memory(graph);
-  std::string all = text;
-  for (const std::string& decision : graph.decisions) all += decision + "\n";
-  all += fmt::format("{} pass{} over memory.\n", passes, passes == 1 ? "" : "es");
-  return {std::move(all), {{"text", text}, {"decisions", graph.decisions}, {"passes", passes}}};
-}
-
-Result<Section> llvm_section(const Unit& unit, const Target& target) {
-  const auto& module = load_llvm_module();
-  if (!module) return tl::unexpected(module.error());
-  return plain((*module)->print_ir({&*unit.program, 1}, target, /*to_ship=*/false));
-}
-
-Result<Section> asm_section(const Unit& unit, const Target& target) {
-  const Result<x86::MachineCode> code = x86::assemble(*unit.program, target);
-  if (!code) return tl::unexpected(code.error());
-  const x86::Disassembly listing = x86::disassemble(*unit.program, *code);
-  std::string text = listing.text;
-  text +=
-      fmt::format("\n{} bytes of machine code for {}, {} of them constants; {} integers live on the stack.\n",
-                  listing.code_bytes, target.name, listing.constant_bytes, code->spills);
-  Json loops = Json::array();
-  for (const x86::InnermostLoop& loop : listing.loops) {
-    text += fmt::format("{:4} fma of {:4} instructions in {}\n", loop.fmas, loop.instructions, loop.path);
-    loops.push_back({{"loop", loop.path}, {"instructions", loop.instructions}, {"fmas", loop.fmas}});
-  }
-  Json json{{"isa", target.name},
-            {"code_bytes", listing.code_bytes},
-            {"constant_bytes", listing.constant_bytes},
-            {"spilled_integers", code->spills},
-            {"innermost_loops", std::move(loops)},
-            {"text", listing.text}};
-  return Section{std::move(text), std::move(json)};
-}
-
-// One stage of what SPEC is as a whole; nullopt where there is none.
-std::optional<Section> top_section(std::string_view stage, const Pipeline& pipeline, bool asked) {
-  if (stage == "spec" && pipeline.layer) {
-    const Facts facts = describe_spec(*pipeline.layer);
-    return Section{facts.text, facts.json};
-  }
-  if (stage == "problem" && pipeline.problem) {
-    const Facts facts = describe_problem(*pipeline.problem);
-    return Section{facts.text, facts.json};
-  }
-  if (stage == "graph" && pipeline.graph && (asked || pipeline.graph->ops.size() > 1))
-    return graph_section(*pipeline.graph);
-  return std::nullopt;
-}
-
-// One stage of a unit; nullopt where it begins behind that stage or ended before it.
-Result<std::optional<Section>> unit_section(std::string_view stage, const Unit& unit, const Target& target) {
-  if (stage == "problem" && unit.problem) {
-    const Facts facts = describe_problem(*unit.problem);
-    return Section{facts.text, facts.json};
-  }
-  if (stage == "nest" && unit.nest) return nest_section(unit);
-  if (stage == "schedule" && unit.schedule) return plain(ir::print(*unit.schedule));
-  if (!unit.program) return std::nullopt;
-  if (stage == "vir") return plain(vir::print(*unit.program));
-  if (stage == "llvm") return llvm_section(unit, target);
-  if (stage == "asm") return asm_section(unit, target);
-  return std::nullopt;
-}
-
-// Prints stages, or collects them as JSON.
+// Prints stages, or collects them as JSON. Headings are comments, so that the output of one stage is a file.
 class Printer {
  public:
   Printer(const ExplainArguments& arguments, const Target& target, bool all)
       : arguments_(arguments), target_(target), all_(all) {}
 
   // A back end that is not there is one sentence among others, and a failure only where its stage was asked
-  // for by name; so is a stage that SPEC does not have. `complete`: nothing went wrong before.
-  int print(const std::vector<std::string_view>& stages, const Pipeline& pipeline, bool complete) {
+  // for by name; so is a stage that SPEC does not have. `error`: what went wrong before, behind all of it.
+  int print(const std::vector<std::string_view>& stages, const Pipeline& pipeline,
+            const std::optional<Error>& error) {
     std::vector<std::string_view> shown;
+    alone_ = stages.size() == 1;
     for (const std::string_view stage : stages) {
       const std::optional<Section> section = top_section(stage, pipeline, !all_);
       if (!section) continue;
       shown.push_back(stage);
       add(json_, stage, "", *section);
     }
+    // The nests of a layer that has several are a file of that layer.
+    const bool whole = pipeline.layer && pipeline.units.size() > 1 && arguments_.pass == 0;
+    if (whole && alone_ && stages.front() == "nest" && !arguments_.common.json)
+      fmt::print("layer {}\n\n", to_call_text(pipeline.layer->spec));
     for (const Unit& unit : pipeline.units) print_unit(stages, unit, pipeline, shown);
+    if (error) fail(*error);
     for (const std::string_view stage : stages) {
       const bool missing = std::find(shown.begin(), shown.end(), stage) == shown.end();
-      if (!missing || all_ || !complete || exit_code_ != kOk) continue;
-      exit_code_ = report({ErrorCode::kInvalidSpec, fmt::format("--stage is {}, and {} has no such stage.",
-                                                                stage, arguments_.common.spec)});
+      if (!missing || all_ || exit_code_ != kOk) continue;
+      fail({ErrorCode::kInvalidSpec,
+            fmt::format("--stage is {}, and {} has no such stage.", stage, arguments_.common.spec)});
     }
-    if (arguments_.common.json && complete)
+    if (arguments_.common.json && !json_.empty())
       fmt::print("{}\n", json_.dump(2, ' ', false, Json::error_handler_t::replace));
     return exit_code_;
   }
 
  private:
+  // Says it once.
+  void fail(const Error& error) {
+    if (!failed_.insert(error.message).second) return;
+    exit_code_ = report(error);
+    if (arguments_.common.json) json_["error"] = error.message;
+  }
+
   void add(Json& json, std::string_view stage, const std::string& unit, const Section& section) {
     if (arguments_.common.json) json[std::string(stage)] = section.json;
     if (arguments_.common.json) return;
+    const char comment = stage == "llvm" ? ';' : '#';
     const bool ended = section.text.ends_with('\n');
-    fmt::print("== {}{}{} ==\n{}{}\n", stage, unit.empty() ? "" : " of ", without_controls(unit),
-               without_controls(section.text), ended ? "" : "\n");
+    fmt::print("{} == {}{}{} ==\n", comment, stage, unit.empty() ? "" : " of ", without_controls(unit));
+    if (alone_ && !use_of(stage).empty()) fmt::print("{} {}\n", comment, use_of(stage));
+    fmt::print("{}{}\n", without_controls(section.text), ended ? "" : "\n");
   }
 
   void print_unit(const std::vector<std::string_view>& stages, const Unit& unit, const Pipeline& pipeline,
@@ -205,16 +135,17 @@ class Printer {
     for (const std::string_view stage : stages) {
       // The problem of a layer that is one nest has been shown.
       if (stage == "problem" && pipeline.problem && unit.name.empty()) continue;
-      Result<std::optional<Section>> section = unit_section(stage, unit, target_);
-      if (!section && !all_) {
-        exit_code_ = report(section.error());
-        shown.push_back(stage);
-        continue;
-      }
-      if (!section) section = plain(section.error().message);
-      if (!section->has_value()) continue;
+      Result<std::optional<Section>> section = unit_section(stage, unit, target_, arguments_.common.backend);
+      if (section && !section->has_value()) continue;
       shown.push_back(stage);
-      add(json, stage, unit.name, **section);
+      if (section) {
+        add(json, stage, unit.name, **section);
+      } else if (all_ && !unit.error) {
+        const std::string& message = section.error().message;
+        add(json, stage, unit.name, {fmt::format("# {}\n", message), message});
+      } else {
+        fail(section.error());
+      }
     }
     if (!unit.name.empty()) json_["passes"].push_back(std::move(passes));
   }
@@ -222,7 +153,9 @@ class Printer {
   const ExplainArguments& arguments_;
   const Target& target_;
   bool all_;
+  bool alone_ = false;
   Json json_;
+  std::set<std::string> failed_;
   int exit_code_ = kOk;
 };
 
@@ -236,6 +169,8 @@ Depth depth_of(const std::vector<std::string_view>& stages, int pass) {
 int explain(const ExplainArguments& arguments) {
   auto stages = wanted_stages(arguments.stages);
   if (!stages) return report(stages.error());
+  if (const auto done = check_unused(arguments.common, {{"--threads", "explain runs nothing"}}); !done)
+    return report(done.error());
   note_foreign_tuning(arguments.common);
   Result<Subject> subject = load_subject_with_model_weights(arguments.common, arguments.weights);
   if (!subject) return report(subject.error());
@@ -257,8 +192,8 @@ int explain(const ExplainArguments& arguments) {
   Pipeline pipeline;
   const Result<void> filled =
       fill_pipeline(pipeline, std::move(*subject), arguments.common, **target, depth, arguments.pass);
-  const int exit_code = Printer(arguments, **target, all).print(*stages, pipeline, filled.has_value());
-  return filled ? exit_code : report(filled.error());
+  const std::optional<Error> error = filled ? std::nullopt : std::optional(filled.error());
+  return Printer(arguments, **target, all).print(*stages, pipeline, error);
 }
 
 }  // namespace
@@ -282,7 +217,11 @@ void add_explain(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   add_common_options(*command, arguments->common);
   command->footer(
-      "The assembly is the Xbyak back end's; --isa may name an instruction set that this CPU lacks.\n"
+      "The assembly is that of --backend (default: Xbyak's, of baseline LLVM's); --isa may name an "
+      "instruction set\n"
+      "that this CPU lacks. The output of a single stage is a file: run, compare and verify take spec, "
+      "problem,\n"
+      "nest and vir, --schedule takes schedule.\n"
       "Examples:\n  convsmith explain \"Conv1D(32, 3, input_shape=(None, 128))\" --stage schedule,asm --isa "
       "avx2\n  convsmith explain model.keras\n  convsmith explain model.keras --pass 2 --stage "
       "nest,schedule");

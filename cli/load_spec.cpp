@@ -37,13 +37,12 @@ bool is_model_json(std::string_view text) {
   return models::is_model(*value);
 }
 
-// Errors of parsers do not know the file.
+// `path` is empty for text that was typed.
 template <class T>
-Result<Subject> in_file(Result<T> result, const std::string& path) {
+Result<Subject> as_subject(Result<T> result, const std::string& path) {
   if (result) return Result<Subject>(tl::in_place, std::move(*result));
-  const std::string& message = result.error().message;
-  const bool named = path.empty() || message.find(path) != std::string::npos;
-  return make_error(result.error().code, named ? message : fmt::format("{}: {}", path, message));
+  const Error error = in_file(path, result.error());
+  return make_error(error.code, error.message);
 }
 
 Result<LoadedModelSpec> read_model(std::string_view bytes, const std::string& path, Rules rules,
@@ -65,11 +64,58 @@ Result<ParsedLayer> read_layer(std::string_view text, Rules rules) {
   return layer;
 }
 
-Result<vir::Program> read_program(std::string_view text) {
-  Result<vir::Program> program = vir::parse(text);
-  if (!program) return program;
-  if (const auto ok = vir::verify_alone(*program); !ok) return tl::unexpected(ok.error());
-  return program;
+Result<NestFile> read_nests(std::string_view text) {
+  auto list = ir::parse_nests(text);
+  if (!list) return tl::unexpected(list.error());
+  NestFile file{{}, std::move(list->nests)};
+  if (list->layer.empty()) return file;
+  auto layer = parse_layer(list->layer, Rules::kAny);
+  if (!layer) return tl::unexpected(layer.error());
+  file.layer = std::move(layer->spec);
+  return file;
+}
+
+Result<VirFile> read_programs(std::string_view text) {
+  Result<VirFile> file = vir::parse_listings(text);
+  if (!file) return file;
+  for (const vir::Listing& listing : *file)
+    if (const auto ok = vir::verify_alone(listing.program); !ok) return tl::unexpected(ok.error());
+  return file;
+}
+
+// The first word that is no comment.
+std::string_view first_word(std::string_view text) {
+  while (true) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    if (!text.starts_with('#')) return text.substr(0, text.find_first_of(" \t\r\n"));
+    text.remove_prefix(std::min(text.find('\n'), text.size()));
+  }
+}
+
+// Whether a text that explain printed is one that can be SPEC; its headings say what it is.
+Result<void> check_stage(std::string_view text) {
+  std::string_view first;
+  for (size_t at = 0; at < text.size(); at = std::min(text.find('\n', at), text.size() - 1) + 1) {
+    std::string_view line = text.substr(at, text.find('\n', at) - at);
+    if (!line.starts_with("# == ") && !line.starts_with("; == ")) continue;
+    line.remove_prefix(5);
+    const std::string_view stage = line.substr(0, line.find(' '));
+    if (first.empty()) first = stage;
+    if (stage != first) {
+      return make_error(ErrorCode::kInvalidSpec,
+                        fmt::format("These are several stages that explain printed ({}, {}, ..); SPEC is one "
+                                    "of them, spec, problem, nest or vir.",
+                                    first, stage));
+    }
+  }
+  if (first == "schedule")
+    return make_error(ErrorCode::kInvalidSpec,
+                      "This is a schedule; give it to the layer that it is for, with --schedule FILE.");
+  if (first != "graph" && first != "llvm" && first != "asm") return {};
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("This is the stage {} that explain printed, which is there to be read; SPEC "
+                                "is one of the stages spec, problem, nest and vir.",
+                                first));
 }
 
 // `path` is empty for text that was typed.
@@ -84,8 +130,13 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
                       fmt::format("The file {} has {} bytes; at most {} are read of what is no model.", path,
                                   bytes.size(), kMaxTextBytes));
   }
-  if (!archive && suffix == ".nest") return in_file(ir::parse_nest(bytes), path);
-  if (!archive && suffix == ".vir") return in_file(read_program(bytes), path);
+  if (!archive) {
+    if (const Result<void> runs = check_stage(bytes); !runs)
+      return as_subject(Result<ParsedLayer>(tl::unexpected(runs.error())), path);
+    const std::string_view word = first_word(bytes);
+    if (suffix == ".nest" || word == "nest" || word == "layer") return as_subject(read_nests(bytes), path);
+    if (suffix == ".vir" || word == "vir") return as_subject(read_programs(bytes), path);
+  }
   const bool json = is_json_object(bytes);
   if (archive || suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5" ||
       (json && is_model_json(bytes))) {
@@ -98,15 +149,20 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
     }
     if (const auto file = weights.empty() ? nullptr : open_file(weights); !file)
       return make_error(ErrorCode::kInvalidData, "--weights: " + file.error().message);
-    return in_file(read_model(bytes, path, options.rules, weights), path);
+    return as_subject(read_model(bytes, path, options.rules, weights), path);
   }
   Result<ParsedLayer> layer = read_layer(bytes, options.rules);
   const auto foreign = layer || path.empty() || json ? std::nullopt : foreign_file(path, bytes);
   if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
-  return in_file(std::move(layer), path);
+  return as_subject(std::move(layer), path);
 }
 
 }  // namespace
+
+Error in_file(const std::string& path, const Error& error) {
+  const bool named = path.empty() || error.message.find(path) != std::string::npos;
+  return {error.code, named ? error.message : fmt::format("{}: {}", path, error.message)};
+}
 
 Result<Subject> load_subject(const CommonOptions& options, const std::string& weights) {
   const std::string& spec = options.spec;
@@ -137,21 +193,6 @@ Result<Subject> load_subject_with_model_weights(const CommonOptions& options, co
         fmt::format("--weights is {}, but --weights is for models here, and SPEC is none.", weights));
   }
   return subject;
-}
-
-Result<LoadedSpec> load_spec(const CommonOptions& options) {
-  Result<Subject> subject = load_subject(options);
-  if (!subject) return tl::unexpected(subject.error());
-  if (auto* layer = std::get_if<ParsedLayer>(&*subject))
-    return Result<LoadedSpec>(tl::in_place, std::move(*layer));
-  if (auto* nest = std::get_if<ir::LoopNest>(&*subject))
-    return Result<LoadedSpec>(tl::in_place, std::move(*nest));
-  if (auto* program = std::get_if<vir::Program>(&*subject))
-    return Result<LoadedSpec>(tl::in_place, std::move(*program));
-  return make_error(
-      ErrorCode::kInvalidSpec,
-      fmt::format("SPEC is {}, a whole model; this command takes a layer, a .nest or a .vir file.",
-                  printable(options.spec)));
 }
 
 namespace {

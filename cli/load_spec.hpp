@@ -2,11 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
-#include "codegen/vir.hpp"
+#include "codegen/vir_text.hpp"
 #include "convsmith/error.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/model_spec.hpp"
@@ -24,9 +25,15 @@ struct LoadedModelSpec {
   std::vector<std::string> notes;
 };
 
-// A layer with the notes of its parser, a scheduled nest, a vir program, a model.
-using LoadedSpec = std::variant<ParsedLayer, ir::LoopNest, vir::Program>;
-using Subject = std::variant<ParsedLayer, ir::LoopNest, vir::Program, LoadedModelSpec>;
+// Scheduled nests: all of `layer`, or each on its own.
+struct NestFile {
+  std::optional<LayerSpec> layer;
+  std::vector<ir::LoopNest> nests;
+};
+using VirFile = std::vector<vir::Listing>;
+
+// A layer with the notes of its parser, nests, vector programs, a model.
+using Subject = std::variant<ParsedLayer, NestFile, VirFile, LoadedModelSpec>;
 
 // Reads options.spec: text as it was typed, or a file, whose first bytes say what it is (but for .nest and
 // .vir). `weights` is only for models: a file that has theirs. Notes are printed to stderr ("note: ..."),
@@ -34,8 +41,9 @@ using Subject = std::variant<ParsedLayer, ir::LoopNest, vir::Program, LoadedMode
 Result<Subject> load_subject(const CommonOptions& options, const std::string& weights = {});
 // The same for what has no use for weights but a model's: elsewhere they are refused.
 Result<Subject> load_subject_with_model_weights(const CommonOptions& options, const std::string& weights);
-// The same without models.
-Result<LoadedSpec> load_spec(const CommonOptions& options);
+
+// Errors of what a file holds do not know the file: in front of the sentence, unless it is there.
+Error in_file(const std::string& path, const Error& error);
 
 // For --input-shape where given, else for the spec's own input_shape; without either an error that says how
 // to give one.

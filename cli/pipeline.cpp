@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include "cli/common_options.hpp"
+#include "cli/run_line.hpp"
 #include "codegen/row_programs.hpp"
 #include "codegen/transpose_program.hpp"
+#include "codegen/vir_verify.hpp"
 #include "ir/build_graph.hpp"
+#include "ir/build_nest.hpp"
 #include "ir/parts.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/layer_data.hpp"
@@ -25,16 +28,38 @@ struct Schedules {
   const Tuning* tuning;   // may be null
 };
 
-Result<void> lower_into(Unit& unit, const Problem& problem, const Target& target, Schedules schedules) {
-  unit.problem = problem;
-  Result<LoweredLayer> lowered = schedules.text.empty() ? lower_tuned(problem, target, schedules.tuning)
-                                                        : lower_layer(problem, target, schedules.text);
-  if (!lowered) return tl::unexpected(lowered.error());
-  unit.naive = std::move(lowered->naive);
-  unit.schedule = std::move(lowered->schedule);
-  unit.nest = std::move(lowered->nest);
-  unit.program = std::move(lowered->program);
+// From a scheduled nest on. Only what compiles is compiled: any legal nest can be looked at.
+Result<void> lower_into(Unit& unit, const Target& target) {
+  Result<vir::Program> program = lower_nest(*unit.nest, target);
+  if (!program) return tl::unexpected(program.error());
+  if (Result<void> done = vir::verify(*program); !done) return done;
+  unit.run_line = nest_run_line(*unit.nest, *program, target);
+  unit.program = std::move(*program);
   return {};
+}
+
+Result<void> schedule_into(Unit& unit, const Target& target, Schedules schedules) {
+  if (schedules.text.empty()) {
+    Result<LoweredLayer> lowered = lower_tuned(*unit.problem, target, schedules.tuning);
+    if (!lowered) return tl::unexpected(lowered.error());
+    unit.schedule = std::move(lowered->schedule);
+    unit.nest = std::move(lowered->nest);
+    return lower_into(unit, target);
+  }
+  Result<ir::Schedule> schedule = ir::parse_schedule(schedules.text);
+  if (!schedule) return tl::unexpected(schedule.error());
+  unit.schedule = std::move(*schedule);
+  Result<ir::LoopNest> nest = ir::apply(*unit.naive, *unit.schedule);
+  if (!nest) return tl::unexpected(nest.error());
+  unit.nest = std::move(*nest);
+  return lower_into(unit, target);
+}
+
+// What can't be made leaves an error in the unit.
+void fill_unit(Unit& unit, const Problem& problem, const Target& target, Schedules schedules) {
+  unit.problem = problem;
+  unit.naive = ir::build_nest(problem);
+  if (Result<void> done = schedule_into(unit, target, schedules); !done) unit.error = done.error();
 }
 
 vir::Program program_of(ir::OpKind kind, const Target& target) {
@@ -54,23 +79,23 @@ std::string part_title(const std::string& title, const ir::Part& part, size_t in
 }
 
 // The units of one pass.
-Result<void> add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
-                       Schedules schedules) {
+void add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
+               Schedules schedules) {
   const std::string title = name.empty() ? name : fmt::format("{}: {}", name, op.name);
   if (op.kind != ir::OpKind::kNest) {
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
     unit.program = program_of(op.kind, target);
-    return {};
+    unit.run_line = rows_run_line(op.kind == ir::OpKind::kTranspose, *unit.program);
+    return;
   }
   const std::vector<ir::Part> parts = ir::split_parts(op.problem);
   for (size_t i = 0; i < parts.size(); ++i) {
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
     if (parts.size() > 1) unit.name = part_title(title, parts[i], i, parts.size());
-    if (Result<void> done = lower_into(unit, parts[i].problem, target, schedules); !done) return done;
+    fill_unit(unit, parts[i].problem, target, schedules);
   }
-  return {};
 }
 
 Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const CommonOptions& options,
@@ -84,11 +109,12 @@ Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const Common
     if (pass != 0 && i + 1 != pass) continue;
     const ir::Op& op = graph.ops[static_cast<size_t>(i)];
     const std::string name = count == 1 ? "" : fmt::format("pass {} of {}", i + 1, count);
-    Result<void> done = add_units(pipeline, op, name, target, {options.schedule, tuning->get()});
-    if (!done) return done;
+    add_units(pipeline, op, name, target, {options.schedule, tuning->get()});
   }
   if (!options.schedule.empty() && pipeline.units.size() > 1) {
-    return refuse(fmt::format("--schedule is for one loop nest, and there are {}{}.", pipeline.units.size(),
+    const size_t units = pipeline.units.size();
+    pipeline.units.clear();
+    return refuse(fmt::format("--schedule is for one loop nest, and there are {}{}.", units,
                               count > 1 ? "; --pass chooses one" : ""));
   }
   return {};
@@ -111,6 +137,8 @@ Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const 
 
 Result<void> fill_model(Pipeline& pipeline, const LoadedModelSpec& model, const CommonOptions& options,
                         const Target& target, Depth depth, int pass) {
+  if (Result<void> done = check_unused(options, {{"--input-shape", "a model's file says its own"}}); !done)
+    return done;
   ModelSpec spec = *model.spec;
   if (find_layer_without_weights(spec) != nullptr) {
     print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
@@ -123,6 +151,23 @@ Result<void> fill_model(Pipeline& pipeline, const LoadedModelSpec& model, const 
   return fill_units(pipeline, *pipeline.graph, options, target, pass);
 }
 
+Result<void> fill_programs(Pipeline& pipeline, VirFile& file, const CommonOptions& options,
+                           const Target& target) {
+  for (vir::Listing& listing : file) {
+    if (listing.program.lanes != target.lanes) {
+      return refuse(fmt::format("{} has {} lanes, and isa {} has {}.", options.spec, listing.program.lanes,
+                                target.name, target.lanes));
+    }
+    Unit& unit = pipeline.units.emplace_back();
+    if (file.size() > 1)
+      unit.name =
+          fmt::format("program {} of {}: {}", pipeline.units.size(), file.size(), listing.program.name);
+    if (const auto call = parse_vir_call(listing.text, listing.program)) unit.run_line = run_line_text(*call);
+    unit.program = std::move(listing.program);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> fill_pipeline(Pipeline& pipeline, Subject subject, const CommonOptions& options,
@@ -131,25 +176,20 @@ Result<void> fill_pipeline(Pipeline& pipeline, Subject subject, const CommonOpti
     return fill_model(pipeline, *model, options, target, depth, pass);
   if (auto* layer = std::get_if<ParsedLayer>(&subject)) {
     pipeline.layer = std::move(*layer);
+    if (!options.input_shape.empty()) pipeline.layer->spec.input_shape = options.input_shape;
     return fill_layer(pipeline, options, target, depth, pass);
   }
-  if (!options.schedule.empty())
-    return refuse(fmt::format("--schedule is given, but {} is scheduled already.", options.spec));
+  if (Result<void> done = check_scheduled(options); !done) return done;
   if (pass > 1) return refuse(fmt::format("--pass is {}, and {} is one.", pass, options.spec));
-  Unit& unit = pipeline.units.emplace_back();
-  if (auto* program = std::get_if<vir::Program>(&subject)) {
-    if (program->lanes != target.lanes) {
-      return refuse(fmt::format("{} has {} lanes, and isa {} has {}.", options.spec, program->lanes,
-                                target.name, target.lanes));
-    }
-    unit.program = std::move(*program);
-    return {};
+  if (auto* file = std::get_if<VirFile>(&subject)) return fill_programs(pipeline, *file, options, target);
+  std::vector<ir::LoopNest>& nests = std::get<NestFile>(subject).nests;
+  for (size_t i = 0; i < nests.size(); ++i) {
+    Unit& unit = pipeline.units.emplace_back();
+    if (nests.size() > 1) unit.name = fmt::format("nest {} of {}", i + 1, nests.size());
+    unit.problem = nests[i].problem;
+    unit.nest = std::move(nests[i]);
+    if (Result<void> done = lower_into(unit, target); !done) unit.error = done.error();
   }
-  unit.nest = std::move(std::get<ir::LoopNest>(subject));
-  unit.problem = unit.nest->problem;
-  Result<vir::Program> program = lower_nest(*unit.nest, target);
-  if (!program) return tl::unexpected(program.error());
-  unit.program = std::move(*program);
   return {};
 }
 

@@ -22,6 +22,8 @@ struct Unit {
   std::optional<ir::Schedule> schedule;
   std::optional<ir::LoopNest> nest;
   std::optional<vir::Program> program;
+  std::string run_line;        // what a .vir file calls the program with; empty: not known
+  std::optional<Error> error;  // why what is missing is missing
 };
 
 struct Pipeline {
@@ -31,7 +33,8 @@ struct Pipeline {
   std::vector<Unit> units;
 };
 
-// As far as `depth` asks; an error leaves what was reached. `pass`: only that one, from 1; 0: all.
+// As far as `depth` asks; an error leaves what was reached, and one of a unit leaves the units behind it as
+// well. `pass`: only that one, from 1; 0: all.
 enum class Depth { kSpec, kProblem, kGraph, kUnits };
 Result<void> fill_pipeline(Pipeline& pipeline, Subject subject, const CommonOptions& options,
                            const Target& target, Depth depth, int pass);

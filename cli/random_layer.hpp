@@ -10,9 +10,12 @@
 
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
+#include "ir/fitting_steps.hpp"
 #include "ir/graph_work.hpp"
 
 namespace convsmith::cli {
+
+using ir::input_steps;
 
 // SplitMix64 (Steele, Lea, Flood 2014).
 class Random {

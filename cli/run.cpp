@@ -34,15 +34,6 @@ PortNames port_names(const Subject& subject) {
   return {names_of(*model->spec, model->spec->inputs), names_of(*model->spec, model->spec->outputs)};
 }
 
-// Of the inputs of a model whose steps do not go together.
-std::string wrong_steps_text(const Outcome& outcome) {
-  std::string list;
-  for (size_t i = 0; i < outcome.runnable.inputs.size(); ++i)
-    list += fmt::format("{}{} has {}", i == 0 ? "" : ", ", outcome.arguments.inputs[i],
-                        outcome.runnable.inputs[i].steps);
-  return fmt::format("The numbers of steps of the inputs do not go together in this model: {}.", list);
-}
-
 // Fills outputs and times.
 Result<void> compute(Outcome& outcome) {
   const Runnable& r = outcome.runnable;
@@ -64,8 +55,6 @@ Result<void> compute(Outcome& outcome) {
     const RunStatus status = r.run(in, out, options);
     const double us = std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
     outcome.run_us = std::min(outcome.run_us, us);
-    if (status == RunStatus::kWrongSteps && r.inputs.size() > 1)
-      return make_error(ErrorCode::kInvalidData, wrong_steps_text(outcome));
     if (status != RunStatus::kOk) {
       return make_error(status == RunStatus::kNoMemory ? ErrorCode::kUnavailable : ErrorCode::kInvalidData,
                         describe(status));

@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "cli/file_isa.hpp"
+#include "cli/nest_file.hpp"
 #include "cli/run.hpp"
 #include "convsmith/model.hpp"
 #include "frontend/make_problem.hpp"
@@ -137,6 +139,16 @@ Result<PackedWeights> pack(const CompiledLayer& layer, const std::vector<Tensor>
   return layer.pack(arrays);
 }
 
+// Output steps for one more input step, of long inputs.
+double steps_ratio(const ir::Graph& graph) {
+  const auto output_steps = [&](int64_t steps) {
+    const auto& output = graph.tensors[static_cast<size_t>(graph.outputs[0])];
+    return ir::evaluate_extents(graph, {&steps, 1})[static_cast<size_t>(output.steps)];
+  };
+  return static_cast<double>(output_steps(2 * kManySteps) - output_steps(kManySteps)) /
+         static_cast<double>(kManySteps);
+}
+
 Result<Runnable> make_layer(const LayerSpec& spec, std::vector<ReadInput> inputs,
                             const CommonOptions& options, const std::string& weights_path) {
   Result<LayerCall> call = prepare_layer(spec, std::move(inputs), options, weights_path);
@@ -196,12 +208,58 @@ Result<std::vector<Tensor>> find_nest_weights(const Problem& p, const CommonOpti
   return drawn;
 }
 
-Result<Runnable> make_nest(const ir::LoopNest& nest, std::vector<ReadInput> inputs,
-                           const CommonOptions& options, const std::string& weights_path) {
-  const Problem& p = nest.problem;
-  if (!options.schedule.empty())
+// All the nests of a layer.
+Result<Runnable> make_nests(const NestFile& file, std::vector<ReadInput> inputs, const CommonOptions& options,
+                            const std::string& weights_path) {
+  const auto layers = layers_of(file);
+  if (!layers) return tl::unexpected(in_file(options.spec, layers.error()));
+  if (layers->size() > 1) {
     return refuse(
-        fmt::format("--schedule is given, but {} is a nest that is scheduled already.", options.spec));
+        fmt::format("{} holds {} nests, each a layer of its own; run takes one, or all of one layer "
+                    "behind a line 'layer ...'.",
+                    options.spec, layers->size()));
+  }
+  const NestedLayer& nested = layers->front();
+  CommonOptions any = options;
+  any.rules = Rules::kAny;
+  Result<LayerCall> call = prepare_layer(nested.spec, std::move(inputs), any, weights_path);
+  if (!call) return tl::unexpected(call.error());
+  const Result<Choice> choice = choose_backend(options.backend, isa_of(file, options.isa));
+  if (!choice) return tl::unexpected(choice.error());
+  KernelCache kernels;
+  const Clock::time_point begin = Clock::now();
+  const auto graph = compile_nests(nested, {choice->backend, choice->isa}, kernels);
+  const double compile_us = microseconds_since(begin);
+  if (!graph) return tl::unexpected(in_file(options.spec, graph.error()));
+  std::vector<std::span<const float>> arrays;
+  for (const Tensor& weight : call->weights) arrays.emplace_back(weight.data);
+  const auto run = [graph = *graph, packed = pack_graph(*graph, arrays), batch = call->input.batch,
+                    steps = call->input.steps](std::span<const float* const> in, std::span<float* const> out,
+                                               const RunOptions& run_options) {
+    return run_graph(*graph, *packed, in, out, batch, {&steps, 1}, run_options);
+  };
+  Runnable result{.kind = "nests",
+                  .text = to_call_text(nested.spec),
+                  .weights = weights_path.empty() ? drawn_text(options) : weights_path,
+                  .inputs = {},
+                  .input_layout = layout_of(nested.spec),
+                  .outputs = {{std::move(call->output), layout_of(nested.spec), steps_ratio(nested.graph)}},
+                  .backend = choice->backend,
+                  .isa = choice->isa,
+                  .code_bytes = (*graph)->code_bytes,
+                  .passes = ir::passes_over_memory(nested.graph),
+                  .compile_us = compile_us,
+                  .run = run};
+  result.inputs.push_back(std::move(call->input));
+  return result;
+}
+
+Result<Runnable> make_nest(const NestFile& file, std::vector<ReadInput> inputs, const CommonOptions& options,
+                           const std::string& weights_path) {
+  if (Result<void> done = check_scheduled(options); !done) return tl::unexpected(done.error());
+  if (file.layer || file.nests.size() > 1) return make_nests(file, std::move(inputs), options, weights_path);
+  const ir::LoopNest& nest = file.nests.front();
+  const Problem& p = nest.problem;
   if (p.combine != Combine::kNone)
     return refuse(
         fmt::format("{} is a nest with an operand, a second input that no file gives; run the model or "
@@ -221,7 +279,7 @@ Result<Runnable> make_nest(const ir::LoopNest& nest, std::vector<ReadInput> inpu
   if (Result<void> done = check_sizes(nest_weights(p), *output); !done) return tl::unexpected(done.error());
   const Result<std::vector<Tensor>> weights = find_nest_weights(p, options, weights_path);
   if (!weights) return tl::unexpected(weights.error());
-  const Result<Choice> choice = choose_backend(options.backend, options.isa);
+  const Result<Choice> choice = choose_backend(options.backend, isa_of(file, options.isa));
   if (!choice) return tl::unexpected(choice.error());
   const auto& memory = process_code_memory();
   if (choice->backend != Backend::kInterp && !memory) return tl::unexpected(memory.error());
@@ -346,6 +404,7 @@ Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput
   std::vector<int64_t> steps;
   for (const LayerInput& input : *arranged) steps.push_back(input.steps);
   const int64_t batch = arranged->front().batch;
+  if (Result<void> taken = model->check(batch, steps); !taken) return tl::unexpected(taken.error());
   Result<std::vector<RunOutput>> outputs = find_outputs(*model, batch, steps);
   if (!outputs) return tl::unexpected(outputs.error());
   const auto run = [model = *model, batch, steps](std::span<const float* const> in,
@@ -376,8 +435,8 @@ Result<Runnable> make_runnable(Subject subject, std::vector<ReadInput> inputs, c
                                const std::string& weights) {
   if (const auto* layer = std::get_if<ParsedLayer>(&subject))
     return make_layer(layer->spec, std::move(inputs), options, weights);
-  if (const auto* nest = std::get_if<ir::LoopNest>(&subject))
-    return make_nest(*nest, std::move(inputs), options, weights);
+  if (const auto* nests = std::get_if<NestFile>(&subject))
+    return make_nest(*nests, std::move(inputs), options, weights);
   if (const auto* model = std::get_if<LoadedModelSpec>(&subject))
     return make_model(*model, std::move(inputs), options, weights);
   return refuse(

@@ -332,7 +332,7 @@ std::vector<KernelCall> kernel_calls(const ir::Graph& graph, int64_t batch, int6
 }
 
 double TunedKernel::peak_share(double us) const {
-  return peak_gflops > 0 ? call.operations() / us * 1e-3 / peak_gflops : 0;
+  return peak_gflops > 0 ? std::min(call.operations() / us * 1e-3 / peak_gflops, 1.0) : 0;
 }
 
 Result<std::optional<TunedKernel>> tune_kernel(const KernelCall& call, const TuneOptions& options) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/call_sizes.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
 #include "cli/compare.hpp"
@@ -102,10 +103,9 @@ Result<Job> model_job(ModelSpec model, const Options& options) {
   const ModelNode& node = model.nodes[static_cast<size_t>(model.inputs.front())];
   const Shape& shape = std::get<InputOp>(model.layers[static_cast<size_t>(node.layer)].op).shape;
   const auto declared = shape.size() < 2 ? std::nullopt : shape.front();
-  const int64_t steps = input_steps(*graph, options.steps.value_or(declared.value_or(kUsualSteps))).front();
-  if (options.steps && steps != *options.steps)
-    return refuse(fmt::format("--steps is {}, and the model takes {} steps only.", *options.steps, steps));
-  return Job{common.spec, std::move(*graph), options.batch.value_or(1), steps};
+  const auto steps = choose_steps(*graph, options.steps, declared.value_or(kUsualSteps));
+  if (!steps) return tl::unexpected(steps.error());
+  return Job{common.spec, std::move(*graph), options.batch.value_or(1), *steps};
 }
 
 Result<std::vector<Job>> table_jobs(const Options& options) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct VerifyReport {
   int64_t cases = 0;
   int64_t layers = 0;                 // distinct ones
   int64_t models = 0;                 // distinct random ones
+  int64_t programs = 0;               // of a .vir file
+  std::set<std::string> back_ends;    // names of those that ran
   std::vector<std::string> failures;  // each a command that reproduces it, with what was wrong behind a '#'
   double seconds = 0;
   Coverage coverage;

@@ -43,7 +43,6 @@ class Worker {
       } else {
         layer_cases(seed, number - number / kModelEvery, cases);
       }
-      set_crash_line(slot_, "");
     }
     finish();
   }
@@ -125,7 +124,10 @@ class Worker {
     set_crash_line(slot_, line);
     const auto finding = check_call(checked, call, {options_.guard, options_.threads}, pools_);
     cover(checked, call);
-    for (const Variant& variant : checked.variants) coverage_.add_back_end(back_end_name(variant.back_end));
+    for (const Variant& variant : checked.variants) {
+      coverage_.add_back_end(back_end_name(variant.back_end));
+      back_ends_.insert(back_end_name(variant.back_end));
+    }
     for (const int threads : options_.threads) {
       if (threads == 1 || runs_on_threads(call)) coverage_.add_threads(threads);
     }
@@ -152,6 +154,7 @@ class Worker {
     tell_progress();
     const std::lock_guard lock(shared_.mutex);
     shared_.report.coverage.merge(coverage_);
+    shared_.report.back_ends.merge(back_ends_);
   }
 
   const VerifyOptions& options_;
@@ -159,6 +162,7 @@ class Worker {
   size_t slot_;
   Pools pools_;
   Coverage coverage_;
+  std::set<std::string> back_ends_;
   int64_t cases_ = 0;
   int64_t told_ = 0;
 };

@@ -14,6 +14,8 @@ namespace convsmith::vir {
 namespace {
 
 constexpr std::string_view kKindLetters = "pivm";
+// Far more than lowering makes; texts from elsewhere may not exhaust what reads them.
+constexpr int kMostNesting = 200;
 
 // The text of one operand; `reg` is the next register of the instruction.
 std::string operand_text(const Program& program, const Inst& inst, char c, uint16_t reg) {
@@ -52,17 +54,16 @@ class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) {}
 
-  Result<Program> run() {
+  Result<std::vector<Listing>> run() {
     while (next_line()) {
       if (words_.empty()) continue;
-      auto ok =
-          seen_header_ ? (depth_ > 0 ? instruction() : fail("text after the end of the program")) : header();
+      auto ok = depth_ > 0 ? instruction() : header();
       if (!ok) return tl::unexpected(ok.error());
     }
-    if (!seen_header_) return tl::unexpected(fail("expected 'vir NAME lanes N scratch BYTES {'").error());
     if (depth_ != 0) return tl::unexpected(fail("a block is not closed by '}'").error());
-    if (auto ok = verify(program_); !ok) return tl::unexpected(ok.error());
-    return std::move(program_);
+    if (listings_.empty()) return tl::unexpected(fail("expected 'vir NAME lanes N scratch BYTES {'").error());
+    listings_.back().text += std::string_view(begin_, text_.data());
+    return std::move(listings_);
   }
 
  private:
@@ -109,7 +110,9 @@ class Parser {
   }
 
   Result<void> header() {
-    seen_header_ = true;
+    if (!listings_.empty() && words_[0] != "vir") return fail("text after the end of the program");
+    program_ = {};
+    lines_.clear();
     if (words_.size() < 7 || words_[0] != "vir" || words_[2] != "lanes" || words_[4] != "scratch" ||
         words_.back() != "{" || (words_.size() > 7 && words_[6] != "params")) {
       return fail("expected 'vir NAME lanes N scratch BYTES {'");
@@ -132,8 +135,8 @@ class Parser {
 
   Result<void> instruction() {
     if (words_.size() == 1 && words_[0] == "}") {
-      if (--depth_ > 0) program_.body.push_back({Opcode::kEnd, {}, 0});
-      return {};
+      if (--depth_ == 0) return finish();
+      return add({Opcode::kEnd, {}, 0});
     }
     // "d = op a b" is read in signature order as "op d a b".
     std::vector<std::string_view> operands;
@@ -155,7 +158,8 @@ class Parser {
     if (opens_block(op)) {
       if (operands.empty() || operands.back() != "{") return fail("a block starts with '{'");
       operands.pop_back();
-      ++depth_;
+      if (++depth_ > kMostNesting)
+        return fail(fmt::format("more than {} blocks stand inside each other", kMostNesting));
     }
     const std::string_view signature = info(op).signature;
     if (operands.size() != signature.size()) {
@@ -169,7 +173,19 @@ class Parser {
         return fail(fmt::format("'{}' is no operand {} of '{}'", operands[i], i + 1, info(op).text));
       }
     }
+    return add(inst);
+  }
+
+  Result<void> add(const Inst& inst) {
     program_.body.push_back(inst);
+    lines_.push_back(line_);
+    return {};
+  }
+
+  Result<void> finish() {
+    if (auto ok = verify(program_); !ok) return ok;
+    listings_.push_back({std::move(program_), std::move(lines_), std::string(begin_, text_.data())});
+    begin_ = text_.data();
     return {};
   }
 
@@ -212,11 +228,13 @@ class Parser {
   }
 
   std::string_view text_;
+  const char* begin_ = text_.data();  // of what belongs to the next program
   int line_ = 0;
   std::vector<std::string_view> words_;
-  bool seen_header_ = false;
   int depth_ = 0;
   Program program_;
+  std::vector<int> lines_;
+  std::vector<Listing> listings_;
 };
 
 }  // namespace
@@ -254,8 +272,16 @@ std::string print(const Program& program) {
   return out + "}\n";
 }
 
-Result<Program> parse(std::string_view text) {
+Result<std::vector<Listing>> parse_listings(std::string_view text) {
   return Parser(text).run();
+}
+
+Result<Program> parse(std::string_view text) {
+  auto listings = parse_listings(text);
+  if (!listings) return tl::unexpected(listings.error());
+  if (listings->size() == 1) return std::move(listings->front().program);
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("vir text: {} programs stand where one is expected.", listings->size()));
 }
 
 }  // namespace convsmith::vir

@@ -21,4 +21,13 @@ std::string print(const Program& program, const Inst& inst);  // one line, no in
 // The parsed program is verified. Errors name the line.
 Result<Program> parse(std::string_view text);
 
+// A program of a text that holds one or several, one behind the other.
+struct Listing {
+  Program program;
+  std::vector<int> lines;  // of each instruction in the whole text, from 1
+  std::string text;        // its own, with the comments before it; of the last one also those behind it
+};
+// At least one.
+Result<std::vector<Listing>> parse_listings(std::string_view text);
+
 }  // namespace convsmith::vir

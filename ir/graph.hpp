@@ -121,6 +121,7 @@ struct Graph {
   std::vector<std::string> output_names;
   // By input: the only number of steps that a layer behind it (Flatten and the like) allows, if there is one.
   std::vector<std::optional<int64_t>> pinned_steps;
+  std::vector<std::string> pinned_by;  // the name of that layer
   // By input and output: the axes as Keras shows them, without the batch axis. Empty for a layer.
   std::vector<std::vector<Axis>> input_shapes;
   std::vector<std::vector<Axis>> output_shapes;

@@ -32,6 +32,7 @@ Result<Value> GraphBuilder::add_input(const Shape& shape, int steps_axis) {
   const int number = static_cast<int>(graph_.inputs.size());
   declared_.push_back({});
   graph_.pinned_steps.push_back({});
+  graph_.pinned_by.emplace_back();
   for (size_t i = 0; i < shape.size(); ++i) {
     const bool is_steps = static_cast<int>(i) == steps_axis;
     const int64_t limit = is_steps ? kMaxSteps - 1 : kMaxSize;
@@ -114,7 +115,9 @@ Result<int64_t> GraphBuilder::pin(const Axis& axis) {
                   root + 1, tensor(graph_.inputs[static_cast<size_t>(root)]).name);
   }
   if (*size >= kMaxSteps) return refuse("There would be {} steps or more.", kMaxSteps);
-  graph_.pinned_steps[static_cast<size_t>(root)] = declared_[static_cast<size_t>(root)];
+  std::optional<int64_t>& pinned = graph_.pinned_steps[static_cast<size_t>(root)];
+  if (!pinned) graph_.pinned_by[static_cast<size_t>(root)] = layer_;
+  pinned = declared_[static_cast<size_t>(root)];
   return *size;
 }
 

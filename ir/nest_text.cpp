@@ -52,7 +52,8 @@ std::string subscripts(const Problem& p) {
 }
 
 tl::unexpected<Error> fail(int line, std::string_view what) {
-  return make_error(ErrorCode::kInvalidSpec, fmt::format("Nest text, line {}: {}.", line, what));
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("Nest text, line {}: {}{}", line, what, what.ends_with('.') ? "" : "."));
 }
 
 // The next word of `line`, which loses it.
@@ -154,10 +155,10 @@ std::string print(const LoopNest& nest) {
   return out + "}\n";
 }
 
-Result<LoopNest> parse_nest(std::string_view text) {
+Result<NestList> parse_nests(std::string_view text) {
+  NestList list;
   LoopNest nest;
-  bool header = false;
-  bool closed = false;
+  bool open = false;
   for (int number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
@@ -165,21 +166,34 @@ Result<LoopNest> parse_nest(std::string_view text) {
     line = line.substr(0, line.find('#'));
     line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
     if (line.empty()) continue;
-    if (closed) return fail(number, "text after the end of the nest");
-    if (!header) {
+    if (open && line.starts_with('}')) {
+      if (auto ok = verify(nest); !ok) return tl::unexpected(ok.error());
+      list.nests.push_back(std::move(nest));
+      open = false;
+    } else if (open) {
+      if (auto ok = parse_loop(nest, line, number); !ok) return tl::unexpected(ok.error());
+    } else if (list.nests.empty() && list.layer.empty() && line.starts_with("layer ")) {
+      list.layer = line.substr(6);
+    } else if (!list.nests.empty() && !line.starts_with("nest ")) {
+      return fail(number, "text after the end of the nest");
+    } else {
       auto problem = parse_header(line, number);
       if (!problem) return tl::unexpected(problem.error());
+      nest = {};
       nest.problem = *problem;
-      header = true;
-    } else if (line.starts_with('}')) {
-      closed = true;
-    } else if (auto ok = parse_loop(nest, line, number); !ok) {
-      return tl::unexpected(ok.error());
+      open = true;
     }
   }
-  if (!closed) return fail(1, "expected 'nest LAYER {' with loops and a closing '}'");
-  if (auto ok = verify(nest); !ok) return tl::unexpected(ok.error());
-  return nest;
+  if (open || list.nests.empty()) return fail(1, "expected 'nest LAYER {' with loops and a closing '}'");
+  return list;
+}
+
+Result<LoopNest> parse_nest(std::string_view text) {
+  auto list = parse_nests(text);
+  if (!list) return tl::unexpected(list.error());
+  if (list->nests.size() == 1 && list->layer.empty()) return std::move(list->nests.front());
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("Nest text: {} nests stand where one is expected.", list->nests.size()));
 }
 
 }  // namespace convsmith::ir

@@ -17,6 +17,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "convsmith/error.hpp"
 #include "ir/nest.hpp"
@@ -27,5 +28,14 @@ std::string print(const LoopNest& nest);
 
 // The parsed nest is verified. Errors name the line.
 Result<LoopNest> parse_nest(std::string_view text);
+
+// Several nests, one behind the other. Where a line `layer TEXT` stands before them they are all the nests of
+// that layer, in the order in which it is computed.
+struct NestList {
+  std::string layer;  // call text; empty: not given
+  std::vector<LoopNest> nests;
+};
+// At least one.
+Result<NestList> parse_nests(std::string_view text);
 
 }  // namespace convsmith::ir

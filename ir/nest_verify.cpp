@@ -92,6 +92,42 @@ bool can_slide_shared(const LoopNest& nest) {
          nest.problem.group_filters() < lane_count(nest);
 }
 
+// Of a loop that is written out; the schedule steps that make such loops have the same limit.
+constexpr int64_t kMostIterations = 64;
+// Of all loops together: no CPU has registers for so many sums, and no cache room for so much code.
+constexpr int64_t kMostSums = 256;
+constexpr int64_t kMostWrittenOut = 8192;
+
+Result<void> verify_iterations(const LoopNest& nest) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& loop = nest.loops[i];
+    if (loop.role == Role::kSerial || loop.role == Role::kBand) continue;
+    const auto extent = loop_extent(nest, i);
+    if (!extent) return fail(fmt::format("loop '{}' must have constant extent", loop_name(nest, i)));
+    if (*extent / loop.step > kMostIterations) {
+      return fail(fmt::format("loop '{}' has {} iterations; written out are at most {}", loop_name(nest, i),
+                              *extent / loop.step, kMostIterations));
+    }
+  }
+  return {};
+}
+
+Result<void> verify_written_out(const LoopNest& nest) {
+  int64_t sums = 1;
+  int64_t products = 1;
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& loop = nest.loops[i];
+    if (loop.role != Role::kTile && loop.role != Role::kUnroll) continue;
+    const int64_t iterations = (*loop_extent(nest, i) + loop.step - 1) / loop.step;
+    products *= iterations;
+    if (loop.role == Role::kTile) sums *= iterations;
+  }
+  if (sums > kMostSums)
+    return fail(fmt::format("a tile of {} sums is more than the {} that compile", sums, kMostSums));
+  if (products <= kMostWrittenOut) return {};
+  return fail(fmt::format("{} products would be written out; {} compile", products, kMostWrittenOut));
+}
+
 }  // namespace
 
 Result<void> verify(const LoopNest& nest) {
@@ -107,12 +143,14 @@ Result<void> verify(const LoopNest& nest) {
     return fail("a fused reduction needs a band loop, since it can't skip single taps");
   if (nest.ragged && !nest.cut()) return fail("'ragged' needs a band loop");
   if (nest.slide && !nest.ragged) return fail("'slide' needs 'ragged'");
+  if (auto ok = verify_iterations(nest); !ok) return ok;
   return verify_strict_order(nest);
 }
 
 Result<void> verify_lowerable(const LoopNest& nest) {
   if (auto ok = verify(nest); !ok) return ok;
   if (!nest.cut()) return fail("compiling needs a band loop ('cut o')");
+  if (auto ok = verify_written_out(nest); !ok) return ok;
   const auto lanes = lanes_dim(nest);
   if (!lanes) return fail("compiling needs a lanes loop ('lanes f', 'lanes o' or 'lanes g')");
   if (*lanes != Dim::kFilter && *lanes != Dim::kStep && *lanes != Dim::kGroup)

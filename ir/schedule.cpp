@@ -300,6 +300,17 @@ Result<Step> parse_step(std::string_view text) {
                   text));
 }
 
+// What follows '#' in a line is a comment.
+std::string without_comments(std::string_view text) {
+  std::string result;
+  bool comment = false;
+  for (const char c : text) {
+    comment = c != '\n' && (comment || c == '#');
+    if (!comment) result += c;
+  }
+  return result;
+}
+
 }  // namespace
 
 std::string print(const Schedule& schedule) {
@@ -308,7 +319,9 @@ std::string print(const Schedule& schedule) {
   return text;
 }
 
-Result<Schedule> parse_schedule(std::string_view text) {
+Result<Schedule> parse_schedule(std::string_view commented) {
+  const std::string uncommented = without_comments(commented);
+  std::string_view text = uncommented;
   Schedule schedule;
   while (!text.empty()) {
     const size_t end = std::min(text.find(';'), text.size());

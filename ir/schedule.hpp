@@ -1,6 +1,7 @@
 // A schedule: checked, printable rewrites that turn the naive nest into one that fits a CPU. Each
 // step either rewrites the nest or returns an error that names the loop. As text, steps are
-// separated by semicolons; loops are named as loop_name says, at the moment the step runs:
+// separated by semicolons, what follows '#' in a line is a comment; loops are named as loop_name says, at the
+// moment the step runs:
 //
 //   cut o             split the output at the padding: a band loop, after which no tap is tested
 //   fuse k c          taps and channels become one contiguous reduction r

@@ -8,6 +8,7 @@
 #include "convsmith/model.hpp"
 #include "runtime/c_api_error.hpp"
 #include "runtime/c_api_model.hpp"
+#include "runtime/why_refused.hpp"
 
 namespace convsmith::c_api {
 
@@ -60,8 +61,9 @@ struct LayerModel final : convsmith_model {
   convsmith_status run(const convsmith_call& call) const noexcept override {
     static const PackedWeights kNone;
     const PackedWeights& packed = call.weights != nullptr ? call.weights->layer : kNone;
-    return finish(
-        layer.run(packed, call.inputs[0], call.outputs[0], call.batch, call.steps[0], run_options(call)));
+    const RunStatus status =
+        layer.run(packed, call.inputs[0], call.outputs[0], call.batch, call.steps[0], run_options(call));
+    return finish(status, [&] { return why_refused(layer, status, call.steps[0]); });
   }
   int64_t output_steps(std::span<const int64_t> steps, size_t) const override {
     return layer.output_steps(steps[0]);
@@ -99,7 +101,8 @@ struct FileModel final : convsmith_model {
   convsmith_status run(const convsmith_call& call) const noexcept override {
     if (call.weights != nullptr)
       return fail(CONVSMITH_WRONG_WEIGHTS, "A model from a file has its own weights; weights must be null.");
-    return finish(model.run(call.inputs, call.outputs, call.batch, call.steps, run_options(call)));
+    const RunStatus status = model.run(call.inputs, call.outputs, call.batch, call.steps, run_options(call));
+    return finish(status, [&] { return why_refused(model, status, call.batch, call.steps); });
   }
   int64_t output_steps(std::span<const int64_t> steps, size_t output) const override {
     const Shape open = model.output_shapes().at(output);

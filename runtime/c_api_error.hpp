@@ -41,6 +41,13 @@ convsmith_status guard(const Body& body) noexcept {
   return guard(body, [](convsmith_status status) { return status; });
 }
 
+// finish, with a sentence made where the status is a failure.
+template <class Sentence>
+convsmith_status finish(RunStatus status, const Sentence& sentence) noexcept {
+  if (status == RunStatus::kOk) return CONVSMITH_OK;
+  return guard([&] { return fail(static_cast<convsmith_status>(status), sentence()); });
+}
+
 // For functions whose answer is a number.
 template <class Body>
 int64_t guard_number(const Body& body) noexcept {

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "codegen/control_word.hpp"
 #include "frontend/check.hpp"
+#include "frontend/check_spec.hpp"
 #include "frontend/model_spec.hpp"
 #include "frontend/models/load_model.hpp"
 #include "ir/build_graph.hpp"
+#include "ir/fitting_steps.hpp"
 #include "ir/fold.hpp"
 #include "ir/fuse.hpp"
 #include "runtime/disk_cache.hpp"
@@ -135,6 +139,20 @@ std::vector<std::vector<int64_t>> CompiledModel::output_shapes(int64_t batch,
     }
   }
   return shapes;
+}
+
+Result<void> CompiledModel::check(int64_t batch, std::span<const int64_t> steps) const {
+  if (steps.size() != input_count()) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("There are {} numbers of steps, and the model has {} inputs.", steps.size(),
+                                  input_count()));
+  }
+  const auto is_size = [](int64_t size) { return size >= 0 && size <= kMaxAxis; };
+  if (!is_size(batch) || !std::all_of(steps.begin(), steps.end(), is_size))
+    return make_error(ErrorCode::kInvalidData, describe(RunStatus::kBadSize));
+  const std::string why = ir::why_not(data_->graph->graph, steps);
+  if (why.empty()) return {};
+  return make_error(ErrorCode::kInvalidData, why);
 }
 
 RunStatus CompiledModel::run(std::span<const float* const> inputs, std::span<float* const> outputs,

@@ -1,8 +1,8 @@
 #include "runtime/run_layer.hpp"
 
-#include <fmt/format.h>
-
 #include <span>
+
+#include "runtime/why_refused.hpp"
 
 namespace convsmith {
 namespace {
@@ -40,7 +40,7 @@ Result<Tensor> LayerRunner::run(const LayerSpec& spec, const std::vector<Tensor>
   const RunStatus status =
       compiled_->run(*packed_, input.data.data(), output.data.data(), batch, steps, {.denormals = denormals});
   if (status != RunStatus::kOk) {
-    return make_error(ErrorCode::kInvalidData, fmt::format("The layer cannot be run: {}.", describe(status)));
+    return make_error(ErrorCode::kInvalidData, why_refused(*compiled_, status, steps));
   }
   return output;
 }

@@ -1,13 +1,12 @@
 #include "runtime/run_model.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <memory>
 #include <span>
 #include <variant>
 
 #include "convsmith/model.hpp"
+#include "runtime/why_refused.hpp"
 
 namespace convsmith {
 namespace {
@@ -40,7 +39,8 @@ Result<Tensor> run_model(ModelSpec model, const Tensor& input, Denormals denorma
   const RunStatus status = compiled->run(input.data.data(), output.data.data(), input.shape.front(), steps,
                                          {.denormals = denormals});
   if (status != RunStatus::kOk) {
-    return make_error(ErrorCode::kInvalidData, fmt::format("The model cannot be run: {}.", describe(status)));
+    return make_error(ErrorCode::kInvalidData,
+                      why_refused(*compiled, status, input.shape.front(), std::span(&steps, 1)));
   }
   return output;
 }

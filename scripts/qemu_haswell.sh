@@ -29,7 +29,7 @@ expect() {
 verify() {
   local report
   if report=$(on "$@"); then
-    tail -2 <<<"$report"
+    head -1 <<<"$report"
   else
     printf '%s\n' "$report"
     exit 1

@@ -1,9 +1,5 @@
 #include "codegen/interp/interp.hpp"
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,6 +7,8 @@
 #include <cstring>
 
 #include "codegen/control_word.hpp"
+#include "codegen/interp/arithmetic.hpp"
+#include "codegen/interp/checked_call.hpp"
 #include "codegen/vir_verify.hpp"
 #include "frontend/check.hpp"
 
@@ -21,60 +19,7 @@ namespace {
 using vir::Inst;
 using vir::Opcode;
 
-constexpr size_t kMaxLanes = 16;
-using Lanes = std::array<uint32_t, kMaxLanes>;
-
-float f(uint32_t bits) {
-  return std::bit_cast<float>(bits);
-}
-uint32_t b(float x) {
-  return std::bit_cast<uint32_t>(x);
-}
-
-// As the instructions of x86 have them: where denormals are flushed, the result is, too, which a comparison
-// and a choice would not do.
-float largest(float x, float y) {
-#if defined(__x86_64__)
-  return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(x), _mm_set_ss(y)));
-#else
-  return x > y ? x : y;
-#endif
-}
-float smallest(float x, float y) {
-#if defined(__x86_64__)
-  return _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(x), _mm_set_ss(y)));
-#else
-  return x < y ? x : y;
-#endif
-}
-
-// Two's complement: wraps where signed arithmetic would be undefined.
-int64_t wrap_add(int64_t a, int64_t c) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(c));
-}
-int64_t wrap_sub(int64_t a, int64_t c) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(c));
-}
-int64_t wrap_mul(int64_t a, int64_t c) {
-  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(c));
-}
-
-int64_t floor_div(int64_t a, int64_t n) {
-  return a / n - (a % n < 0 ? 1 : 0);
-}
-
-// Registers of one call. They live in memory that the kernel hands out, one slot a register.
-struct State {
-  std::byte** p;
-  int64_t* i;
-  Lanes* v;
-  Lanes* m;  // all ones or zero in each lane
-  // Of functions that call others: what they call, their number in a fork, what they give and were given.
-  const class InterpModule* module = nullptr;
-  int64_t part = 0;
-  KernelArgs* outgoing = nullptr;
-  int64_t* result = nullptr;
-};
+}  // namespace
 
 // The functions of a module, called by name.
 class InterpModule {
@@ -87,6 +32,25 @@ class InterpModule {
  private:
   std::span<const vir::Program> functions_;
   const DataLookup& data_;
+};
+
+namespace {
+
+// Watches nothing.
+struct TrustedCall {
+  static constexpr bool allows(size_t, const Inst&, const State&) { return true; }
+};
+
+// The registers of one call, in memory of its own.
+struct Registers {
+  explicit Registers(const vir::Program& program)
+      : p(program.registers[0]), i(program.registers[1]), v(program.registers[2]), m(program.registers[3]) {}
+  State state() { return {p.data(), i.data(), v.data(), m.data()}; }
+
+  std::vector<std::byte*> p;
+  std::vector<int64_t> i;
+  std::vector<Lanes> v;
+  std::vector<Lanes> m;
 };
 
 class InterpKernel final : public Kernel {
@@ -109,26 +73,39 @@ class InterpKernel final : public Kernel {
     grow(i, program_.registers[1]);
     grow(v, program_.registers[2]);
     grow(m, program_.registers[3]);
-    execute(State{p.data(), i.data(), v.data(), m.data()}, args);
+    TrustedCall call;
+    execute(State{p.data(), i.data(), v.data(), m.data()}, args, call);
+  }
+
+  // With registers of its own, and a `call` that may stop it.
+  template <class Call>
+  void run(const KernelArgs& args, Call& call) const {
+    Registers own(program_);
+    execute(own.state(), args, call);
   }
 
   // As a function of a module; may be called while it runs.
   int64_t run(const InterpModule& module, const KernelArgs& args, int64_t part) const {
-    std::vector<std::byte*> p(program_.registers[0]);
-    std::vector<int64_t> i(program_.registers[1]);
-    std::vector<Lanes> v(program_.registers[2]);
-    std::vector<Lanes> m(program_.registers[3]);
+    Registers own(program_);
     KernelArgs outgoing{};
     int64_t result = 0;
-    execute(State{p.data(), i.data(), v.data(), m.data(), &module, part, &outgoing, &result}, args);
+    State state = own.state();
+    state.module = &module;
+    state.part = part;
+    state.outgoing = &outgoing;
+    state.result = &result;
+    TrustedCall call;
+    execute(state, args, call);
     return result;
   }
 
  private:
-  void execute(const State& s, const KernelArgs& args) const {
+  template <class Call>
+  void execute(const State& s, const KernelArgs& args, Call& call) const {
     const std::vector<Inst>& body = program_.body;
     for (size_t pc = 0; pc < body.size(); ++pc) {
       const Inst& inst = body[pc];
+      if (!call.allows(pc, inst, s)) return;
       const auto end = static_cast<size_t>(match_[pc]);
       switch (inst.op) {
         case Opcode::kLoop:
@@ -474,6 +451,8 @@ class InterpKernel final : public Kernel {
   size_t lanes_;
 };
 
+}  // namespace
+
 int64_t InterpModule::call(std::string_view name, const KernelArgs& args, int64_t part) const {
   for (const vir::Program& program : functions_) {
     if (program.name == name) return InterpKernel(program).run(*this, args, part);
@@ -481,7 +460,11 @@ int64_t InterpModule::call(std::string_view name, const KernelArgs& args, int64_
   fail_check(__FILE__, __LINE__, "a module lacks a function that it calls");
 }
 
-}  // namespace
+std::optional<Fault> run_checked(const vir::Program& program, const KernelArgs& args, const Bounds& bounds) {
+  CheckedCall call(program, args, bounds);
+  InterpKernel(program).run(args, call);
+  return call.fault();
+}
 
 int64_t run_function(std::span<const vir::Program> functions, std::string_view name, const KernelArgs& args,
                      const DataLookup& data) {

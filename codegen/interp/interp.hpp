@@ -2,8 +2,11 @@
 // code may run, and the judge of the other back ends.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -20,5 +23,21 @@ std::unique_ptr<Kernel> make_kernel(vir::Program program);
 using DataLookup = std::function<void*(const std::string& name)>;
 int64_t run_function(std::span<const vir::Program> functions, std::string_view name, const KernelArgs& args,
                      const DataLookup& data);
+
+// What one call may touch and how long it may run.
+struct Bounds {
+  std::array<int64_t, vir::kArgs> bytes{};  // of the arrays that pointer arguments point to
+  int64_t operations = 0;                   // how many it may execute
+};
+// The operation at which a call was stopped, and what it would have done: "'v0 = load [p0+64]' reads 64 bytes
+// at offset 64 of in, which has 96 bytes (24 floats)".
+struct Fault {
+  size_t instruction = 0;
+  std::string what;
+};
+// Runs a verified program that stands alone (verify_alone) and checks each operation before it runs. A
+// program that passes stays in its arrays on every back end, with whatever floats are in arrays at these
+// addresses.
+std::optional<Fault> run_checked(const vir::Program& program, const KernelArgs& args, const Bounds& bounds);
 
 }  // namespace convsmith::interp

@@ -100,6 +100,10 @@ class CONVSMITH_API CompiledModel {
   // The same for one input and one output.
   RunStatus run(const float* input, float* output, int64_t batch, int64_t steps,
                 const RunOptions& options = {}) const noexcept;
+  // Whether run takes a call of these sizes. An error names the layer that does not: because it fixes the
+  // number of steps, because too few arrive there, or because tensors that it combines do not meet; and the
+  // nearest numbers of input steps that fit.
+  Result<void> check(int64_t batch, std::span<const int64_t> steps) const;
   // Bytes of memory that a run uses beside its arrays and weights; 0 for sizes that it refuses.
   size_t workspace_bytes(int64_t batch, std::span<const int64_t> steps, int threads = 1) const;
 

@@ -17,7 +17,9 @@ std::vector<float> run_at(const test::Place& place, const Problem& p, const test
   if (!compiled) return {};
   std::vector<float> out = t.out;
   const auto packed = pack_weights(*compiled, t.kernel, t.bias);
-  run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {}, t.operand.data());
+  const RunStatus status =
+      run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {}, t.operand.data());
+  EXPECT_TRUE(status == RunStatus::kOk || status == RunStatus::kEmptyOutput) << describe(status);
   return out;
 }
 
