@@ -78,7 +78,7 @@ Result<Section> llvm_section(const Unit& unit, const Target& target, Backend bac
   if (backend != Backend::kAuto && backend != Backend::kLlvm) return has_no("llvm", backend, "llvm");
   const auto& module = load_llvm_module();
   if (!module) return tl::unexpected(module.error());
-  return plain((*module)->print_ir({&*unit.program, 1}, target));
+  return plain((*module)->print_ir({&*unit.program, 1}, target, /*to_ship=*/false));
 }
 
 Result<Section> llvm_asm_section(const Unit& unit, const Target& target) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/ceil_div.hpp"
+#include "ir/fitting_steps.hpp"
 
 namespace convsmith::ir {
 namespace {
@@ -121,19 +122,6 @@ double multiply_adds_per_step(const Graph& graph) {
   const double least = near == far ? 0 : multiply_adds(graph, 1, near);
   const int64_t more = near == far ? far[0] : kLongInput;
   return (multiply_adds(graph, 1, far) - least) / static_cast<double>(more);
-}
-
-std::vector<int64_t> input_steps(const Graph& graph, int64_t steps) {
-  for (const std::optional<int64_t>& pinned : graph.pinned_steps) steps = pinned.value_or(steps);
-  std::vector<int64_t> result;
-  for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    const GraphTensor& tensor = graph.tensors[static_cast<size_t>(graph.inputs[i])];
-    const Extent& own = graph.extents[static_cast<size_t>(tensor.steps)];
-    const bool is_pinned = i < graph.pinned_steps.size() && graph.pinned_steps[i];
-    const int64_t open = own.kind == Extent::Kind::kFixed ? own.value : steps;
-    result.push_back(is_pinned ? *graph.pinned_steps[i] : open);
-  }
-  return result;
 }
 
 std::vector<std::optional<int64_t>> receptive_fields(const Graph& graph) {

@@ -21,10 +21,6 @@ double multiply_adds(const Graph& graph, int64_t batch, std::span<const int64_t>
 // What one more step of the inputs costs where there are many; where their number is fixed, the mean.
 double multiply_adds_per_step(const Graph& graph);
 
-// What the inputs of a call have for steps: what a layer behind an input fixes, 1 without such an axis, else
-// what another input's must be (they may meet), else `steps`.
-std::vector<int64_t> input_steps(const Graph& graph, int64_t steps);
-
 // By input: how many of its steps, first to last, one step of an output depends on, padding not counted;
 // nullopt: on all. Where outputs or their steps differ, the most.
 std::vector<std::optional<int64_t>> receptive_fields(const Graph& graph);
