@@ -360,13 +360,15 @@ Result<std::vector<Row>> tune_jobs(const std::vector<Job>& jobs, const Options& 
   return rows;
 }
 
-int report_interruption(const std::vector<Row>& rows, const std::vector<Job>& jobs, const Options& options) {
+int report_interruption(const std::vector<Row>& rows, const std::vector<Job>& jobs, const Options& options,
+                        bool written) {
   size_t finished = 0;
   size_t all = 0;
   for (const Row& row : rows) finished += row.kernels.size();
   for (const Job& job : jobs) all += kernel_calls(job.graph, job.batch, job.steps).size();
   const std::string kept = finished == 0            ? ""
                            : options.output.empty() ? " Without --output they are written nowhere."
+                           : !written               ? fmt::format(" {} could not be written.", options.output)
                                                     : fmt::format(" They are in {}.", options.output);
   print_note(fmt::format("Interrupted: {} of {} kernels are finished.{}", finished, all, kept));
   return kInterrupted;
@@ -423,7 +425,7 @@ int tune(const Options& options) {
   if (!rows->empty()) print_rows(*rows, options, *back_end);
   const int matched = report_mismatches(*rows);
   if (!InterruptGuard::is_interrupted()) return matched != kOk ? matched : written;
-  return report_interruption(*rows, *jobs, options);
+  return report_interruption(*rows, *jobs, options, written == kOk);
 }
 
 }  // namespace
