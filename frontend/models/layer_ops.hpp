@@ -36,6 +36,7 @@ struct ExpectedWeight {
   std::vector<std::optional<int64_t>> shape;
   bool trainable = true;
   bool any_rank = false;
+  bool unread = false;  // in the file, but of no use; behind all others
 };
 std::vector<ExpectedWeight> expected_weights(const LayerOp& op);
 
