@@ -11,6 +11,7 @@
 #include "convsmith/error.hpp"
 #include "frontend/bind_context.hpp"
 #include "frontend/model_spec.hpp"
+#include "frontend/models/fields.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith::models {
@@ -29,6 +30,9 @@ Value rename_keras1_arguments(const Value& config);
 
 // The op of a layer of a known class. Messages don't say which layer it is.
 Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config);
+
+// Softmax along one axis or over several: the layer, and the operator of that name.
+Result<LayerOp> bind_softmax(const Fields& fields);
 
 // What is known about a weight before the channels are.
 struct ExpectedWeight {
