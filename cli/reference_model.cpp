@@ -126,8 +126,24 @@ class Evaluator {
   }
 
   static ReferenceTensor run(const ActivationOp& op, const ReferenceTensor& in) {
+    if (!op.axes.empty()) return joint_softmax(op, in);
     const bool has_axis = !is_elementwise(op.activation.kind);
     return activated(op.activation, in, has_axis ? static_cast<int64_t>(op.activation.params[0]) : -1);
+  }
+
+  // Over several axes side by side: as one axis in their place.
+  static ReferenceTensor joint_softmax(const ActivationOp& op, const ReferenceTensor& in) {
+    std::vector<size_t> axes;
+    for (const int64_t axis : op.axes) axes.push_back(axis_of(in, axis));
+    const auto first = static_cast<std::ptrdiff_t>(*std::min_element(axes.begin(), axes.end()));
+    const auto end = first + std::ssize(axes);
+    ReferenceTensor joint = in;
+    const int64_t size = product(std::span(in.shape).subspan(static_cast<size_t>(first), axes.size()));
+    joint.shape.erase(joint.shape.begin() + first, joint.shape.begin() + end);
+    joint.shape.insert(joint.shape.begin() + first, size);
+    joint = activated(op.activation, std::move(joint), first);
+    joint.shape = in.shape;
+    return joint;
   }
 
   ReferenceTensor run(const PreluOp&, const ReferenceTensor& in) const {
@@ -294,6 +310,10 @@ class Evaluator {
         return {std::max(a.exact, b.exact), std::max(a.error, b.error), 0};
       case MergeKind::kMinimum:
         return {std::min(a.exact, b.exact), std::max(a.error, b.error), 0};
+      case MergeKind::kDivide: {
+        const double y = a.exact / b.exact;
+        return rounded(y, (a.error + std::fabs(y) * b.error) / std::max(std::fabs(b.exact) - b.error, 0.0));
+      }
     }
     return {};
   }
@@ -319,6 +339,73 @@ class Evaluator {
     const auto count = static_cast<double>(inputs_.size());
     for (Number& x : sum.values) x = rounded(x.exact / count, x.error / count);
     return sum;
+  }
+
+  // Each value with the number of each constant that meets it.
+  template <class Make>
+  static ReferenceTensor with_constant(const ReferenceTensor& in, const Constant& constant, Make&& make) {
+    ReferenceTensor out = in;
+    Shape64 shape(in.shape.size(), 1);
+    const size_t rank = std::min(shape.size(), constant.shape.size());
+    std::copy(constant.shape.end() - static_cast<std::ptrdiff_t>(rank), constant.shape.end(),
+              shape.end() - static_cast<std::ptrdiff_t>(rank));
+    for (size_t i = 0; i < out.values.size(); ++i)
+      out.values[i] = make(in.values[i], broadcast_index(in.shape, shape, i));
+    return out;
+  }
+
+  ReferenceTensor run(const AffineOp& op, const ReferenceTensor& in) const {
+    return with_constant(in, op.scale, [&](const Number& x, size_t i) {
+      const double scaled = x.exact * op.scale.data[i];
+      const double magnitude = std::fabs(scaled) + std::fabs(op.shift.data[i]);
+      return rounded(scaled + op.shift.data[i],
+                     std::fabs(op.scale.data[i]) * x.error + (longest_sum_ + 4) * kUnit * magnitude);
+    });
+  }
+
+  ReferenceTensor run(const NormalizationOp& op, const ReferenceTensor& in) const {
+    const auto given = [&](const std::optional<Constant>& constant, size_t i, double otherwise) {
+      if (constant) return *constant;
+      if (layer_->weights.empty()) return Constant{{}, {otherwise}};
+      return Constant{layer_->weights[i].shape, {weight(i).begin(), weight(i).end()}};
+    };
+    const Constant mean = given(op.mean, 0, 0.0);
+    const Constant variance = given(op.variance, 1, 1.0);
+    std::vector<size_t> axes;
+    for (const int64_t axis : op.axes) axes.push_back(axis_of(in, axis));
+    std::sort(axes.begin(), axes.end());
+    AffineOp affine{{Shape64(in.shape.size() - 1, 1), {}}, {}};
+    for (size_t i = 0; i < mean.shape.size(); ++i)
+      affine.scale.shape[axes[axes.size() - mean.shape.size() + i] - 1] = mean.shape[i];
+    for (size_t i = 0; i < mean.data.size(); ++i) {
+      const double deviation = std::max(std::sqrt(variance.data[i]), 1e-7);
+      affine.scale.data.push_back(op.invert ? deviation : 1.0 / deviation);
+      affine.shift.data.push_back(op.invert ? mean.data[i] : -mean.data[i] / deviation);
+    }
+    return run(affine, in);
+  }
+
+  static ReferenceTensor run(const LimitOp& op, const ReferenceTensor& in) {
+    return with_constant(in, op.limit, [&](const Number& x, size_t i) {
+      const double limit = op.limit.data[i];
+      return Number{op.is_upper ? std::min(x.exact, limit) : std::max(x.exact, limit), x.error, 0};
+    });
+  }
+
+  static ReferenceTensor run(const ReduceOp& op, const ReferenceTensor& in) {
+    std::vector<size_t> axes;
+    for (const int64_t axis : op.axes) axes.push_back(axis_of(in, axis));
+    if (axes.size() == 1) {
+      const bool is_steps = axes[0] == 1;
+      return run(GlobalPoolOp{op.average, op.keepdims,
+                              is_steps ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst},
+                 in);
+    }
+    const int64_t values = product(std::span(in.shape).subspan(1));
+    ReferenceTensor out = run(GlobalPoolOp{op.average, true}, {{in.shape[0], values, 1}, in.values});
+    out.shape = in.shape;
+    std::fill(out.shape.begin() + 1, out.shape.end(), 1);
+    return out;
   }
 
   ReferenceTensor run(const ConcatenateOp& op, const ReferenceTensor& first) const {

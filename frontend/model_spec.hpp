@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,6 +28,7 @@ struct InputOp {
 // Activation, ReLU, LeakyReLU, ELU, ThresholdedReLU, Softmax.
 struct ActivationOp {
   Activation activation;
+  std::vector<int64_t> axes = {};  // of a softmax over several axes together
 };
 // y = max(x, 0) - alpha * max(-x, 0). Weight: alpha, of the input's shape with 1 at the shared axes.
 struct PreluOp {};
@@ -70,10 +72,42 @@ struct ReshapeOp {
 struct PermuteOp {
   std::vector<int64_t> dims;  // a permutation of 1..rank: output axis i is input axis dims[i]
 };
-enum class MergeKind { kAdd, kSubtract, kMultiply, kAverage, kMaximum, kMinimum };
-// Size-1 axes are broadcast.
+enum class MergeKind { kAdd, kSubtract, kMultiply, kAverage, kMaximum, kMinimum, kDivide };
+// Size-1 axes are broadcast. Where ranks differ, a layer fills missing axes in behind the batch axis, an
+// operator in front of it.
 struct MergeOp {
   MergeKind kind = MergeKind::kAdd;
+  bool is_operator = false;
+};
+// An array that stands in the model's config. Its axes meet the last ones of a tensor, as numpy lines them
+// up.
+struct Constant {
+  std::vector<int64_t> shape;  // none: a number
+  std::vector<double> data;
+};
+// y = x * scale + shift, both of one shape. Rescaling, and operators with a constant.
+struct AffineOp {
+  Constant scale;
+  Constant shift;
+};
+// y = (x - mean) / max(sqrt(variance), 1e-7), inverted y = mean + x * max(sqrt(variance), 1e-7). Both are
+// given, or weights: mean, variance; of the sizes of the axes (none: numbers).
+struct NormalizationOp {
+  std::vector<int64_t> axes;
+  std::optional<Constant> mean;
+  std::optional<Constant> variance;
+  bool invert = false;
+};
+// max(x, limit) or min(x, limit).
+struct LimitOp {
+  Constant limit;
+  bool is_upper = false;
+};
+// The mean or the maximum over some axes.
+struct ReduceOp {
+  bool average = false;
+  std::vector<int64_t> axes;
+  bool keepdims = false;
 };
 struct ConcatenateOp {
   int64_t axis = -1;
@@ -83,9 +117,10 @@ struct IdentityOp {};
 
 // LayerSpec: the convolution family and Dense. Weights in Keras's order: kernel, bias; or depthwise kernel,
 // pointwise kernel, bias.
-using LayerOp = std::variant<InputOp, LayerSpec, ActivationOp, PreluOp, BatchNormOp, PoolOp, GlobalPoolOp,
-                             ZeroPaddingOp, CroppingOp, UpSamplingOp, FlattenOp, ReshapeOp, PermuteOp,
-                             MergeOp, ConcatenateOp, IdentityOp>;
+using LayerOp =
+    std::variant<InputOp, LayerSpec, ActivationOp, PreluOp, BatchNormOp, PoolOp, GlobalPoolOp, ZeroPaddingOp,
+                 CroppingOp, UpSamplingOp, FlattenOp, ReshapeOp, PermuteOp, MergeOp, ConcatenateOp,
+                 IdentityOp, AffineOp, LimitOp, ReduceOp, NormalizationOp>;
 
 struct ModelLayer {
   std::string name;        // "block/conv1d" inside a nested model called block

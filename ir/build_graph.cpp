@@ -24,7 +24,9 @@ std::optional<DataFormat> format_of(const LayerOp& op) {
 bool keeps_axes(const LayerOp& op) {
   return std::holds_alternative<ActivationOp>(op) || std::holds_alternative<PreluOp>(op) ||
          std::holds_alternative<BatchNormOp>(op) || std::holds_alternative<MergeOp>(op) ||
-         std::holds_alternative<ConcatenateOp>(op) || std::holds_alternative<IdentityOp>(op);
+         std::holds_alternative<ConcatenateOp>(op) || std::holds_alternative<IdentityOp>(op) ||
+         std::holds_alternative<AffineOp>(op) || std::holds_alternative<NormalizationOp>(op) ||
+         std::holds_alternative<LimitOp>(op);
 }
 
 // By node: for an input with two declared axes, what the first layer behind it says about their order.

@@ -16,23 +16,6 @@ std::optional<Axis> divide(const Axis& total, int64_t by) {
   return Axis{total.size / by, total.extent};
 }
 
-// The product of all axes as one axis, at most one of them open. The input is pinned where two are.
-Result<Axis> product_of(GraphBuilder& builder, std::span<const Axis> axes) {
-  Axis total;
-  for (const Axis& axis : axes) {
-    Axis next = axis;
-    if (axis.extent >= 0 && total.extent >= 0) {
-      Result<int64_t> size = builder.pin(axis);
-      if (!size) return tl::unexpected(size.error());
-      next = {*size, -1};
-    }
-    if (next.size != 0 && total.size >= kMaxFloats / std::max<int64_t>(next.size, 1))
-      return builder.refuse("There would be {} values a sample or more.", kMaxFloats);
-    total = {total.size * next.size, std::max(total.extent, next.extent)};
-  }
-  return total;
-}
-
 Result<Axis> pinned(GraphBuilder& builder, const Axis& axis) {
   Result<int64_t> size = builder.pin(axis);
   if (!size) return tl::unexpected(size.error());
@@ -49,6 +32,8 @@ Combine combine_of(MergeKind kind) {
       return Combine::kMaximum;
     case MergeKind::kMinimum:
       return Combine::kMinimum;
+    case MergeKind::kDivide:
+      return Combine::kDivide;
     case MergeKind::kAdd:
     case MergeKind::kAverage:
       break;
@@ -104,7 +89,7 @@ bool is_larger(const GraphBuilder& builder, const std::vector<Axis>& a, const st
 
 // One merge of two values.
 Result<Value> merge(GraphBuilder& builder, Combine combine, Value a, Value b) {
-  // Keras fills missing axes in from the left.
+  // Layers fill missing axes in behind the batch axis; operators with such inputs are refused before.
   const size_t rank = std::max(a.shape.size(), b.shape.size());
   for (Value* value : {&a, &b}) {
     std::vector<Axis> shape = value->shape;
@@ -115,6 +100,10 @@ Result<Value> merge(GraphBuilder& builder, Combine combine, Value a, Value b) {
   }
   const std::string shapes = fmt::format("{} and {}", builder.text(a), builder.text(b));
   if (!is_larger(builder, a.shape, b.shape) && is_larger(builder, b.shape, a.shape)) {
+    if (combine == Combine::kDivide) {
+      return builder.error(ErrorCode::kUnsupported,
+                           fmt::format("A divisor with more values is not computed, found {}.", shapes));
+    }
     std::swap(a, b);
     combine = exchanged(combine);
   }
@@ -138,7 +127,36 @@ Result<Value> merge(GraphBuilder& builder, Combine combine, Value a, Value b) {
   return builder.add_elementwise(problem, a, {.operand = *operand});
 }
 
+// numpy lines axes up from the right: of (None, 6, 4) and (None, 4), the second batch axis meets the 6.
+tl::unexpected<Error> refuse_ranks(const GraphBuilder& builder, const Value& a, const Value& b) {
+  const Value& small = a.shape.size() < b.shape.size() ? a : b;
+  const Value& large = a.shape.size() < b.shape.size() ? b : a;
+  return builder.error(
+      ErrorCode::kUnsupported,
+      fmt::format(
+          "An operator lines axes up from the right, as numpy does, so the batch axis of {} meets axis "
+          "{} of {} and the result depends on the size of the batch. To line up the batch axes, give "
+          "the smaller one as many axes (keepdims=True, a Reshape), or use the layer of that name.",
+          builder.text(small), large.shape.size() - small.shape.size(), builder.text(large)));
+}
+
 }  // namespace
+
+Result<Axis> product_of(GraphBuilder& builder, std::span<const Axis> axes) {
+  Axis total;
+  for (const Axis& axis : axes) {
+    Axis next = axis;
+    if (axis.extent >= 0 && total.extent >= 0) {
+      Result<int64_t> size = builder.pin(axis);
+      if (!size) return tl::unexpected(size.error());
+      next = {*size, -1};
+    }
+    if (next.size != 0 && total.size >= kMaxFloats / std::max<int64_t>(next.size, 1))
+      return builder.refuse("There would be {} values a sample or more.", kMaxFloats);
+    total = {total.size * next.size, std::max(total.extent, next.extent)};
+  }
+  return total;
+}
 
 Result<Value> add_layer(const LayerCall& call, const FlattenOp& op) {
   GraphBuilder& builder = call.builder;
@@ -188,6 +206,39 @@ Result<Value> add_layer(const LayerCall& call, const ReshapeOp& op) {
   return builder.reshape(call.in(), std::move(shape));
 }
 
+Result<Value> add_joint_softmax(const LayerCall& call, const std::vector<int64_t>& numbers) {
+  GraphBuilder& builder = call.builder;
+  const Value& in = call.in();
+  std::vector<size_t> axes;
+  for (const int64_t number : numbers) {
+    Result<size_t> axis = find_axis(builder, in, number);
+    if (!axis) return tl::unexpected(axis.error());
+    axes.push_back(*axis);
+  }
+  std::sort(axes.begin(), axes.end());
+  const bool is_distinct = std::adjacent_find(axes.begin(), axes.end()) == axes.end();
+  const bool is_block = is_distinct && axes.back() - axes.front() + 1 == axes.size();
+  const bool is_last = axes.back() + 1 == in.shape.size();
+  if (!is_block || (!is_last && axes.front() != 0)) {
+    return builder.error(ErrorCode::kUnsupported,
+                         fmt::format("A softmax over the axes ({}) of an input of shape {} is not computed: "
+                                     "they must be the first or the last ones behind the batch axis, side by "
+                                     "side.",
+                                     fmt::join(numbers, ", "), builder.text(in)));
+  }
+  const std::span<const Axis> shape = in.shape;
+  Result<Axis> row = product_of(builder, shape.subspan(axes.front(), axes.size()));
+  if (row) row = pinned(builder, *row);
+  if (!row) return tl::unexpected(row.error());
+  Result<Axis> rest = product_of(builder, is_last ? shape.first(axes.front()) : shape.subspan(axes.size()));
+  if (!rest) return tl::unexpected(rest.error());
+  Result<Value> out = builder.reshape(in, is_last ? std::vector{*rest, *row} : std::vector{*row, *rest});
+  if (out && !is_last) out = builder.transpose(*out);
+  if (out) out = builder.add_row_op(OpKind::kSoftmax, *out);
+  if (out && !is_last) out = builder.transpose(*out);
+  return out ? builder.reshape(*out, in.shape) : out;
+}
+
 Result<Value> add_layer(const LayerCall& call, const PermuteOp& op) {
   if (op.dims.size() != call.in().shape.size()) {
     return call.builder.refuse("`dims` must name the {} axes of the input {}, found ({}).",
@@ -204,6 +255,7 @@ Result<Value> add_layer(const LayerCall& call, const MergeOp& op) {
   GraphBuilder& builder = call.builder;
   Value sum = call.in();
   for (const Value& next : call.inputs.subspan(1)) {
+    if (op.is_operator && next.shape.size() != sum.shape.size()) return refuse_ranks(builder, sum, next);
     Result<Value> merged = merge(builder, combine_of(op.kind), sum, next);
     if (!merged) return merged;
     sum = *merged;

@@ -129,8 +129,8 @@ Result<void> check_size(const LayerCall& call, const char* name, int64_t size, i
   return call.builder.refuse("`{}` must be an integer from {} to {}, found {}.", name, least, kMaxSize, size);
 }
 
-// BatchNormalization as arrays of one multiplication and one addition, and as what fold needs.
-Result<void> add_norm_arrays(const LayerCall& call, const BatchNormOp& op, int64_t channels) {
+// BatchNormalization in float64.
+Result<BatchNorm> norm_of(const LayerCall& call, const BatchNormOp& op, int64_t channels) {
   const char* names[] = {"gamma", "beta", "moving_mean", "moving_variance"};
   const bool has[] = {op.scale, op.center, true, true};
   // A layer without weights is as Keras makes it: mean 0, variance 1.
@@ -142,29 +142,18 @@ Result<void> add_norm_arrays(const LayerCall& call, const BatchNormOp& op, int64
   for (size_t i = 0; i < 4; ++i) {
     data.push_back(is_fresh && i >= 2 ? i == 2 ? &zeros : &ones : nullptr);
     if (!has[i] || is_fresh) continue;
-    if (Result<void> done = check_shape(call, weight, names[i], {channels}); !done) return done;
+    if (Result<void> done = check_shape(call, weight, names[i], {channels}); !done)
+      return tl::unexpected(done.error());
     data.back() = &call.layer.weights[weight++].data;
   }
-  if (!call.arrays.arrays.empty()) return {};
   BatchNorm norm;
-  std::vector<float> scale;
-  std::vector<float> shift;
   for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
     const double gamma = data[0] ? static_cast<double>((*data[0])[c]) : 1.0;
-    const double beta = data[1] ? static_cast<double>((*data[1])[c]) : 0.0;
-    const auto mean = static_cast<double>((*data[2])[c]);
-    const double k = gamma / std::sqrt(static_cast<double>((*data[3])[c]) + op.epsilon);
-    norm.scale.push_back(k);
-    norm.mean.push_back(mean);
-    norm.shift.push_back(beta);
-    scale.push_back(static_cast<float>(k));
-    shift.push_back(static_cast<float>(beta - mean * k));
+    norm.scale.push_back(gamma / std::sqrt(static_cast<double>((*data[3])[c]) + op.epsilon));
+    norm.mean.push_back(static_cast<double>((*data[2])[c]));
+    norm.shift.push_back(data[1] ? static_cast<double>((*data[1])[c]) : 0.0);
   }
-  const std::string& name = call.layer.name;
-  call.arrays.arrays = {call.builder.add_array({name + "/scale", {1, 1, channels}, std::move(scale)}),
-                        call.builder.add_array({name + "/shift", {channels}, std::move(shift)})};
-  call.arrays.batch_norm = call.builder.add_batch_norm(std::move(norm));
-  return {};
+  return norm;
 }
 
 }  // namespace
@@ -211,48 +200,18 @@ Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
 }
 
 Result<Value> add_layer(const LayerCall& call, const ActivationOp& op) {
+  if (!op.axes.empty()) return add_joint_softmax(call, op.axes);
   return add_activation(call, op.activation, call.in());
 }
 
 Result<Value> add_layer(const LayerCall& call, const PreluOp&) {
-  GraphBuilder& builder = call.builder;
-  const Value& in = call.in();
   if (call.layer.weights.empty()) {
-    return builder.error(
+    return call.builder.error(
         ErrorCode::kInvalidData,
         "The model needs a file with its weights: only alpha itself says which axes share one.");
   }
   const Tensor& alpha = call.layer.weights[0];
-  std::vector<int64_t> expected;
-  bool has[2] = {false, false};  // leading axes, the last axis
-  bool is_shared = false;        // some leading axis
-  for (size_t i = 0; i < in.shape.size() && i < alpha.shape.size(); ++i) {
-    const bool is_last = i + 1 == in.shape.size();
-    expected.push_back(1);
-    if (alpha.shape[i] != 1) {
-      Result<int64_t> size = builder.pin(in.shape[i]);
-      if (!size) return tl::unexpected(size.error());
-      expected.back() = *size;
-      has[is_last ? 1 : 0] = true;
-    } else if (!is_last && builder.known(in.shape[i]) != 1) {
-      is_shared = true;
-    }
-  }
-  if (alpha.shape.size() != in.shape.size() || alpha.shape != expected) {
-    return builder.error(
-        ErrorCode::kInvalidData,
-        fmt::format("alpha must have the input's shape {} with 1 at shared axes, found ({}).",
-                    builder.text(in), fmt::join(alpha.shape, ", ")));
-  }
-  if (has[0] && is_shared && in.shape.size() > 2)
-    return builder.error(ErrorCode::kUnsupported, "shared_axes must be all axes but the last, or none.");
-  const GraphTensor& t = builder.tensor(in.tensor);
-  Problem problem = copy_problem(t.channels, t.layout);
-  problem.combine = Combine::kPrelu;
-  const bool last = t.layout == Layout::kChannelsLast;
-  problem.operand_has_steps = has[last ? 0 : 1];
-  problem.operand_has_channels = has[last ? 1 : 0];
-  return builder.add_elementwise(problem, in, {.operand_array = add_weight(call, 0, "alpha", alpha.shape)});
+  return add_array_operand(call, call.in(), Combine::kPrelu, 0, {"alpha", alpha.shape, alpha.data});
 }
 
 Result<Value> add_layer(const LayerCall& call, const BatchNormOp& op) {
@@ -270,16 +229,33 @@ Result<Value> add_layer(const LayerCall& call, const BatchNormOp& op) {
   }
   Result<int> in = builder.as_form(call.in(), is_last ? Layout::kChannelsLast : Layout::kChannelsFirst);
   if (!in) return tl::unexpected(in.error());
-  const GraphTensor& t = builder.tensor(*in);
+  Result<BatchNorm> norm = norm_of(call, op, builder.tensor(*in).channels);
+  if (!norm) return tl::unexpected(norm.error());
+  return add_norm(call, *in, call.in().shape, std::move(*norm));
+}
+
+Result<Value> add_norm(const LayerCall& call, int in, const std::vector<Axis>& shape, BatchNorm norm) {
+  GraphBuilder& builder = call.builder;
+  const GraphTensor& t = builder.tensor(in);
   const int64_t channels = t.channels;
   Problem problem = copy_problem(channels, t.layout);
   problem.reduce = Reduce::kMultiplyAdd;
   problem.has_bias = true;
   problem.starts_from_bias = true;
-  if (Result<void> done = add_norm_arrays(call, op, channels); !done) return tl::unexpected(done.error());
+  LayerArrays& made = call.arrays;
+  if (made.arrays.empty() || builder.array(made.arrays[1]).shape[0] != channels) {
+    std::vector<float> scale(norm.scale.begin(), norm.scale.end());
+    std::vector<float> shift;
+    for (size_t c = 0; c < scale.size(); ++c)
+      shift.push_back(static_cast<float>(norm.shift[c] - norm.mean[c] * norm.scale[c]));
+    const std::string& name = call.layer.name;
+    made.arrays = {builder.add_array({name + "/scale", {1, 1, channels}, std::move(scale)}),
+                   builder.add_array({name + "/shift", {channels}, std::move(shift)})};
+    made.batch_norm = builder.add_batch_norm(std::move(norm));
+  }
   return builder.add_elementwise(
-      problem, {*in, call.in().shape},
-      {.kernel = call.arrays.arrays[0], .bias = call.arrays.arrays[1], .batch_norm = call.arrays.batch_norm});
+      problem, {in, shape},
+      {.kernel = made.arrays[0], .bias = made.arrays[1], .batch_norm = made.batch_norm});
 }
 
 Result<Value> add_layer(const LayerCall& call, const PoolOp& op) {
@@ -296,14 +272,17 @@ Result<Value> add_layer(const LayerCall& call, const PoolOp& op) {
 }
 
 Result<Value> add_layer(const LayerCall& call, const GlobalPoolOp& op) {
+  if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
+  return add_global_pool(call, op, call.in());
+}
+
+Result<Value> add_global_pool(const LayerCall& call, const GlobalPoolOp& op, Value value) {
   Problem problem;
   problem.reduce = op.average ? Reduce::kMean : Reduce::kMax;
   problem.taps = problem.stride = kAllSteps;
   problem.pad_right = kAllSteps - 1;
   problem.one_step = true;
-  if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
   // Over channels last: lanes over steps want windows that fit into a tile.
-  Value value = call.in();
   const bool is_first = op.data_format == DataFormat::kChannelsFirst;
   if (is_first) {
     Result<int> in = call.builder.as_form(value, Layout::kChannelsFirst);

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 
 #include "frontend/check.hpp"
 #include "ir/graph_tidy.hpp"
@@ -58,6 +59,13 @@ class Folder {
     }
   };
 
+  // Two norms as one, for all calls of both layers.
+  struct Joined {
+    int norm = -1;
+    int kernel = -1;
+    int bias = -1;
+  };
+
   size_t root(int id) const { return index(root_of(g_, id)); }
   Op& op(int id) { return g_.ops[index(id)]; }
 
@@ -84,7 +92,42 @@ class Folder {
       is_gone_[index(norm)] = true;
       return;
     }
+    if (next >= 0 && op(next).batch_norm >= 0 && op(next).in == op(norm).out) {
+      g_.decisions.push_back(fmt::format("{} is joined with {}.", name, op(next).name));
+      join(norm, next);
+      return;
+    }
     g_.decisions.push_back(fmt::format("{} is a pass of its own: {}, and {}.", name, before, behind));
+  }
+
+  // Turn this: z = (y - mean2) * k2 + shift2 of y = (x - mean1) * k1 + shift1. Into this: one norm of x.
+  void join(int norm, int next) {
+    Op& target = op(next);
+    const auto [place, is_new] = joined_.try_emplace({op(norm).batch_norm, target.batch_norm});
+    Joined& made = place->second;
+    if (is_new) {
+      BatchNorm sum = g_.batch_norms[index(op(norm).batch_norm)];
+      const BatchNorm& second = g_.batch_norms[index(target.batch_norm)];
+      std::vector<float> scale, shift;
+      for (size_t c = 0; c < sum.scale.size(); ++c) {
+        sum.scale[c] *= second.scale[c];
+        sum.shift[c] = (sum.shift[c] - second.mean[c]) * second.scale[c] + second.shift[c];
+        scale.push_back(static_cast<float>(sum.scale[c]));
+        shift.push_back(static_cast<float>(sum.shift[c] - sum.mean[c] * sum.scale[c]));
+      }
+      const auto channels = static_cast<int64_t>(scale.size());
+      made.kernel = add_array(target.name + " joined", {1, 1, channels}, std::move(scale));
+      made.bias = add_array(target.name + " joined shift", {channels}, std::move(shift));
+      g_.batch_norms.push_back(std::move(sum));
+      made.norm = static_cast<int>(g_.batch_norms.size()) - 1;
+    }
+    target.kernel = made.kernel;
+    target.bias = made.bias;
+    target.batch_norm = made.norm;
+    target.name = op(norm).name + " + " + target.name;
+    target.in = op(norm).in;
+    replace_reader(root(target.in), norm, next);
+    is_gone_[index(norm)] = true;
   }
 
   // The norm's work is done: its readers read what it read.
@@ -171,10 +214,19 @@ class Folder {
       return fmt::format("{} behind it has no weights to take it", target.name);
     if (p.transposed) return fmt::format("{} behind it is transposed", target.name);
     const bool pads = p.pad_same ? p.taps > 1 : p.pad_left != 0 || p.pad_right != 0;
-    if (pads) return fmt::format("{} behind it pads its input", target.name);
+    if (pads && has_shift(g_.batch_norms[index(bn.batch_norm)]))
+      return fmt::format("{} behind it pads its input", target.name);
     if (!is_new_kernel_allowed(target, {bn.batch_norm, 0, true}))
       return fmt::format("{} behind it has weights that others share", target.name);
     return {};
+  }
+
+  // Zeros of the padding stay zeros under a scale alone.
+  static bool has_shift(const BatchNorm& norm) {
+    for (size_t c = 0; c < norm.scale.size(); ++c) {
+      if (norm.shift[c] - norm.mean[c] * norm.scale[c] != 0) return true;
+    }
+    return false;
   }
 
   // Weights that several calls share are folded once, into new ones that all calls of both layers share, and
@@ -267,8 +319,9 @@ class Folder {
   std::vector<bool> is_gone_;
   std::vector<std::vector<int>> writers_;  // by root: operations
   std::vector<std::vector<int>> readers_;  // by root: operations, -1 for an output
-  std::map<int, Folded> folded_;           // by the kernel as it was
-  std::map<int, int> generations_;         // by kernel: how many batch normalizations it has taken
+  std::map<std::pair<int, int>, Joined> joined_;
+  std::map<int, Folded> folded_;    // by the kernel as it was
+  std::map<int, int> generations_;  // by kernel: how many batch normalizations it has taken
 };
 
 }  // namespace

@@ -55,6 +55,7 @@ class GraphBuilder {
   // An input whose steps are axis `steps_axis` (-1: none) and may differ from call to call.
   Result<Value> add_input(const Shape& shape, int steps_axis);
   int add_array(Array array);
+  const Array& array(int id) const { return graph_.arrays[static_cast<size_t>(id)]; }
   int add_batch_norm(BatchNorm norm);
 
   // The size of an axis, where the inputs declare it.

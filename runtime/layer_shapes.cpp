@@ -29,7 +29,7 @@ class ShapeRule {
 
   Result<Shape> operator()(const InputOp&) const { return input_; }
   Result<Shape> operator()(const ActivationOp& op) const {
-    if (is_elementwise(op.activation.kind)) return input_;
+    if (is_elementwise(op.activation.kind) || !op.axes.empty()) return input_;
     const Result<size_t> axis = find_axis(static_cast<int64_t>(op.activation.params[0]), input_.size());
     if (!axis) return tl::unexpected(axis.error());
     Shape out = input_;
@@ -109,6 +109,10 @@ class ShapeRule {
   Result<Shape> operator()(const PermuteOp&) const { return refuse_kind("Permute"); }
   Result<Shape> operator()(const MergeOp&) const { return refuse_kind("A merge"); }
   Result<Shape> operator()(const ConcatenateOp&) const { return refuse_kind("Concatenate"); }
+  Result<Shape> operator()(const AffineOp&) const { return refuse_kind("An array"); }
+  Result<Shape> operator()(const NormalizationOp&) const { return refuse_kind("Normalization"); }
+  Result<Shape> operator()(const LimitOp&) const { return refuse_kind("An array"); }
+  Result<Shape> operator()(const ReduceOp&) const { return refuse_kind("A reduction"); }
 
  private:
   template <class F>

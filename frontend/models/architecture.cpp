@@ -9,6 +9,7 @@
 
 #include "frontend/json_value.hpp"
 #include "frontend/models/layer_ops.hpp"
+#include "frontend/models/operators.hpp"
 
 namespace convsmith::models {
 namespace {
@@ -111,6 +112,17 @@ class TreeReader {
     return flag == nullptr || flag->kind != Kind::kBool || flag->integer != 0;
   }
 
+  // A class of somebody else's may have the name of one of Keras's, and so do operators.
+  static std::string class_of(const Value& object, std::string_view written) {
+    const std::string_view registered = text_of(object.find("registered_name"));
+    if (registered.find('>') != std::string_view::npos) return std::string(registered);
+    const std::string_view module = text_of(object.find("module"));
+    if (is_operator_module(module)) return operator_name(written);
+    const bool is_keras = module.empty() || module.starts_with("keras") || module.starts_with("tf_keras") ||
+                          module.starts_with("tensorflow");
+    return is_keras ? std::string(canonical_class(written)) : fmt::format("{}.{}", module, written);
+  }
+
   Result<LayerEntry> read_layer(const Value& object, const ModelTree& parent) {
     const std::string_view written = text_of(object.find("class_name"));
     const Value* config = object.find("config");
@@ -119,11 +131,9 @@ class TreeReader {
                                  parent.layers.size(), quote(parent.name)));
     }
     LayerEntry layer;
-    layer.class_name = canonical_class(written);
-    // A class that somebody registered may have the name of one of Keras's.
-    const std::string_view registered = text_of(object.find("registered_name"));
     const Form form = form_of(object);
-    if (form == Form::kNone && registered.find('>') != std::string_view::npos) layer.class_name = registered;
+    layer.class_name = form == Form::kNone ? class_of(object, written) : std::string(canonical_class(written));
+    layer.is_operator = is_operator_module(text_of(object.find("module")));
     layer.name = text_of(object.find("name"));
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
     if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());
@@ -246,8 +256,7 @@ class TreeReader {
     return {};
   }
 
-  Result<void> read_calls(const Value& object, const LayerEntry& layer,
-                          std::vector<std::vector<NamedRef>>& out) {
+  Result<void> read_calls(const Value& object, LayerEntry& layer, std::vector<std::vector<NamedRef>>& out) {
     const Value* nodes = object.find("inbound_nodes");
     if (layer.class_name == "InputLayer") {
       out.emplace_back();
@@ -255,13 +264,17 @@ class TreeReader {
     }
     if (nodes == nullptr || !nodes->is_sequence())
       return invalid(fmt::format("Layer {} has no list of `inbound_nodes`.", quote(layer.name)));
-    const std::string where = fmt::format("A call of layer {}", quote(layer.name));
+    const std::string where = layer.is_operator
+                                  ? fmt::format("A call of {} ({})", layer.class_name, quote(layer.name))
+                                  : fmt::format("A call of layer {}", quote(layer.name));
     // Whatever an unknown layer is called with, that it is unknown is what matters.
     skips_constants_ = layer.model == nullptr && !is_known_class(layer.class_name);
     for (const Argument& node : nodes->items) {
       out.emplace_back();
       const Value* args = node.value.find("args");
-      if (Result<void> done = collect(args != nullptr ? *args : node.value, where, {}, out.back()); !done)
+      if (layer.is_operator && args != nullptr) {
+        if (Result<void> done = read_operands(*args, where, layer, out.back()); !done) return done;
+      } else if (Result<void> done = collect(args != nullptr ? *args : node.value, where, {}, out.back()); !done)
         return done;
       if (layer.model != nullptr) sort_by_names(*layer.model, out.back());
       const Value* kwargs = node.value.find("kwargs");
@@ -284,6 +297,24 @@ class TreeReader {
       sorted.push_back(*found);
     }
     refs = std::move(sorted);
+  }
+
+  Result<void> read_operands(const Value& args, const std::string& where, LayerEntry& layer,
+                             std::vector<NamedRef>& out) {
+    layer.arguments.emplace_back();
+    for (const Argument& argument : args.items) {
+      const bool is_constant = !has_tensor(argument.value);
+      layer.arguments.back().push_back(is_constant ? &argument.value : nullptr);
+      if (is_constant) continue;
+      if (Result<void> done = collect(argument.value, where, {}, out); !done) return done;
+    }
+    return {};
+  }
+
+  static bool has_tensor(const Value& value) {
+    if (text_of(value.find("class_name")) == "__keras_tensor__") return true;
+    return std::any_of(value.items.begin(), value.items.end(),
+                       [](const Argument& item) { return has_tensor(item.value); });
   }
 
   // The tensors in any nesting of lists and dictionaries, in Keras's order.

@@ -31,7 +31,11 @@ struct LayerEntry {
   const Value* config = nullptr;     // of the JSON, which must outlive the tree
   std::unique_ptr<ModelTree> model;  // of a nested model
   std::vector<std::vector<TensorRef>> calls;
-  int spec_index = -1;  // of ModelSpec::layers; none for nested models and their inputs
+  // Of an operator of keras.ops, by call: its arguments, null where tensors stand.
+  bool is_operator = false;
+  std::vector<std::vector<const Value*>> arguments;
+  int spec_index =
+      -1;  // of ModelSpec::layers; none for nested models and their inputs; of an operator its first call
 };
 
 // Invariant: every TensorRef is in range.

@@ -12,6 +12,7 @@
 #include "frontend/dtype_policy.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/missing.hpp"
+#include "frontend/models/operators.hpp"
 
 namespace convsmith::models {
 namespace {
@@ -41,7 +42,11 @@ class LayerList {
     for (LayerEntry& layer : model.layers) {
       if (layer.model != nullptr) {
         if (Result<void> done = add(*layer.model, prefix + layer.name + "/", false); !done) return done;
-      } else if (is_known_class(layer.class_name) && (outermost || layer.class_name != "InputLayer")) {
+      } else if (!is_known_class(layer.class_name)) {
+        continue;  // among the missing ones already
+      } else if (layer.is_operator) {
+        if (Result<void> done = add_operator(layer, prefix + layer.name); !done) return done;
+      } else if (outermost || layer.class_name != "InputLayer") {
         if (Result<void> done = add_layer(layer, prefix + layer.name); !done) return done;
       }
     }
@@ -86,6 +91,26 @@ class LayerList {
     return {};
   }
 
+  // One layer for each call, because constants are arguments of calls.
+  Result<void> add_operator(LayerEntry& layer, const std::string& name) {
+    const BindContext context{.rules = rules_, .dialect = architecture_.dialect, .from_json = true};
+    layer.spec_index = static_cast<int>(spec_.layers.size());
+    for (const std::vector<const Value*>& arguments : layer.arguments) {
+      Result<LayerOp> op = bind_operator(context, layer.class_name, *layer.config, arguments);
+      if (!op && op.error().code == ErrorCode::kUnsupported) {
+        missing_.add(layer, name, fmt::format("the operator {}: {}", layer.class_name, op.error().message));
+        layer.spec_index = -1;
+        return {};
+      }
+      if (!op) {
+        return make_error(op.error().code, fmt::format("The operator {} ({}): {}", layer.class_name,
+                                                       quote(name), op.error().message));
+      }
+      spec_.layers.push_back({name, layer.class_name, std::move(*op), {}});
+    }
+    return {};
+  }
+
   const Architecture& architecture_;
   Rules rules_;
   ModelSpec& spec_;
@@ -124,9 +149,10 @@ class Inliner {
         skip(model, place, prefix);
         out = {kSkipped};
       } else {
-        if (Result<void> done = check_arity(layer, arguments.size()); !done)
+        const int index = layer.spec_index + (layer.is_operator ? static_cast<int>(place.call) : 0);
+        if (Result<void> done = check_arity(layer, index, arguments.size()); !done)
           return tl::unexpected(done.error());
-        spec_.nodes.push_back({layer.spec_index, std::move(arguments)});
+        spec_.nodes.push_back({index, std::move(arguments)});
         out = {static_cast<int>(spec_.nodes.size()) - 1};
       }
     }
@@ -186,15 +212,15 @@ class Inliner {
     return call(*layer.model, prefix + layer.name + "/", &arguments);
   }
 
-  static Result<void> check_arity(const LayerEntry& layer, std::size_t count) {
-    const bool joins = layer.class_name == "Concatenate" || layer.class_name == "Merge" ||
-                       layer.class_name == "Add" || layer.class_name == "Multiply" ||
-                       layer.class_name == "Average" || layer.class_name == "Maximum" ||
-                       layer.class_name == "Minimum";
-    const bool fits = joins                              ? count >= 2
-                      : layer.class_name == "Subtract"   ? count == 2
-                      : layer.class_name == "InputLayer" ? count == 0
-                                                         : count == 1;
+  Result<void> check_arity(const LayerEntry& layer, int index, std::size_t count) const {
+    const LayerOp& op = spec_.layers[static_cast<std::size_t>(index)].op;
+    const auto* merge = std::get_if<MergeOp>(&op);
+    const bool takes_two = merge != nullptr && (merge->is_operator || merge->kind == MergeKind::kSubtract);
+    const bool joins = merge != nullptr || std::holds_alternative<ConcatenateOp>(op);
+    const bool fits = takes_two                             ? count == 2
+                      : joins                               ? count >= 2
+                      : std::holds_alternative<InputOp>(op) ? count == 0
+                                                            : count == 1;
     if (fits) return {};
     return make_error(ErrorCode::kInvalidData, fmt::format("Layer {} ({}) can't be called with {} tensors.",
                                                            quote(layer.name), layer.class_name, count));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "frontend/check_spec.hpp"
 
@@ -59,6 +60,18 @@ Result<int64_t> Fields::axis(std::string_view key, int64_t otherwise) const {
   if (value != nullptr && value->is_sequence() && value->items.size() > 1)
     return refuse(key, *value, "may be one axis only", ErrorCode::kUnsupported);
   return single(key, otherwise, -8, 8);
+}
+
+Result<std::vector<int64_t>> Fields::axes(std::string_view key) const {
+  const Value* value = find(key);
+  if (value != nullptr && value->is_sequence()) {
+    Result<std::vector<int64_t>> axes = integers(key, -8, 8);
+    const bool fits = axes && !axes->empty() && std::set(axes->begin(), axes->end()).size() == axes->size();
+    return fits || !axes ? axes : refuse(key, *value, "must be a list of axes, no two alike");
+  }
+  Result<int64_t> axis = single(key, -1, -8, 8);
+  if (!axis) return tl::unexpected(axis.error());
+  return std::vector<int64_t>{*axis};
 }
 
 Result<double> Fields::number(std::string_view key, double otherwise) const {

@@ -37,6 +37,8 @@ class Fields {
   Result<std::pair<int64_t, int64_t>> pair(std::string_view key, int64_t otherwise) const;
   // The number of an axis, or a list of one.
   Result<int64_t> axis(std::string_view key, int64_t otherwise) const;
+  // The numbers of one axis or more, no two alike.
+  Result<std::vector<int64_t>> axes(std::string_view key) const;
   Result<double> number(std::string_view key, double otherwise) const;
   Result<bool> flag(std::string_view key, bool otherwise) const;
   // One of some words, the first one if there is no such key.

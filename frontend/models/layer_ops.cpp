@@ -12,6 +12,8 @@
 #include "frontend/check_spec.hpp"
 #include "frontend/dtype_policy.hpp"
 #include "frontend/models/fields.hpp"
+#include "frontend/models/operators.hpp"
+#include "frontend/models/preprocessing.hpp"
 #include "frontend/weight_shapes.hpp"
 
 namespace convsmith::models {
@@ -61,6 +63,9 @@ Result<LayerOp> bind_input(const Fields& fields) {
 Result<LayerOp> bind_activation_layer(const Fields& fields) {
   const Value* value = fields.find("activation");
   if (value == nullptr) return make_error(ErrorCode::kInvalidData, "`activation` is missing.");
+  const SerializedObject object = read_serialized(*value);
+  if (object.name == "Softmax" && object.config != nullptr)
+    return bind_softmax(Fields(fields.context(), "Softmax", *object.config));
   Result<Activation> activation = bind_activation(fields.context(), *value);
   if (!activation) return tl::unexpected(activation.error());
   if (activation->kind == ActivationKind::kLinear) return IdentityOp{};
@@ -79,12 +84,6 @@ Result<LayerOp> bind_named_activation(const Fields& fields) {
   Result<Activation> activation = bind_activation(fields.context(), object);
   if (!activation) return tl::unexpected(activation.error());
   return ActivationOp{*activation};
-}
-
-Result<LayerOp> bind_softmax(const Fields& fields) {
-  Result<int64_t> axis = fields.axis("axis", -1);
-  if (!axis) return tl::unexpected(axis.error());
-  return ActivationOp{{ActivationKind::kSoftmax, {static_cast<float>(*axis), 0, 0}}};
 }
 
 Result<LayerOp> bind_prelu(const Fields&) {
@@ -264,8 +263,12 @@ constexpr Entry kLayers[] = {
     {"Concatenate", bind_concatenate},
     {"Merge", bind_keras1_merge},
     {"TimeDistributed", bind_time_distributed},
+    {"Rescaling", bind_rescaling},
+    {"Normalization", bind_normalization},
     {"Dropout", bind_identity},
     {"SpatialDropout1D", bind_identity},
+    {"SpatialDropout2D", bind_identity},
+    {"SpatialDropout3D", bind_identity},
     {"GaussianDropout", bind_identity},
     {"GaussianNoise", bind_identity},
     {"AlphaDropout", bind_identity},
@@ -273,11 +276,43 @@ constexpr Entry kLayers[] = {
     {"Identity", bind_identity},
 };
 
+// What augments data in training and gives it back as it is at inference; RandomCrop cuts at inference, too.
+constexpr std::string_view kAugmentations[] = {
+    "AugMix",
+    "CutMix",
+    "MixUp",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomColorDegeneration",
+    "RandomGrayscale",
+    "RandomHeight",
+    "RandomHue",
+    "RandomInvert",
+    "RandomElasticTransform",
+    "RandomPerspective",
+    "RandomRotation",
+    "RandomShear",
+    "RandomSaturation",
+    "RandomGaussianBlur",
+    "RandomSharpness",
+    "RandomWidth",
+    "RandomZoom",
+    "RandomTranslation",
+    "RandomPosterization",
+};
+
 bool is_convolution(std::string_view name) {
   return std::find(std::begin(kConvolutions), std::end(kConvolutions), name) != std::end(kConvolutions);
 }
 
 const Entry* find_entry(std::string_view name) {
+  static constexpr Entry kAugmentation{"", bind_identity};
+  if (std::find(std::begin(kAugmentations), std::end(kAugmentations), name) != std::end(kAugmentations))
+    return &kAugmentation;
   const auto* found = std::find_if(std::begin(kLayers), std::end(kLayers),
                                    [&](const Entry& entry) { return entry.name == name; });
   return found == std::end(kLayers) ? nullptr : found;
@@ -295,6 +330,14 @@ Result<LayerOp> bind_convolution(const BindContext& context, std::string_view cl
 }
 
 }  // namespace
+
+Result<LayerOp> bind_softmax(const Fields& fields) {
+  Result<std::vector<int64_t>> axes = fields.axes("axis");
+  if (!axes) return tl::unexpected(axes.error());
+  const bool is_one = axes->size() == 1;
+  const Activation softmax{ActivationKind::kSoftmax, {is_one ? static_cast<float>(axes->front()) : 0, 0, 0}};
+  return ActivationOp{softmax, is_one ? std::vector<int64_t>{} : std::move(*axes)};
+}
 
 std::string_view canonical_class(std::string_view name) {
   for (const Alias& alias : kAliases) {
@@ -318,7 +361,7 @@ std::string snake_case(std::string_view class_name) {
 }
 
 bool is_known_class(std::string_view class_name) {
-  return is_convolution(class_name) || find_entry(class_name) != nullptr;
+  return is_convolution(class_name) || find_entry(class_name) != nullptr || is_known_operator(class_name);
 }
 
 Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config) {
@@ -339,6 +382,12 @@ std::vector<ExpectedWeight> expected_weights(const LayerOp& op) {
   std::vector<ExpectedWeight> out;
   if (std::holds_alternative<PreluOp>(op)) {
     out.push_back({"alpha", {}, true, true});
+  } else if (const auto* normalization = std::get_if<NormalizationOp>(&op)) {
+    if (normalization->mean) return out;
+    const std::vector<std::optional<int64_t>> shape(normalization->axes.size());
+    out.push_back({"mean", shape, false});
+    out.push_back({"variance", shape, false});
+    out.push_back({.name = "count", .shape = {}, .trainable = false, .unread = true});
   } else if (const auto* norm = std::get_if<BatchNormOp>(&op)) {
     if (norm->scale) out.push_back({"gamma", {std::nullopt}});
     if (norm->center) out.push_back({"beta", {std::nullopt}});

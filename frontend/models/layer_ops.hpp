@@ -11,6 +11,7 @@
 #include "convsmith/error.hpp"
 #include "frontend/bind_context.hpp"
 #include "frontend/model_spec.hpp"
+#include "frontend/models/fields.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith::models {
@@ -27,12 +28,16 @@ bool is_known_class(std::string_view class_name);
 // The op of a layer of a known class. Messages don't say which layer it is.
 Result<LayerOp> bind_op(const BindContext& context, std::string_view class_name, const Value& config);
 
+// Softmax along one axis or over several: the layer, and the operator of that name.
+Result<LayerOp> bind_softmax(const Fields& fields);
+
 // What is known about a weight before the channels are.
 struct ExpectedWeight {
   std::string name;
   std::vector<std::optional<int64_t>> shape;
   bool trainable = true;
   bool any_rank = false;
+  bool unread = false;  // in the file, but of no use; behind all others
 };
 std::vector<ExpectedWeight> expected_weights(const LayerOp& op);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "frontend/models/layer_ops.hpp"
+#include "frontend/models/weight_names.hpp"
 #include "frontend/value.hpp"
 
 namespace convsmith::models {
@@ -64,7 +65,9 @@ class WeightReader {
       : architecture_(architecture), spec_(spec), notes_(notes) {
     for (ModelLayer& layer : spec_.layers) {
       expected_.push_back(expected_weights(layer.op));
-      layer.weights.resize(expected_.back().size());
+      const auto& all = expected_.back();
+      layer.weights.resize(static_cast<std::size_t>(std::count_if(
+          all.begin(), all.end(), [](const ExpectedWeight& weight) { return !weight.unread; })));
     }
   }
 
@@ -145,18 +148,38 @@ class WeightReader {
         "The weights were saved with the Theano backend, whose kernels are flipped; that is not supported.");
   }
 
-  // Of a layer in the order of legacy files: what is trained first, through nested models.
-  std::vector<Slot> slots_of(const LayerEntry& layer) const {
-    std::pair<std::vector<Slot>, std::vector<Slot>> parts = split_slots(layer);
-    parts.first.insert(parts.first.end(), parts.second.begin(), parts.second.end());
-    return std::move(parts.first);
+  // The order in which .h5 files list the weights of a group.
+  enum class Order {
+    kKeras3,  // trained variables, then others; of a frozen layer or model all as they come
+    kKeras2,  // the same, model by model
+    kMade     // as layers come
+  };
+
+  Order order_of_file() const {
+    return architecture_.dialect == Dialect::kKeras3 ? Order::kKeras3 : Order::kKeras2;
   }
 
-  std::pair<std::vector<Slot>, std::vector<Slot>> split_slots(const LayerEntry& layer) const {
+  std::vector<Slot> slots_of(const LayerEntry& layer, Order order = Order::kMade) const {
+    std::vector<Slot> out;
+    if (order == Order::kMade || (order == Order::kKeras3 && is_frozen(layer))) {
+      add_as_made(layer, out);
+      return out;
+    }
+    auto [trained, fixed] = split_slots(layer, order);
+    trained.insert(trained.end(), fixed.begin(), fixed.end());
+    return std::move(trained);
+  }
+
+  static bool is_frozen(const LayerEntry& layer) {
+    return !layer.trainable || (layer.model != nullptr && !layer.model->trainable);
+  }
+
+  // Trained ones and others.
+  std::pair<std::vector<Slot>, std::vector<Slot>> split_slots(const LayerEntry& layer, Order order) const {
     std::vector<Slot> trained, fixed;
     if (layer.model != nullptr) {
       for (const LayerEntry& inner : layer.model->layers) {
-        const auto [first, second] = split_slots(inner);
+        const auto [first, second] = split_slots(inner, order);
         trained.insert(trained.end(), first.begin(), first.end());
         fixed.insert(fixed.end(), second.begin(), second.end());
       }
@@ -166,7 +189,7 @@ class WeightReader {
         (expected[i].trainable ? trained : fixed).push_back({layer.spec_index, static_cast<int>(i)});
       }
     }
-    if (!layer.trainable || (layer.model != nullptr && !layer.model->trainable)) {
+    if (is_frozen(layer) && (order == Order::kKeras2 || layer.model == nullptr)) {
       trained.insert(trained.end(), fixed.begin(), fixed.end());
       fixed = std::move(trained);
       trained.clear();
@@ -174,27 +197,112 @@ class WeightReader {
     return {std::move(trained), std::move(fixed)};
   }
 
+  void add_as_made(const LayerEntry& layer, std::vector<Slot>& out) const {
+    if (layer.model != nullptr) {
+      for (const LayerEntry& inner : layer.model->layers) add_as_made(inner, out);
+    } else if (layer.spec_index >= 0) {
+      const auto count = expected_[static_cast<std::size_t>(layer.spec_index)].size();
+      for (std::size_t i = 0; i < count; ++i) out.push_back({layer.spec_index, static_cast<int>(i)});
+    }
+  }
+
+  // By layer of the spec, what the model calls it and what is around it.
+  void name_layers(const LayerEntry& layer, std::vector<std::string>& around,
+                   std::map<int, WeightName>& out) const {
+    if (layer.model != nullptr) {
+      around.push_back(layer.name);
+      for (const LayerEntry& inner : layer.model->layers) name_layers(inner, around, out);
+      around.pop_back();
+    } else if (layer.spec_index >= 0) {
+      WeightName name{around, {layer.name}, {}};
+      const Value* wrapped = layer.config->find("layer");
+      const Value* config = wrapped != nullptr ? wrapped->find("config") : nullptr;
+      const Value* inner = config != nullptr ? config->find("name") : nullptr;
+      if (inner != nullptr && inner->kind == Value::Kind::kString) name.layer.push_back(inner->text);
+      out.emplace(layer.spec_index, std::move(name));
+    }
+  }
+
+  std::vector<WeightName> names_of(const LayerEntry& layer, const std::vector<Slot>& slots) const {
+    std::map<int, WeightName> layers;
+    std::vector<std::string> around;
+    name_layers(layer, around, layers);
+    std::vector<WeightName> out;
+    for (const Slot& slot : slots) {
+      out.push_back(layers.at(slot.layer));
+      out.back().weight = expected_of(slot).name;
+    }
+    return out;
+  }
+
+  const ExpectedWeight& expected_of(const Slot& slot) const {
+    return expected_[static_cast<std::size_t>(slot.layer)][static_cast<std::size_t>(slot.weight)];
+  }
+
+  // The weights that `names` mean, one by one. What the names leave open is decided by order, and said.
+  std::vector<Slot> arrange(const LayerEntry& layer, const std::vector<std::string>& names, bool& by_names) {
+    const std::vector<Slot> in_order = slots_of(layer, order_of_file());
+    const auto matching = match_names(names, names_of(layer, in_order));
+    by_names = matching.has_value();
+    if (matching) {
+      std::vector<Slot> out;
+      for (const std::size_t i : *matching) out.push_back(in_order[i]);
+      if (!std::is_sorted(matching->begin(), matching->end())) {
+        notes_.push_back(fmt::format(
+            "The weights of layer {} stand in another order in the file than Keras would list them "
+            "in; they were taken by their names.",
+            quote(layer.name)));
+      }
+      return out;
+    }
+    for (const Order order : {order_of_file(), Order::kKeras3, Order::kKeras2, Order::kMade}) {
+      std::vector<Slot> slots = slots_of(layer, order);
+      if (!may_be_renamed(names, names_of(layer, slots))) continue;
+      notes_.push_back(fmt::format(
+          "The weights of layer {} have other layers' names in the file; they were taken in order.",
+          quote(layer.name)));
+      return slots;
+    }
+    notes_.push_back(fmt::format(
+        "The weights of layer {} have names in the file that disagree with their order ({}); they "
+        "were taken in order, which may be wrong.",
+        quote(layer.name), fmt::join(names, ", ")));
+    return in_order;
+  }
+
   Result<void> read_group(const LayerEntry& layer, const H5Node& top, const std::string& group_name) {
     Result<const H5Node*> group = locate(top, group_name);
     if (!group) return tl::unexpected(group.error());
     const auto names = (*group)->strings("weight_names").value_or(std::vector<std::string>{});
-    const std::vector<Slot> slots = slots_of(layer);
-    if (names.size() != slots.size()) return wrong_number(layer.name, names.size(), slots);
+    if (const std::vector<Slot> slots = slots_of(layer); names.size() != slots.size())
+      return wrong_number(layer.name, names.size(), slots);
+    bool by_names = false;
+    const std::vector<Slot> slots = arrange(layer, names, by_names);
     for (std::size_t i = 0; i < slots.size(); ++i) {
+      if (expected_of(slots[i]).unread) continue;
       Result<const H5Node*> node = locate(top, fmt::format("{}/{}", group_name, names[i]));
       if (!node) return tl::unexpected(node.error());
-      if (Result<void> done = fill(slots[i], **node, names[i]); !done) return done;
+      Result<void> done = fill(slots[i], **node, names[i]);
+      if (!done && !by_names) return told_by_order(std::move(done.error()), names[i]);
+      if (!done) return done;
     }
     return {};
+  }
+
+  static tl::unexpected<Error> told_by_order(Error error, const std::string& name) {
+    error.message += fmt::format(
+        " It was taken by its place in the file, because its name there, {}, is none of the model's; a "
+        ".keras "
+        "file would say which is which.",
+        quote(name));
+    return tl::unexpected(std::move(error));
   }
 
   tl::unexpected<Error> wrong_number(const std::string& layer, std::size_t found,
                                      const std::vector<Slot>& slots) const {
     std::string wanted;
     for (const Slot& slot : slots) {
-      const auto& weight =
-          expected_[static_cast<std::size_t>(slot.layer)][static_cast<std::size_t>(slot.weight)];
-      wanted += fmt::format("{}{}", wanted.empty() ? "" : ", ", weight.name);
+      wanted += fmt::format("{}{}", wanted.empty() ? "" : ", ", expected_of(slot).name);
     }
     return invalid(fmt::format("Layer {} has {} weights in the file; by its arguments it has {} ({}).",
                                quote(layer), found, slots.size(), wanted));
@@ -252,6 +360,7 @@ class WeightReader {
     // Frozen or not, a layer's own variables stand in the order of their making.
     for (std::size_t i = 0; i < slots.size(); ++i) {
       const Slot slot{layer.spec_index, static_cast<int>(i)};
+      if (expected_of(slot).unread) continue;
       Result<const H5Node*> variable = locate(**vars, fmt::format("{}", i));
       if (!variable) return tl::unexpected(variable.error());
       if (Result<void> done = fill(slot, **variable, fmt::format("{}/{}/{}", path, inner, i)); !done)
@@ -262,8 +371,7 @@ class WeightReader {
 
   Result<void> fill(const Slot& slot, const H5Node& node, const std::string& path) {
     ModelLayer& layer = spec_.layers[static_cast<std::size_t>(slot.layer)];
-    const ExpectedWeight& expected =
-        expected_[static_cast<std::size_t>(slot.layer)][static_cast<std::size_t>(slot.weight)];
+    const ExpectedWeight& expected = expected_of(slot);
     if (node.kind != H5Node::Kind::kDataset)
       return invalid(fmt::format("{} in the weights file is no dataset.", quote(path)));
     Tensor tensor = node.tensor;

@@ -336,6 +336,29 @@ TEST(ModelWeights, OtherNamesAreTakenInOrder) {
   EXPECT_EQ(loaded.spec.layers[1].weights[1].data, (std::vector<float>{5, 6}));
 }
 
+// Two layers in a nested model whose names in the file are other ones: order decides, and shapes disagree.
+TEST(ModelWeights, AWrongShapeByOrderSaysWhy) {
+  const std::string inner = fmt::format(
+      R"({{"class_name":"Sequential","config":{{"name":"block","layers":[{},{}]}}}})",
+      conv("a", R"(,"use_bias":false,"batch_input_shape":[null,8,3])"), conv("b", R"(,"use_bias":false)"));
+  for (const bool known : {true, false}) {
+    H5Writer file;
+    file.group("model_weights/block");
+    file.variable_text("/", "model_config", {with_input(inner)});
+    file.fixed_text("model_weights", "layer_names", {"block"});
+    const std::string first = known ? "b/kernel:0" : "p/kernel:0";
+    const std::string second = known ? "a/kernel:0" : "q/kernel:0";
+    file.fixed_text("model_weights/block", "weight_names", {first, second});
+    file.dataset("model_weights/block/" + first, {1, 2, 2}, count_up(4));
+    file.dataset("model_weights/block/" + second, {3, 3, 2}, count_up(18));
+    const Result<LoadedModel> model = load_model_bytes(file.bytes(), "m.h5");
+    ASSERT_FALSE(model);
+    EXPECT_NE(model.error().message.find("`kernel` has the shape (1, 2, 2)"), std::string::npos);
+    EXPECT_NE(model.error().message.find(known ? "'block/b'" : "'block/a'"), std::string::npos);
+    EXPECT_EQ(model.error().message.find("a .keras file would say") == std::string::npos, known);
+  }
+}
+
 // Keras 2.12, its Windows variant, and names that disagree with the order of the layers.
 TEST(ModelWeights, PathsByClass) {
   const std::string json = with_input(
