@@ -21,17 +21,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-std::vector<std::string> names_of(const ModelSpec& spec, const std::vector<int>& nodes) {
-  std::vector<std::string> names;
-  for (const int node : nodes)
-    names.push_back(spec.layers[static_cast<size_t>(spec.nodes[static_cast<size_t>(node)].layer)].name);
-  return names;
-}
-
 PortNames port_names(const Subject& subject) {
   const auto* const model = std::get_if<LoadedModelSpec>(&subject);
   if (model == nullptr) return {};
-  return {names_of(*model->spec, model->spec->inputs), names_of(*model->spec, model->spec->outputs)};
+  return {input_names(*model->spec), output_names(*model->spec)};
 }
 
 // Fills outputs and times.

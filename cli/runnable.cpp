@@ -238,18 +238,20 @@ Result<Runnable> make_nests(const NestFile& file, std::vector<ReadInput> inputs,
                                                const RunOptions& run_options) {
     return run_graph(*graph, *packed, in, out, batch, {&steps, 1}, run_options);
   };
-  Runnable result{.kind = "nests",
-                  .text = to_call_text(nested.spec),
-                  .weights = weights_path.empty() ? drawn_text(options) : weights_path,
-                  .inputs = {},
-                  .input_layout = layout_of(nested.spec),
-                  .outputs = {{std::move(call->output), layout_of(nested.spec), steps_ratio(nested.graph)}},
-                  .backend = choice->backend,
-                  .isa = choice->isa,
-                  .code_bytes = (*graph)->code_bytes,
-                  .passes = ir::passes_over_memory(nested.graph),
-                  .compile_us = compile_us,
-                  .run = run};
+  Runnable result{
+      .kind = "nests",
+      .text = to_call_text(nested.spec),
+      .weights = weights_path.empty() ? drawn_text(options) : weights_path,
+      .inputs = {},
+      .input_names = {"input"},
+      .input_layout = layout_of(nested.spec),
+      .outputs = {{"output", std::move(call->output), layout_of(nested.spec), steps_ratio(nested.graph)}},
+      .backend = choice->backend,
+      .isa = choice->isa,
+      .code_bytes = (*graph)->code_bytes,
+      .passes = ir::passes_over_memory(nested.graph),
+      .compile_us = compile_us,
+      .run = run};
   result.inputs.push_back(std::move(call->input));
   return result;
 }

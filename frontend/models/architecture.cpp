@@ -132,7 +132,8 @@ class TreeReader {
     }
     LayerEntry layer;
     const Form form = form_of(object);
-    layer.class_name = form == Form::kNone ? class_of(object, written) : std::string(canonical_class(written));
+    layer.class_name =
+        form == Form::kNone ? class_of(object, written) : std::string(canonical_class(written));
     layer.is_operator = is_operator_module(text_of(object.find("module")));
     layer.name = text_of(object.find("name"));
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
@@ -274,7 +275,8 @@ class TreeReader {
       const Value* args = node.value.find("args");
       if (layer.is_operator && args != nullptr) {
         if (Result<void> done = read_operands(*args, where, layer, out.back()); !done) return done;
-      } else if (Result<void> done = collect(args != nullptr ? *args : node.value, where, {}, out.back()); !done)
+      } else if (Result<void> done = collect(args != nullptr ? *args : node.value, where, {}, out.back());
+                 !done)
         return done;
       if (layer.model != nullptr) sort_by_names(*layer.model, out.back());
       const Value* kwargs = node.value.find("kwargs");

@@ -43,7 +43,7 @@ TEST(WhyRefused, AModelNamesTheLayerAndTheNearestLengths) {
     std::vector<float> y(x.size());
     EXPECT_EQ(model->run(x.data(), y.data(), 1, bad), RunStatus::kWrongSteps);
     EXPECT_EQ(why_refused(*model, RunStatus::kWrongSteps, 1, {&bad, 1}), refused.error().message);
-    const auto output = run_model(pooled(stride), {{1, bad, 1}, x});
+    const auto output = run_model(pooled(stride), {{1, bad, 1}, x}, Denormals::kKeep);
     ASSERT_FALSE(output);
     EXPECT_EQ(output.error().message, refused.error().message);
     const int64_t negative = -1;
