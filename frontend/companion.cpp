@@ -26,14 +26,18 @@ std::vector<std::string> companion_paths(const Companion& companion) {
   if (dladdr(reinterpret_cast<const void*>(&companion_paths), &here) != 0) add_folder_of(here.dli_fname);
   add_folder_of("/proc/self/exe");
   std::vector<std::string> paths;
+  const auto add = [&](const fs::path& folder) {
+    const std::string path = (folder / companion.file).lexically_normal();
+    if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+  };
   for (const fs::path& root : roots) {
-    const auto add = [&](const fs::path& folder) {
-      const std::string path = (root / folder / companion.file).lexically_normal();
-      if (std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
-    };
-    add(".");
-    for (const std::string& folder : companion.folders) add(folder);
+    add(root);
+    for (const std::string& folder : companion.folders) add(root / folder);
   }
+  // Absolute ones need no root: there is none where /proc is not mounted and the program's name has no
+  // folder.
+  for (const std::string& folder : companion.folders)
+    if (fs::path(folder).is_absolute()) add(folder);
   return paths;
 }
 
