@@ -49,7 +49,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
-  joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && can_join_rows(p_, lanes()) &&
+  joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && !nest.ragged && can_join_rows(p_, lanes()) &&
                 innermost_serial_step(nest, Dim::kGroup) >= p_.groups;
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;

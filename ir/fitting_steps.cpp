@@ -122,9 +122,8 @@ std::string given(const Graph& graph, std::span<const int64_t> steps) {
   if (steps.size() == 1) return fmt::format("of {} input steps", steps[0]);
   std::string list;
   for (size_t i = 0; i < steps.size(); ++i)
-    list +=
-        fmt::format("{}'{}' has {}", i == 0 ? "" : ", ", tensor_of(graph, graph.inputs[i]).name, steps[i]);
-  return fmt::format("of these input steps: {}", list);
+    list += fmt::format("{}{} ('{}')", i == 0 ? "" : ", ", steps[i], tensor_of(graph, graph.inputs[i]).name);
+  return fmt::format("of the input steps {}", list);
 }
 
 std::string why_too_short(const Graph& graph, const Op& op, std::span<const int64_t> steps,

@@ -283,12 +283,11 @@ Result<LoadedModel> build_spec(Architecture& architecture, Rules rules, bool par
   spec.name = architecture.model.name;
   spec.dialect = architecture.dialect;
   LayerList layers(architecture, rules, spec, out.notes, missing);
-  if (Result<void> done = layers.add(architecture.model, "", true); !done)
-    return tl::unexpected(done.error());
-  if (!missing.empty()) {
-    out.missing = missing.text();
-    if (!partial) return make_error(ErrorCode::kUnsupported, out.missing);
-  }
+  const Result<void> added = layers.add(architecture.model, "", true);
+  if (!missing.empty()) out.missing = missing.text();
+  // What is missing comes before a mistake that may only be there because of it.
+  if (!missing.empty() && !(partial && added)) return make_error(ErrorCode::kUnsupported, out.missing);
+  if (!added) return tl::unexpected(added.error());
   layers.note_narrowed();
   Result<std::vector<int>> outputs = Inliner(out).call(architecture.model, "", nullptr);
   if (!outputs) return tl::unexpected(outputs.error());

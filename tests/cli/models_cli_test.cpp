@@ -252,7 +252,7 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
       {{model, "--input", x}, "the model has 2 inputs, in this order: "},
       {{model, "--input", x, "--input", wide}, "wide.npy: its shape is (2, 4, 5)"},
       {{model, "--input", x, "--input", three}, "three.npy: it has 3 samples"},
-      {{model, "--input", x, "--input", longer}, "longer.npy has 5"},
+      {{model, "--input", x, "--input", longer}, "of the input steps 4 ('left'), 5 ('right') they have 4 and 5"},
       {{model, "--input", x, "--input", x, "--output", "a.npy", "--output", "b.npy"},
        "--output is given 3 times"},
       {{model, "--input", x, "--input", x, "--schedule", "cut o"}, "--schedule"},

@@ -65,7 +65,8 @@ TEST(HostileFiles, DeflatedMembersAreRead) {
 TEST(HostileFiles, MissingMembers) {
   std::vector<Member> members = good_members();
   EXPECT_EQ(message({members[0], members[2]}),
-            "The zip file 'm.keras' is no Keras model: it has no config.json.");
+            "'m.keras' is a zip file without a config.json, so no Keras model. In Python: "
+            "keras.models.load_model(...).save('model.keras').");
   EXPECT_EQ(message({members[0], members[1]}), "The zip file 'm.keras' has no model.weights.h5.");
 }
 
