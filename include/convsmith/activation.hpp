@@ -1,6 +1,8 @@
 // The activations and their parameters. Names, defaults and formulas are Keras's.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <array>
 #include <limits>
 

@@ -10,6 +10,8 @@
 // any number of threads may run at the same time.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -2,6 +2,8 @@
 // value and what would be legal. A mistake of our own is a failed CHECK (frontend/check.hpp).
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <string>
 #include <tl/expected.hpp>
 

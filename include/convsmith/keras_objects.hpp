@@ -6,6 +6,8 @@
 // (in their defaults). A name as a string ("he_normal") is accepted wherever one of these is.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -7,6 +7,8 @@
 // hash are cheap, because a spec is the key of the cache of compiled layers.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>

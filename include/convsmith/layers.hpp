@@ -12,6 +12,8 @@
 // from many threads, use compile (convsmith.hpp).
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <limits>

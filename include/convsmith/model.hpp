@@ -12,6 +12,8 @@
 // share.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <optional>

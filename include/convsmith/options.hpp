@@ -1,6 +1,8 @@
 // What a caller chooses: back end, instruction set, what becomes of denormals.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 namespace convsmith {
 
 enum class Backend { kAuto, kXbyak, kLlvm, kInterp };

@@ -1,6 +1,8 @@
 // A dense array of float32 in C order, as Keras's arrays are.
 #pragma once
 
+#include "convsmith/language.hpp"
+
 #include <cstdint>
 #include <vector>
 

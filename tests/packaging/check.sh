@@ -220,6 +220,29 @@ test_header() {
   done
 }
 
+# What including the umbrella costs: beside what its values are made of, few lines. Older standards get one
+# sentence.
+test_header_cost() {
+  local work lines known
+  work=$(clean_folder header_cost)
+  count_lines() { printf '#include <%s>\n' "$@" | "$CXX" -std=c++20 -E -P -I "$SOURCE/include" -x c++ - | wc -l; }
+  known=$(count_lines memory string string_view vector optional variant span tl/expected.hpp)
+  for umbrella in convsmith model; do
+    lines=$(count_lines "convsmith/$umbrella.hpp")
+    ((lines <= known + 2000)) || fail "$umbrella.hpp brings $((lines - known)) lines beside those that it needs"
+    ! echo "#include <convsmith/$umbrella.hpp>" | "$CXX" -std=c++20 -M -I "$SOURCE/include" -x c++ - |
+      grep -E '/(iostream|sstream|map|regex|algorithm|chrono|mutex|thread|atomic)( |$)' || fail "$umbrella.hpp brings these"
+  done
+  for standard in c++11 c++14 c++17; do
+    for header in convsmith model layers; do
+      ! echo "#include <convsmith/$header.hpp>" | "$CXX" -std=$standard -fsyntax-only -I "$SOURCE/include" -x c++ - 2>"$work/said" ||
+        fail "$header.hpp is C++20, but $standard takes it"
+      grep -q 'need C++20: compile with -std=c++20' "$work/said" || fail "$standard does not say what is wrong"
+      (($(wc -l <"$work/said") <= 12)) || fail "$standard says too much: $(cat "$work/said")"
+    done
+  done
+}
+
 # The examples in the comments that head the public headers, and the code in the documents.
 test_examples_in_text() {
   local work file number
