@@ -112,12 +112,27 @@ class TreeReader {
     return flag == nullptr || flag->kind != Kind::kBool || flag->integer != 0;
   }
 
+  // Files that name no modules (.h5) tell operators by their calls: x + y has two arguments where the layer
+  // Add has one list.
+  static bool is_operator(const Value& object, std::string_view written) {
+    const Value* module = object.find("module");
+    if (module != nullptr) return is_operator_module(text_of(module));
+    constexpr std::string_view kShared[] = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average"};
+    const Value* nodes = object.find("inbound_nodes");
+    if (std::find(std::begin(kShared), std::end(kShared), written) == std::end(kShared) || nodes == nullptr)
+      return false;
+    return std::any_of(nodes->items.begin(), nodes->items.end(), [](const Argument& node) {
+      const Value* args = node.value.find("args");
+      return args != nullptr && !(args->items.size() == 1 && args->items[0].value.is_sequence());
+    });
+  }
+
   // A class of somebody else's may have the name of one of Keras's, and so do operators.
   static std::string class_of(const Value& object, std::string_view written) {
     const std::string_view registered = text_of(object.find("registered_name"));
     if (registered.find('>') != std::string_view::npos) return std::string(registered);
     const std::string_view module = text_of(object.find("module"));
-    if (is_operator_module(module)) return operator_name(written);
+    if (is_operator(object, written)) return operator_name(written);
     const bool is_keras = module.empty() || module.starts_with("keras") || module.starts_with("tf_keras") ||
                           module.starts_with("tensorflow");
     return is_keras ? std::string(canonical_class(written)) : fmt::format("{}.{}", module, written);
@@ -134,7 +149,7 @@ class TreeReader {
     const Form form = form_of(object);
     layer.class_name =
         form == Form::kNone ? class_of(object, written) : std::string(canonical_class(written));
-    layer.is_operator = is_operator_module(text_of(object.find("module")));
+    layer.is_operator = is_operator(object, written);
     layer.name = text_of(object.find("name"));
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
     if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());

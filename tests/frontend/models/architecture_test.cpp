@@ -34,6 +34,37 @@ Op only_layer(const std::string& class_name, const std::string& config,
   return std::get<Op>(spec.layers[1].op);
 }
 
+// As Keras 3 writes .h5 files: no modules, so only the call tells x + y from Add()([x, y]).
+std::string joined_without_module(const std::string& class_name, const std::string& args) {
+  const std::string input = R"({{"class_name":"InputLayer","name":"{0}","inbound_nodes":[],)"
+                            R"("config":{{"name":"{0}","batch_shape":[null,4,4]}}}})";
+  return fmt::format(
+      R"({{"class_name":"Functional","keras_version":"3.5.0","config":{{"name":"m","layers":[{},{},)"
+      R"({{"class_name":"{}","name":"j","config":{{"name":"j"}},"inbound_nodes":[{{"args":{},"kwargs":{{}}}}]}}],)"
+      R"("input_layers":[["a",0,0],["b",0,0]],"output_layers":[["j",0,0]]}}}})",
+      fmt::format(fmt::runtime(input), "a"), fmt::format(fmt::runtime(input), "b"), class_name, args);
+}
+
+TEST(ModelArchitecture, OperatorsWithoutModulesAreToldByTheirCalls) {
+  const auto tensor = [](const char* layer) {
+    return fmt::format(R"({{"class_name":"__keras_tensor__","config":{{"keras_history":["{}",0,0]}}}})",
+                       layer);
+  };
+  const std::string two = tensor("a") + "," + tensor("b");
+  const std::pair<const char*, const char*> kNames[] = {{"Add", "keras.ops.add"},
+                                                        {"Subtract", "keras.ops.subtract"},
+                                                        {"Multiply", "keras.ops.multiply"},
+                                                        {"Maximum", "keras.ops.maximum"},
+                                                        {"Minimum", "keras.ops.minimum"}};
+  for (const auto& [layer, operation] : kNames) {
+    EXPECT_EQ(parse(joined_without_module(layer, "[" + two + "]")).layers.back().class_name, operation);
+    EXPECT_EQ(parse(joined_without_module(layer, "[[" + two + "]]")).layers.back().class_name, layer);
+  }
+  // A constant beside a tensor is an operator's, too.
+  EXPECT_EQ(parse(joined_without_module("Multiply", "[" + tensor("a") + ",2.0]")).layers.back().class_name,
+            "keras.ops.multiply");
+}
+
 TEST(ModelArchitecture, OldSequentialForms) {
   const std::string layers = conv("a", R"(,"batch_input_shape":[null,8,3])") + "," + conv("b");
   for (const std::string& text :
