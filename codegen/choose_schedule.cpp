@@ -141,18 +141,18 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
                         (!in_panels || fills_panels(vectors, total, target));
       if (!fits || (blend > 0 && !(may_blend && ir::can_blend(p, target.lanes, blend)))) continue;
       const int64_t rows = rows_beside_shared(target, vectors, vectors == total ? blend : 0, p);
-      double cost = 0;
-      for (int64_t left = total; left > 0; left -= vectors) {
-        const int64_t width = std::min(left, vectors);
-        const int64_t shares = left == width ? blend : 0;
+      const auto block_cost = [&](int64_t width, int64_t shares) {
         const double loads = load_cost(1.0 / static_cast<double>(width) + 1.0 / static_cast<double>(rows));
         const double stream = weight_stream(p, target, width) / static_cast<double>(rows) +
                               input_stream(p, target, rows, vectors) / static_cast<double>(width);
         const double slots = row_slots(p, target, width, shares);
         const double idle =
             std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
-        cost += slots * (loads + stream) * idle;
-      }
+        return slots * (loads + stream) * idle;
+      };
+      const int64_t before = (total - 1) / vectors;  // blocks before the last one
+      const double cost =
+          static_cast<double>(before) * block_cost(vectors, 0) + block_cost(total - before * vectors, blend);
       if (cost < best_cost - 1e-9) {
         best_cost = cost;
         best = {rows, vectors, blend};

@@ -42,6 +42,12 @@ TEST(ChooseSchedule, TakesNeighbouringStepsOfOneChannel) {
 }
 
 // Rows whose distance is a multiple of a page's bytes meet in one set of the first cache.
+// Takes as long for billions of filters as for a few: whoever writes such a layer is waiting for the refusal.
+TEST(ChooseSchedule, IsAsQuickForBillionsOfFilters) {
+  EXPECT_GE(form_of("Conv1D(2000000000, 3, input_shape=(None, 2))").rows, 1);
+  EXPECT_GE(form_of("Conv1DTranspose(1900000000, 3, strides=2, input_shape=(None, 3))").rows, 1);
+}
+
 TEST(ChooseSchedule, RowsAPageApartFitTheWaysOfASet) {
   EXPECT_LE(form_of("Conv1D(512, 3, strides=2, input_shape=(None, 512))").rows, 8);
   EXPECT_LE(form_of("Conv1D(32, 3, input_shape=(None, 1024))").rows, 8);
