@@ -68,12 +68,16 @@ class Translator {
     }
   }
 
-  // Empty where sizes are not all given as numbers.
+  // Empty where sizes are not all given as numbers, or an argument has no counterpart.
   std::string conv(std::string_view keras_class) const {
     const Value* in = find("in_channels");
     const Value* out = find("out_channels");
     const Value* kernel = find("kernel_size");
     if (in == nullptr || out == nullptr || kernel == nullptr) return {};
+    const Value* mode = find("padding_mode");
+    const Value* output_padding = find("output_padding");
+    if (mode != nullptr && mode->text != "zeros") return {};
+    if (output_padding != nullptr && !is_number(*output_padding, 0)) return {};
     std::string text = fmt::format("{}({}, {}", keras_class, describe(*out), describe(*kernel));
     if (const Value* padding = find("padding"); padding != nullptr && !is_number(*padding, 0)) {
       const Value& sides =
@@ -95,7 +99,9 @@ class Translator {
     const Value* in = find("in_features");
     const Value* out = find("out_features");
     if (in == nullptr || out == nullptr) return {};
-    return fmt::format("Dense({}, input_shape=({},))", describe(*out), describe(*in));
+    const Value* bias = find("bias");
+    return fmt::format("Dense({}, {}input_shape=({},))", describe(*out),
+                       bias != nullptr ? fmt::format("use_bias={}, ", describe(*bias)) : "", describe(*in));
   }
 
   bool has_padding() const {

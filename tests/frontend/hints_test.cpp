@@ -39,6 +39,14 @@ TEST(Hints, LayersOfPyTorch) {
   EXPECT_EQ(hint("nn.Conv1d(8, 8, 3, 1, 'same', 2, 8)"),
             "PyTorch's Conv1d is called Conv1D here, and its layer is written Conv1D(8, 3, padding='same', "
             "dilation_rate=2, groups=8, data_format='channels_first', input_shape=(8, None)).");
+  EXPECT_EQ(hint("nn.Linear(64, 10, bias=False)"),
+            "PyTorch's Linear is called Dense here, and its layer is written "
+            "Dense(10, use_bias=False, input_shape=(64,)).");
+  // What has no counterpart is not left out in silence.
+  EXPECT_EQ(hint("nn.Conv1d(6, 16, 5, padding=2, padding_mode='circular')"),
+            "PyTorch's Conv1d is called Conv1D here.");
+  EXPECT_EQ(hint("nn.ConvTranspose1d(6, 16, 4, 2, 1, output_padding=1)"),
+            "PyTorch's ConvTranspose1d is called Conv1DTranspose here.");
   EXPECT_EQ(hint("nn.Linear(64, 10)"),
             "PyTorch's Linear is called Dense here, and its layer is written Dense(10, input_shape=(64,)).");
   EXPECT_EQ(hint("Conv1d(32, 3)"), "PyTorch's Conv1d is called Conv1D here.");
