@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
@@ -16,6 +17,8 @@
 #include "frontend/layer_class.hpp"
 #include "frontend/make_problem.hpp"
 #include "frontend/models/load_model.hpp"
+#include "ir/build_graph.hpp"
+#include "ir/graph_work.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -82,6 +85,24 @@ void print_order(const char* what, const std::vector<std::string>& names) {
   if (names.size() > 1) fmt::print("{}: {}\n", what, without_controls(joined(names)));
 }
 
+// By input: how many of its steps one step of an output sees, null for all.
+std::vector<std::optional<int64_t>> receptive_fields(const Model& model) {
+  const Result<ir::Graph> graph = ir::build_graph(model.spec(), Rules::kAny);
+  return graph ? ir::receptive_fields(*graph) : std::vector<std::optional<int64_t>>();
+}
+
+void print_receptive_fields(const Model& model) {
+  const std::vector<std::optional<int64_t>> fields = receptive_fields(model);
+  const std::vector<std::string> names = model.input_names();
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const std::string seen =
+        !fields[i]        ? "all steps"
+        : *fields[i] == 1 ? "1 step"
+                          : fmt::format("at most {} steps", with_commas(static_cast<double>(*fields[i])));
+    fmt::print("receptive field: {} of {}\n", seen, without_controls(names[i]));
+  }
+}
+
 // `skipped` are layers that can't run, or stand behind such.
 void print_table(const Model& model, const std::vector<LayerSummary>& rows,
                  const std::vector<SkippedLayer>& skipped = {}) {
@@ -119,6 +140,7 @@ void print_table(const Model& model, const std::vector<LayerSummary>& rows,
   fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
              with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
              without_controls(model.input_names().front()));
+  print_receptive_fields(model);
   print_order("inputs, in this order", model.input_names());
   print_order("outputs, in this order", model.output_names());
 }
@@ -148,6 +170,9 @@ Json to_json(const Model& model, const std::vector<LayerSummary>& rows) {
   }
   json["parameters"] = parameters;
   json["macs_per_step"] = macs;
+  json["receptive_field"] = Json::array();
+  for (const std::optional<int64_t>& field : receptive_fields(model))
+    json["receptive_field"].push_back(field ? Json(*field) : Json(nullptr));
   return json;
 }
 

@@ -135,6 +135,13 @@ TEST(CliModels, InspectCountsWhatKerasCounts) {
   const Json layer = json_of({"inspect", "SeparableConv1D(8, 3, input_shape=(None, 4))", "--json"});
   EXPECT_EQ(layer["parameters"], 3 * 4 + 4 * 8 + 8);
   EXPECT_EQ(layer["macs_per_step"], 3 * 4 + 4 * 8);
+  const std::pair<const char*, Json> fields[] = {
+      {"Conv1D(8, 5, dilation_rate=3, input_shape=(None, 4))", 13},
+      {"Conv1D(8, 7, strides=2, input_shape=(None, 4))", 7},
+      {"Conv1DTranspose(8, 4, strides=2, input_shape=(None, 4))", 2},
+      {"Dense(8, input_shape=(None, 4))", 1}};
+  for (const auto& [text, field] : fields)
+    EXPECT_EQ(json_of({"inspect", text, "--json"})["receptive_field"], Json::array({field})) << text;
   const Json strided = json_of({"inspect", "Conv1D(8, 3, strides=2, input_shape=(None, 4))", "--json"});
   EXPECT_EQ(strided["macs_per_step"], 3 * 4 * 8 / 2);
   EXPECT_EQ(call({"inspect", "Conv1D(8, 3)"}).exit_code, 2);
@@ -252,7 +259,8 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
       {{model, "--input", x}, "the model has 2 inputs, in this order: "},
       {{model, "--input", x, "--input", wide}, "wide.npy: its shape is (2, 4, 5)"},
       {{model, "--input", x, "--input", three}, "three.npy: it has 3 samples"},
-      {{model, "--input", x, "--input", longer}, "of the input steps 4 ('left'), 5 ('right') they have 4 and 5"},
+      {{model, "--input", x, "--input", longer},
+       "of the input steps 4 ('left'), 5 ('right') they have 4 and 5"},
       {{model, "--input", x, "--input", x, "--output", "a.npy", "--output", "b.npy"},
        "--output is given 3 times"},
       {{model, "--input", x, "--input", x, "--schedule", "cut o"}, "--schedule"},
