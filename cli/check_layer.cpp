@@ -10,7 +10,6 @@
 #include "codegen/choose_schedule.hpp"
 #include "frontend/parse_layer.hpp"
 #include "ir/build_graph.hpp"
-#include "ir/build_nest.hpp"
 #include "ir/problem_text.hpp"
 #include "ir/schedule.hpp"
 
@@ -18,25 +17,35 @@ namespace convsmith::cli {
 
 namespace {
 
-// Turn this:  split o 1234; split o1 14; ..
-// Into this:  split o 28; split o1 14; ..; prefetch
-// so that small layers have what large ones get: several chunks, and weights to ask for. False if there is
-// nothing to do.
+// Turn this:  split o 1234; split o1 14; ..; stream; prefetch
+// Into this:  split o 28; split o1 14; ..; stream above 64; prefetch share 1
+// so that small layers have what large ones get: several chunks, weights to ask for, outputs that bypass the
+// caches. False if there is nothing to do.
 bool shrink_chunks(ir::Schedule& schedule) {
-  const auto splits = [](const ir::Step& step, const char* loop) {
-    return step.kind == ir::StepKind::kSplit && step.loops == std::vector<std::string>{loop};
+  using ir::StepKind;
+  const auto find = [&](StepKind kind) {
+    return std::find_if(schedule.begin(), schedule.end(),
+                        [&](const ir::Step& step) { return step.kind == kind; });
   };
-  for (size_t i = 0; i + 1 < schedule.size(); ++i) {
+  const auto splits = [](const ir::Step& step, const char* loop) {
+    return step.kind == StepKind::kSplit && step.loops == std::vector<std::string>{loop};
+  };
+  bool shrunk = false;
+  for (size_t i = 0; i + 1 < schedule.size() && !shrunk; ++i) {
     if (!splits(schedule[i], "o") || !splits(schedule[i + 1], "o1")) continue;
     schedule[i].factor = 2 * schedule[i + 1].factor;
-    const auto is = [](ir::StepKind kind) { return [=](const ir::Step& step) { return step.kind == kind; }; };
-    const auto lanes = std::find_if(schedule.begin(), schedule.end(), is(ir::StepKind::kLanes));
+    const auto lanes = find(StepKind::kLanes);
     const bool over_filters = lanes != schedule.end() && lanes->loops[0].starts_with('f');
-    if (over_filters && std::none_of(schedule.begin(), schedule.end(), is(ir::StepKind::kPrefetch)))
-      schedule.push_back({ir::StepKind::kPrefetch, {}, 0});
-    return true;
+    if (over_filters && find(StepKind::kPrefetch) == schedule.end())
+      schedule.push_back({StepKind::kPrefetch, {}});
+    shrunk = true;
   }
-  return false;
+  for (ir::Step& step : schedule) {
+    const bool is_small = step.kind == StepKind::kStream || step.kind == StepKind::kPrefetch;
+    if (is_small) step.numbers = {step.kind == StepKind::kStream ? 64 : 1};
+    shrunk = shrunk || is_small;
+  }
+  return shrunk;
 }
 
 CodeMemory* code_memory() {
@@ -57,45 +66,6 @@ Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph
                         return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule),
                                                code_memory());
                       });
-}
-
-ir::Schedule schedule_of(const Problem& problem, const Target& target, const ScheduleChoice& choice) {
-  if (choice.tuning != nullptr && !choice.small_chunks) {
-    if (auto tuned = lower_tuned(problem, target, choice.tuning)) return std::move(tuned->schedule);
-  }
-  ir::Schedule schedule = choose_schedule(problem, target);
-  if (choice.small_chunks) shrink_chunks(schedule);
-  return schedule;
-}
-
-// The nests as they were compiled, for the coverage.
-Result<ScheduledGraph> schedule_graph(const CompiledGraph& graph, const ScheduleChoice& choice) {
-  ScheduledGraph scheduled{graph.isa, {}, graph.chunks};
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    scheduled.nests.emplace_back();
-    if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
-    for (const CompiledPart& part : graph.ops[i].parts) {
-      ir::Schedule schedule = schedule_of(part.kernel->problem, target_for(graph.isa), choice);
-      if (!choice.text.empty()) schedule = ir::parse_schedule(choice.text).value();
-      auto nest = ir::apply(ir::build_nest(part.part.problem), schedule);
-      if (!nest) return tl::unexpected(nest.error());
-      scheduled.nests.back().push_back(std::move(*nest));
-    }
-  }
-  return scheduled;
-}
-
-template <class Schedule>
-Result<void> schedule_all(CheckedLayer& layer, const Schedule& schedule) {
-  std::vector<Isa> done;
-  for (const Variant& variant : layer.variants) {
-    if (std::find(done.begin(), done.end(), variant.back_end.isa) != done.end()) continue;
-    done.push_back(variant.back_end.isa);
-    auto scheduled = schedule(*variant.graph);
-    if (!scheduled) return tl::unexpected(scheduled.error());
-    layer.scheduled.push_back(std::move(*scheduled));
-  }
-  return {};
 }
 
 // Whether a float32 sum agrees with the float64 one.
@@ -173,48 +143,29 @@ std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
                     output);
 }
 
-// By operation and part, as in the graph.
-std::vector<std::vector<ir::LoopNest>> by_operation(const CompiledGraph& graph,
-                                                    const std::vector<ir::LoopNest>& nests) {
-  std::vector<std::vector<ir::LoopNest>> result;
-  size_t next = 0;
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    result.emplace_back();
-    if (graph.graph.ops[i].kind != ir::OpKind::kNest) continue;
-    for (size_t j = 0; j < graph.ops[i].parts.size(); ++j) result.back().push_back(nests[next++]);
-  }
-  return result;
-}
-
 }  // namespace
 
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends, const ScheduleChoice& choice) {
   auto graph = ir::build_graph(spec, problem.chain.front().channels, Rules::kAny);
   if (!graph) return tl::unexpected(graph.error());
-  CheckedLayer layer{spec, std::move(*graph), {}, {}, {}};
+  CheckedLayer layer{spec, std::move(*graph), {}, {}};
   KernelCache kernels;
   auto variants = compile_variants(
       back_ends, [&](BackEnd back_end) { return compile_with(layer.graph, back_end, choice, kernels); },
       choice.text.empty() ? nullptr : &layer.skipped);
   if (!variants) return tl::unexpected(variants.error());
   layer.variants = std::move(*variants);
-  const auto done = schedule_all(layer, [&](const CompiledGraph& g) { return schedule_graph(g, choice); });
-  if (!done) return tl::unexpected(done.error());
   return layer;
 }
 
 Result<CheckedLayer> make_checked_nests(const NestedLayer& nested, const std::vector<BackEnd>& back_ends) {
-  CheckedLayer layer{nested.spec, nested.graph, {}, {}, {}};
+  CheckedLayer layer{nested.spec, nested.graph, {}, {}};
   KernelCache kernels;
   auto variants = compile_variants(
       back_ends, [&](BackEnd back_end) { return compile_nests(nested, back_end, kernels); }, &layer.skipped);
   if (!variants) return tl::unexpected(variants.error());
   layer.variants = std::move(*variants);
-  const auto done = schedule_all(layer, [&](const CompiledGraph& g) {
-    return Result<ScheduledGraph>(ScheduledGraph{g.isa, by_operation(g, nested.nests), g.chunks});
-  });
-  if (!done) return tl::unexpected(done.error());
   return layer;
 }
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "cli/check_graph.hpp"
-#include "cli/coverage.hpp"
 #include "cli/nest_file.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/make_problem.hpp"
@@ -19,9 +18,8 @@ namespace convsmith::cli {
 struct CheckedLayer {
   LayerSpec spec;
   ir::Graph graph;
-  std::vector<ScheduledGraph> scheduled;  // one for each instruction set
-  std::vector<Variant> variants;          // the first one is an interpreter, which judges the others
-  std::vector<std::string> skipped;       // back ends that a schedule of the caller's does not fit, and why
+  std::vector<Variant> variants;     // the first one is an interpreter, which judges the others
+  std::vector<std::string> skipped;  // back ends that a schedule of the caller's does not fit, and why
 };
 
 // Which schedule: a text, which need not fit every back end and is for layers of one nest; or else those of a

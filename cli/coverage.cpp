@@ -3,23 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 
 #include "codegen/vmath.hpp"
 #include "frontend/activations.hpp"
 #include "frontend/layer_class.hpp"
-#include "ir/band.hpp"
-#include "ir/pack_layout.hpp"
+#include "ir/parts.hpp"
 
 namespace convsmith::cli {
 
 namespace {
 
-using ir::Dim;
-using ir::Role;
-
 constexpr std::string_view kBackEnd = "back end";
+constexpr std::string_view kBlock = "block";
+constexpr std::string_view kOperation = "operation";
 
 struct Name {
   std::string_view group;
@@ -80,39 +77,6 @@ constexpr Name kNames[] = {
     {"data", "tiny"},
     {"denormals", "keep"},
     {"denormals", "flush"},
-    {"lanes over", "filters"},
-    {"lanes over", "steps"},
-    {"lanes over", "groups"},
-    {"reduction", "fused"},
-    {"reduction", "tap loop"},
-    {"band", "interior"},
-    {"band", "left edge"},
-    {"band", "right edge"},
-    {"band", "both edges"},
-    {"band", "no taps"},
-    {"steps", "whole tiles"},
-    {"steps", "smaller tiles"},
-    {"steps", "single vectors"},
-    {"steps", "masked vector"},
-    {"steps", "several chunks"},
-    {"form", "ragged tiles"},
-    {"form", "sliding windows"},
-    {"form", "lifted"},
-    {"form", "lifted, sliding"},
-    {"form", "lifted, neighbouring steps"},
-    {"form", "lifted, staged"},
-    {"form", "single steps in wide tiles"},
-    {"form", "prefetching"},
-    {"form", "reading ahead"},
-    {"form", "rows that share vectors"},
-    {"form", "streamed where large"},
-    {"units", "whole blocks"},
-    {"units", "rest block"},
-    {"units", "masked vector"},
-    {"input", "direct"},
-    {"input", "staged"},
-    {"store", "rows of filters"},
-    {"store", "rows of steps"},
     {"activation runs on", "accumulators"},
     {"activation runs on", "stored tile"},
 };
@@ -180,23 +144,6 @@ std::string activation_name(ActivationKind kind) {
   return text;
 }
 
-// The serial loops over output steps: of the outermost and of the innermost one, which goes from tile to
-// tile.
-struct StepLoops {
-  int64_t count = 0;
-  int64_t chunk = 1;
-  int64_t tile = 1;
-};
-StepLoops step_loops(const ir::LoopNest& nest) {
-  StepLoops result;
-  for (const ir::Loop& loop : nest.loops) {
-    if (loop.dim != Dim::kStep || loop.role != Role::kSerial) continue;
-    if (result.count++ == 0) result.chunk = loop.step;
-    result.tile = loop.step;
-  }
-  return result;
-}
-
 }  // namespace
 
 Coverage::Coverage() {
@@ -208,14 +155,14 @@ Coverage::Coverage() {
   seen_.assign(rows_.size(), false);
 }
 
-void Coverage::hit(std::string_view group, std::string_view name) {
+void Coverage::hit(std::string_view group, std::string_view name, bool ran) {
   for (size_t i = 0; i < rows_.size(); ++i) {
     if (rows_[i].group != group || rows_[i].name != name) continue;
-    seen_[i] = true;
+    seen_[i] = seen_[i] || ran;
     return;
   }
   rows_.push_back({std::string(group), std::string(name), 0});
-  seen_.push_back(true);
+  seen_.push_back(ran);
 }
 
 void Coverage::count() {
@@ -223,15 +170,22 @@ void Coverage::count() {
   seen_.assign(rows_.size(), false);
 }
 
-void Coverage::add(const LayerSpec& spec, const ir::Graph& graph,
-                   const std::vector<ScheduledGraph>& scheduled, const Call& call) {
-  hit_spec(spec, graph);
-  hit_call(graph, call);
-  for (const ScheduledGraph& nests : scheduled) hit_parts(graph, nests, call);
+void Coverage::add(const LayerSpec& spec, const CompiledGraph& compiled, const Call& call,
+                   const interp::BlockTrace& trace) {
+  hit_spec(spec, compiled.graph);
+  hit_call(compiled.graph, call);
+  hit_parts(compiled, call);
+  hit_code(trace);
   count();
 }
 
-void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& call) {
+void Coverage::hit_code(const interp::BlockTrace& trace) {
+  for (const auto& [name, ran] : trace.blocks()) hit(kBlock, name, ran);
+  for (const auto& [name, ran] : trace.operations()) hit(kOperation, name, ran);
+}
+
+void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& call,
+                   const interp::BlockTrace& trace) {
   hit("data", data_name(call.data));
   hit("denormals", call.denormals == Denormals::kFlush ? "flush" : "keep");
   for (const ModelLayer& layer : model.layers) {
@@ -252,6 +206,7 @@ void Coverage::add(const ModelSpec& model, const ir::Graph& graph, const Call& c
   if (model.inputs.size() > 1) hit("model", "several inputs");
   if (model.outputs.size() > 1) hit("model", "several outputs");
   if (model.nodes.size() > model.layers.size()) hit("model", "shared layer");
+  hit_code(trace);
   count();
 }
 
@@ -296,8 +251,13 @@ std::string Coverage::print() const {
     text += fmt::format("  {:<19}", group);
     size_t column = 21;
     bool first = true;
-    for (const Row& row : rows_) {
-      if (row.group != group) continue;
+    std::vector<Row> of_group;
+    std::copy_if(rows_.begin(), rows_.end(), std::back_inserter(of_group),
+                 [&](const Row& row) { return row.group == group; });
+    // In the order of no worker's work.
+    if (group == kBlock || group == kOperation)
+      std::sort(of_group.begin(), of_group.end(), [](const Row& a, const Row& b) { return a.name < b.name; });
+    for (const Row& row : of_group) {
       const std::string item = fmt::format("{} {}", row.name, row.cases);
       if (!first) text += ", ";
       if (!first && column + item.size() > 110) {
@@ -356,108 +316,24 @@ void Coverage::hit_call(const ir::Graph& graph, const Call& call) {
   if (outputs == 1) hit("call", "one output step");
 }
 
-void Coverage::hit_parts(const ir::Graph& graph, const ScheduledGraph& scheduled, const Call& call) {
+void Coverage::hit_parts(const CompiledGraph& compiled, const Call& call) {
+  const ir::Graph& graph = compiled.graph;
   const std::vector<int64_t> extents = ir::evaluate_extents(graph, {&call.steps, 1});
-  const auto steps_of = [&](int tensor) {
-    return extents[static_cast<size_t>(graph.tensors[static_cast<size_t>(tensor)].steps)];
-  };
-  const Target& target = target_for(scheduled.isa);
   for (size_t i = 0; i < graph.ops.size() && call.batch > 0; ++i) {
     const ir::Op& op = graph.ops[i];
-    if (op.kind != ir::OpKind::kNest) continue;
-    const int64_t out_steps = steps_of(op.out);
-    if (scheduled.chunks[i] > 0 && out_steps > scheduled.chunks[i]) hit("passes", "chunk by chunk");
-    const std::vector<ir::Part> parts = ir::split_parts(op.problem);
-    for (size_t j = 0; j < parts.size(); ++j) {
-      const ir::Part& part = parts[j];
-      for (const ir::RowRange& rows : op.problem.transposed
-                                          ? ir::part_rows(part, out_steps)
-                                          : std::array{ir::RowRange{0, out_steps}, ir::RowRange{}}) {
-        if (rows.begin >= rows.end) continue;
-        if (op.problem.transposed) {
-          hit("phases", part.phases > 1          ? "merged"
-                        : part.merged_phases > 0 ? "edge of merged"
-                        : part.taps[0] < 0       ? "no taps"
-                                                 : "single");
-        }
-        hit_nest(scheduled.nests[i][j], target);
-        hit_bands(scheduled.nests[i][j], target, rows, steps_of(op.in));
-      }
+    const ir::GraphTensor& out = graph.tensors[static_cast<size_t>(op.out)];
+    const int64_t out_steps = extents[static_cast<size_t>(out.steps)];
+    if (compiled.chunks[i] > 0 && out_steps > compiled.chunks[i]) hit("passes", "chunk by chunk");
+    if (op.kind != ir::OpKind::kNest || !op.problem.transposed) continue;
+    for (const ir::Part& part : ir::split_parts(op.problem)) {
+      const auto rows = ir::part_rows(part, out_steps);
+      if (rows[0].begin >= rows[0].end && rows[1].begin >= rows[1].end) continue;
+      hit("phases", part.phases > 1          ? "merged"
+                    : part.merged_phases > 0 ? "edge of merged"
+                    : part.taps[0] < 0       ? "no taps"
+                                             : "single");
     }
   }
-}
-
-void Coverage::hit_nest(const ir::LoopNest& nest, const Target& target) {
-  const Dim lanes = ir::lanes_dim(nest).value_or(Dim::kFilter);
-  const bool over_steps = lanes == Dim::kStep;
-  hit("lanes over", over_steps ? "steps" : lanes == Dim::kGroup ? "groups" : "filters");
-  hit("reduction", nest.fused() ? "fused" : "tap loop");
-  hit("input", nest.staged && over_steps ? "staged" : "direct");
-  hit("store", over_steps ? "rows of steps" : "rows of filters");
-  if (nest.stream) hit("form", "streamed where large");
-  const ir::PackLayout layout = ir::pack_layout(nest);
-  if (layout.units >= layout.block) hit("units", "whole blocks");
-  if (layout.units % layout.block != 0) hit("units", "rest block");
-  if (!over_steps && layout.units % target.lanes != 0) hit("units", "masked vector");
-}
-
-void Coverage::hit_bands(const ir::LoopNest& nest, const Target& target, ir::RowRange rows, int64_t steps) {
-  const Problem& p = nest.problem;
-  const int64_t block = step_loops(nest).tile * nest.row_distance();
-  const int64_t in_tiles = (rows.end - rows.begin) / block * block;
-  const int64_t lifted = target.lanes * nest.lifted;
-  ir::HostInts z;
-  for (int64_t o = rows.begin; o < rows.end;) {
-    const ir::Band<int64_t> band = ir::band_at(z, p, o, rows.end, steps, p.left_padding(steps));
-    const bool left = band.tap_begin > 0;
-    const bool right = band.tap_end < p.taps;
-    const bool empty = band.tap_begin >= band.tap_end;
-    hit("band", empty           ? "no taps"
-                : left && right ? "both edges"
-                : left          ? "left edge"
-                : right         ? "right edge"
-                                : "interior");
-    const int64_t begin = o - rows.begin;
-    const int64_t first_tile = (begin + block - 1) / block * block;
-    const bool interior = !left && !right && !empty;
-    if (!nest.ragged) {
-      hit_steps(nest, target, band.end - o);
-    } else if (nest.lifted > 0) {
-      const char* form = !nest.near        ? (nest.slide ? "lifted, sliding" : "lifted")
-                         : p.channels == 1 ? "lifted, neighbouring steps"
-                                           : "lifted, staged";
-      if (interior && band.end - o >= lifted) hit("form", form);
-    } else {
-      if (first_tile != begin && first_tile <= in_tiles) hit("form", "ragged tiles");
-      const bool has_tile = block > 1 && first_tile + block <= band.end - rows.begin;
-      if (nest.slide && interior && has_tile) hit("form", "sliding windows");
-    }
-    o = band.end;
-  }
-  if (nest.ragged && nest.lifted == 0) hit_steps(nest, target, rows.end - rows.begin);
-}
-
-// A run of `width` steps that tiles share.
-void Coverage::hit_steps(const ir::LoopNest& nest, const Target& target, int64_t width) {
-  const auto [loops, chunk, tile] = step_loops(nest);
-  const bool over_steps = ir::lanes_dim(nest) == Dim::kStep;
-  const int64_t block = tile * nest.row_distance();
-  const int64_t rest = width % block;
-  if (width >= block) hit("steps", "whole tiles");
-  if (loops > 1 && width > chunk) hit("steps", "several chunks");
-  if (over_steps) {
-    if (rest >= target.lanes) hit("steps", "single vectors");
-    if (rest % target.lanes != 0) hit("steps", "masked vector");
-    return;
-  }
-  if (rest > 0) hit("steps", "smaller tiles");
-  if (nest.prefetch && width >= block) hit("form", "prefetching");
-  if (nest.read_ahead && width >= block) hit("form", "reading ahead");
-  if (nest.blended > 0 && tile > 1 && width >= block) hit("form", "rows that share vectors");
-  int64_t single = block == tile && nest.problem.has_weights() ? rest : 0;
-  for (int64_t height = tile / 2; height > 1; height /= 2) single %= height;
-  const ir::PackLayout layout = ir::pack_layout(nest);
-  if (tile > 1 && single > 0 && layout.units >= 2 * layout.block) hit("form", "single steps in wide tiles");
 }
 
 }  // namespace convsmith::cli

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/check_layer.hpp"
+#include "cli/coverage.hpp"
 #include "cli/check_model.hpp"
 
 namespace convsmith::cli {

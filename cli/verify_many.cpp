@@ -113,17 +113,20 @@ class Worker {
       one_case(*model, random_model_call(*model, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);
   }
 
-  void cover(const CheckedLayer& layer, const Call& call) {
-    coverage_.add(layer.spec, layer.graph, layer.scheduled, call);
+  void cover(const CheckedLayer& layer, const Call& call, const interp::BlockTrace& trace) {
+    coverage_.add(layer.spec, *layer.variants.front().graph, call, trace);
   }
-  void cover(const CheckedModel& model, const Call& call) { coverage_.add(*model.spec, model.graph(), call); }
+  void cover(const CheckedModel& model, const Call& call, const interp::BlockTrace& trace) {
+    coverage_.add(*model.spec, model.graph(), call, trace);
+  }
 
   template <class Checked>
   void one_case(const Checked& checked, const Call& call, const std::string& command) {
     const std::string line = command + call_options(call, options_.guard);
     set_crash_line(slot_, line);
+    const interp::BlockTrace trace;
     const auto finding = check_call(checked, call, {options_.guard, options_.threads}, pools_);
-    cover(checked, call);
+    cover(checked, call, trace);
     for (const Variant& variant : checked.variants) {
       coverage_.add_back_end(back_end_name(variant.back_end));
       back_ends_.insert(back_end_name(variant.back_end));

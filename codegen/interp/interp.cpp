@@ -8,6 +8,7 @@
 
 #include "codegen/control_word.hpp"
 #include "codegen/interp/arithmetic.hpp"
+#include "codegen/interp/block_trace.hpp"
 #include "codegen/interp/checked_call.hpp"
 #include "codegen/vir_verify.hpp"
 #include "frontend/check.hpp"
@@ -74,7 +75,9 @@ class InterpKernel final : public Kernel {
     grow(v, program_.registers[2]);
     grow(m, program_.registers[3]);
     TrustedCall call;
-    execute(State{p.data(), i.data(), v.data(), m.data()}, args, call);
+    BlockTrace* const trace = BlockTrace::current();
+    const State state{p.data(), i.data(), v.data(), m.data()};
+    execute(state, args, call, trace == nullptr ? nullptr : trace->entered(program_));
   }
 
   // With registers of its own, and a `call` that may stop it.
@@ -100,13 +103,15 @@ class InterpKernel final : public Kernel {
   }
 
  private:
+  // `entered`: a flag for each instruction that opens a block, set where the call enters it; may be null.
   template <class Call>
-  void execute(const State& s, const KernelArgs& args, Call& call) const {
+  void execute(const State& s, const KernelArgs& args, Call& call, char* entered = nullptr) const {
     const std::vector<Inst>& body = program_.body;
     for (size_t pc = 0; pc < body.size(); ++pc) {
       const Inst& inst = body[pc];
       if (!call.allows(pc, inst, s)) return;
       const auto end = static_cast<size_t>(match_[pc]);
+      const size_t here = pc;
       switch (inst.op) {
         case Opcode::kLoop:
           if (s.i[inst.regs[0]] <= 0) pc = end;
@@ -128,7 +133,9 @@ class InterpKernel final : public Kernel {
         }
         default:
           if (!integers(inst, s, args) && !calls(inst, s, args)) vectors(inst, s);
+          continue;
       }
+      if (entered != nullptr && pc == here) entered[pc] = 1;
     }
   }
 

@@ -112,13 +112,14 @@ TEST(Verify, FindsNothingWrongBesideForbiddenPages) {
   EXPECT_THAT(verify_random(options).failures, IsEmpty());
 }
 
-TEST(Verify, ReachesEveryFormOfTiles) {
+TEST(Verify, ReachesEveryBlockOfTheCode) {
   VerifyOptions options;
   options.count = 1000;
   options.back_ends = available_back_ends(Backend::kInterp, Isa::kAvx2);
   for (const std::string& row : verify_random(options).coverage.missing()) {
-    for (const char* group : {"form: ", "steps: ", "store: ", "units: ", "band: "})
-      EXPECT_FALSE(row.starts_with(group)) << row;
+    // Few of the outputs that bypass the caches begin at a cache line.
+    if (row.ends_with(": stream")) continue;
+    EXPECT_FALSE(row.starts_with("block: ") || row.starts_with("operation: ")) << row;
   }
 }
 
