@@ -16,8 +16,6 @@ constexpr size_t kMostOfOtherForm = 10;
 constexpr double kHopeless = 1.6;
 // A size beside the tile's that is not the chosen one counts as so much time, so that tiles are varied first.
 constexpr double kChange = 0.02;
-// Accumulators that hide the latency of a multiply-add on two ports.
-constexpr double kEnoughAccumulators = 10;
 
 // A form with its estimated time for a multiply-add of a whole vector.
 template <class Form>
@@ -85,12 +83,13 @@ std::vector<int64_t> unroll_factors(const Problem& p) {
 // units beside `rows` other accumulators: idle lanes, accumulators too few to hide latency, and `loads` for
 // each multiply-add.
 template <class Loads>
-double block_cost(int64_t units, int64_t lanes, int64_t block, int64_t rows, const Loads& loads) {
+double block_cost(const Target& target, int64_t units, int64_t lanes, int64_t block, int64_t rows,
+                  const Loads& loads) {
   const int64_t total = (units + lanes - 1) / lanes;
   double cost = 0;
   for (int64_t left = total; left > 0; left -= block) {
     const int64_t width = std::min(left, block);
-    const double idle = std::max(1.0, kEnoughAccumulators / static_cast<double>(rows * width));
+    const double idle = std::max(1.0, target.sums_in_flight / static_cast<double>(rows * width));
     cost += static_cast<double>(width) * idle * (1 + 0.1 * loads(static_cast<double>(width)));
   }
   return cost * static_cast<double>(lanes) / static_cast<double>(units);
@@ -150,7 +149,8 @@ std::vector<Ranked<FilterForm>> variants_of(const FilterForm& chosen, const Prob
                         (form.read_ahead != chosen.read_ahead) + (form.blend != chosen.blend);
     form.chunk = (form.chunk + form.rows - 1) / form.rows * form.rows;
     const auto loads = [&](double width) { return 1 / width + 1 / static_cast<double>(form.rows); };
-    return kChange * changes + block_cost(p.group_filters(), target.lanes, form.vectors, form.rows, loads);
+    return kChange * changes +
+           block_cost(target, p.group_filters(), target.lanes, form.vectors, form.rows, loads);
   });
 }
 
@@ -165,7 +165,7 @@ std::vector<Ranked<ChannelForm>> variants_of(const ChannelForm& chosen, const Pr
     const int64_t most = (target.vector_registers - 1 - form.vectors) / form.vectors;
     if (form.vectors > total || form.rows > most) return 0.0;
     const auto loads = [&](double) { return (form.slide ? 0 : 1) + 1 / static_cast<double>(form.rows); };
-    return block_cost(p.groups, target.lanes, form.vectors, form.rows, loads);
+    return block_cost(target, p.groups, target.lanes, form.vectors, form.rows, loads);
   });
 }
 
@@ -180,7 +180,7 @@ std::vector<Ranked<StepForm>> variants_of(const StepForm& chosen, const Problem&
     if (form.filters * form.vectors + form.vectors + 1 > target.vector_registers) return 0.0;
     const auto loads = [&](double filters) { return 1 / filters + 1 / static_cast<double>(form.vectors); };
     return kChange * (form.unroll != chosen.unroll) +
-           block_cost(p.group_filters(), 1, form.filters, form.vectors, loads);
+           block_cost(target, p.group_filters(), 1, form.filters, form.vectors, loads);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "codegen/choose_schedule.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "codegen/cache_blocking.hpp"
@@ -36,9 +37,6 @@ struct TileShape {
   int64_t blend = 0;  // rows that share the last vector
   bool slide = false;
 };
-
-// Accumulators that hide the latency of an FMA on two ports; fewer leave the units idle.
-constexpr int64_t kEnoughAccumulators = 10;
 
 // Rows that share a vector of weights: more would save few loads, lengthen the code, and make more tiles
 // straddle an edge. A single vector of weights needs more of them, where long sums pay for that.
@@ -147,7 +145,7 @@ TileShape filter_tile(const Problem& p, const Target& target, bool in_panels, bo
                               input_stream(p, target, rows, vectors) / static_cast<double>(width);
         const double slots = row_slots(p, target, width, shares);
         const double idle =
-            std::max(1.0, static_cast<double>(kEnoughAccumulators) / (static_cast<double>(rows) * slots));
+            std::max(1.0, static_cast<double>(target.sums_in_flight) / (static_cast<double>(rows) * slots));
         return slots * (loads + stream) * idle;
       };
       const int64_t before = (total - 1) / vectors;  // blocks before the last one
@@ -203,10 +201,11 @@ double near_moving(const Problem& p, const Target& target) {
   const int64_t lanes = target.lanes;
   double cycles = p.channels == 1 ? 0 : kShuffle * static_cast<double>(ceil_div(p.channels, 4) * (lanes + 4));
   if (p.filters == 1) return cycles;
-  const int64_t zips = lanes == 16 ? 4 : lanes == 8 ? 3 : 2;
-  return cycles + (p.filters % 4 == 0 && p.filters <= lanes
-                       ? kShuffle * static_cast<double>(p.filters * zips)
-                       : turning(lanes, lanes) * static_cast<double>(p.filters) / static_cast<double>(lanes));
+  const int64_t zips = std::bit_width(static_cast<uint64_t>(lanes)) - 1;
+  return cycles +
+         (p.filters % 4 == 0 && p.filters <= lanes
+              ? kShuffle * static_cast<double>(p.filters * zips)
+              : turning(target, lanes) * static_cast<double>(p.filters) / static_cast<double>(lanes));
 }
 
 // Whether lanes over neighbouring steps are worth a thought: the staged input stays near, and is much more
@@ -227,7 +226,7 @@ double lifted_cycles(const Problem& p, const Target& target, const LiftShape& li
   const double loads = inputs / static_cast<double>(filters) + 1 / static_cast<double>(lift.vectors);
   const auto reduction = static_cast<double>(p.taps * p.group_channels());
   // Small tiles run beside their neighbours.
-  const double idle = std::max(0.0, static_cast<double>(kEnoughAccumulators) / sums - 1) *
+  const double idle = std::max(0.0, static_cast<double>(target.sums_in_flight) / sums - 1) *
                       std::min(1.0, sums * reduction / 200);
   // The sums of a tile that is written out begin and end beside the products of others.
   const bool beside = lift.near && sums * reduction <= kMostWrittenOut;
@@ -337,7 +336,7 @@ FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {
   }
   // What is written out leaves less code for the edges.
   if (form.lift > 0)
-    form.rows = std::min(form.rows, form.near ? kEnoughAccumulators / 2 : kEnoughAccumulators);
+    form.rows = std::min<int64_t>(form.rows, form.near ? target.sums_in_flight / 2 : target.sums_in_flight);
   form.stream = may_stream(p, target, form.vectors);
   form.unroll = unroll_factor(p.group_channels(), accumulators(tile.rows, tile.vectors, tile.blend));
   // A staged channel is no neighbour of the next.
@@ -359,7 +358,7 @@ int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
   // Weights stay in registers where that leaves enough accumulators to hide the latency.
   int64_t kept = rows;
   while (registers() > target.vector_registers) --rows;
-  if (rows * vectors < kEnoughAccumulators) rows = kept;
+  if (rows * vectors < target.sums_in_flight) rows = kept;
   return std::min(rows, kMostProducts / (p.taps * vectors));
 }
 

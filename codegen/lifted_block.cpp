@@ -15,7 +15,9 @@ int64_t shuffles(int64_t lanes, int64_t columns) {
   return zips + columns + (lanes == 16 ? 2 * std::min<int64_t>(8, columns) : 0);
 }
 
-LiftedBlock block_of(const Problem& p, const Target& target, int64_t vectors, int64_t tiles) {
+}  // namespace
+
+LiftedBlock lifted_block(const Problem& p, const Target& target, int64_t vectors, int64_t tiles) {
   LiftedBlock block{};
   block.tiles = tiles;
   block.steps = tiles * vectors;
@@ -25,26 +27,23 @@ LiftedBlock block_of(const Problem& p, const Target& target, int64_t vectors, in
   block.unread = std::max<int64_t>(0, block.steps * p.stride - block.positions) * p.channels;
   block.out_floats = vectors * p.filters;
   block.bytes = 4 * target.lanes * (block.positions * p.channels + tiles * block.out_floats);
-  const double turned = turning(target.lanes, tiles * block.in_floats - block.unread) +
-                        turning(target.lanes, tiles * block.out_floats);
+  const double turned =
+      turning(target, tiles * block.in_floats - block.unread) + turning(target, tiles * block.out_floats);
   const double kept = 1.5 * static_cast<double>(block.kept * p.channels);
   block.moving = (turned + kept) / static_cast<double>(block.steps);
   return block;
 }
 
-}  // namespace
-
-double turning(int64_t lanes, int64_t columns) {
+double turning(const Target& target, int64_t columns) {
+  const int64_t lanes = target.lanes;
   const auto slots = [&](int64_t n) { return n == 0 ? 0 : shuffles(lanes, n) + lanes; };
-  // A cycle takes more than one of them, fewer where shuffles have a single port.
-  const double each = lanes == 16 ? 0.85 : 0.6;
-  return each * static_cast<double>(columns / lanes * slots(lanes) + slots(columns % lanes));
+  return target.shuffle_cycles * static_cast<double>(columns / lanes * slots(lanes) + slots(columns % lanes));
 }
 
 LiftedBlock lifted_block(const Problem& p, const Target& target, int64_t vectors) {
-  LiftedBlock best = block_of(p, target, vectors, 1);
+  LiftedBlock best = lifted_block(p, target, vectors, 1);
   for (int64_t tiles = 2; tiles * vectors <= ir::kMostLiftedSteps; ++tiles) {
-    const LiftedBlock block = block_of(p, target, vectors, tiles);
+    const LiftedBlock block = lifted_block(p, target, vectors, tiles);
     if (block.bytes > target.l1_bytes * 3 / 4) break;
     if (block.moving < best.moving) best = block;
   }

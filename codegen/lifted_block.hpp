@@ -23,6 +23,8 @@ struct LiftedBlock {
 // The cheapest block of tiles of `vectors` vectors of steps: the floats of a lane should be whole vectors,
 // and what is kept little, while all stays in the first cache.
 LiftedBlock lifted_block(const Problem& problem, const Target& target, int64_t vectors);
+// That of so many tiles.
+LiftedBlock lifted_block(const Problem& problem, const Target& target, int64_t vectors, int64_t tiles);
 
 // Steps that lanes over filters make one by one in the time of one such tile.
 int64_t steps_worth_lifting(const Problem& problem, const Target& target, int64_t vectors);
@@ -30,7 +32,7 @@ int64_t steps_worth_lifting(const Problem& problem, const Target& target, int64_
 // Cycles that a sum takes beside its products: its start, its bias, its store.
 constexpr double kSumCycles = 1.7;
 
-// Cycles that turn `columns` floats of `lanes` rows.
-double turning(int64_t lanes, int64_t columns);
+// Cycles that turn `columns` floats of as many rows as there are lanes.
+double turning(const Target& target, int64_t columns);
 
 }  // namespace convsmith

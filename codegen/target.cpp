@@ -12,10 +12,10 @@ namespace convsmith {
 namespace {
 
 constexpr Target kTargets[] = {
-    {Isa::kBaseline, "baseline", 4, 16, false, false, 1, 32 << 10, 256 << 10},
-    {Isa::kAvx2, "avx2", 8, 16, false, true, 0.25, 32 << 10, 256 << 10},
-    {Isa::kAvx512, "avx512", 16, 32, true, true, 1.25, 32 << 10, 1 << 20},
-    {Isa::kNeon, "neon", 4, 32, false, true, 1, 32 << 10, 256 << 10},
+    {Isa::kBaseline, "baseline", 4, 16, false, false, 10, 1, 0.6, 32 << 10, 256 << 10},
+    {Isa::kAvx2, "avx2", 8, 16, false, true, 10, 0.25, 0.6, 32 << 10, 256 << 10},
+    {Isa::kAvx512, "avx512", 16, 32, true, true, 10, 1.25, 0.85, 32 << 10, 1 << 20},
+    {Isa::kNeon, "neon", 4, 32, false, true, 10, 1, 0.6, 32 << 10, 256 << 10},
 };
 
 using HostTargets = std::array<Target, std::size(kTargets)>;

@@ -16,7 +16,9 @@ struct Target {
   int vector_registers;     // architectural vector registers
   bool mask_registers;      // masks live in a file of their own (AVX-512); otherwise in vectors
   bool fused_multiply_add;  // false: back ends expand fma exactly
+  int sums_in_flight;       // that hide the latency of a multiply-add: its ports times its cycles
   double blend_slots;       // issue slots of multiply-adds that a blend of two vectors takes
+  double shuffle_cycles;    // of a shuffle of many: where they have a single port, nearly one each
   int64_t l1_bytes;         // a size that every such CPU has; schedules need no more than this
   int64_t l2_bytes;
 };

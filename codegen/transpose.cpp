@@ -193,12 +193,6 @@ void store_rows(vir::Builder& b, P to, vir::I pitch, const std::vector<V>& rows,
   }
 }
 
-std::vector<V> load_tile(vir::Builder& b, P from) {
-  std::vector<V> rows;
-  for (int j = 0; j < b.lanes(); ++j) rows.push_back(b.load(from, j * b.vector_bytes()));
-  return rows;
-}
-
 void store_tile(vir::Builder& b, P to, const std::vector<V>& rows) {
   for (size_t j = 0; j < rows.size(); ++j) b.store(to, static_cast<int64_t>(j) * b.vector_bytes(), rows[j]);
 }

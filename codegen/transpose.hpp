@@ -40,7 +40,6 @@ void store_rows(vir::Builder& b, vir::P to, vir::I pitch, const std::vector<vir:
                 std::optional<vir::M> mask = {});
 
 // The same for vectors back to back.
-std::vector<vir::V> load_tile(vir::Builder& b, vir::P from);
 void store_tile(vir::Builder& b, vir::P to, const std::vector<vir::V>& rows);
 
 }  // namespace convsmith

@@ -17,9 +17,6 @@ class LaneOps {
  public:
   LaneOps(llvm::IRBuilder<>& builder, const Target& target, int lanes);
 
-  llvm::FixedVectorType* vector_type() const { return floats_; }
-  llvm::FixedVectorType* mask_type() const { return masks_; }
-
   // `in` holds the operands that `inst` reads, in signature order. Null: not a lane operation.
   using Operands = std::array<llvm::Value*, 4>;
   llvm::Value* emit(const vir::Inst& inst, const Operands& in);
