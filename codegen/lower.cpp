@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "codegen/completed.hpp"
 #include "codegen/lowerer.hpp"
 #include "codegen/vmath.hpp"
 #include "frontend/check.hpp"
@@ -16,18 +17,14 @@ namespace lowering {
 
 using ir::Loop;
 using ir::Role;
+using ir::TailStrategy;
 
 namespace {
 
-// Sums beside each other that hide the latency of a multiply-add on two ports.
-constexpr int64_t kBusySums = 8;
+constexpr int64_t kMostLines = 64;
 
-int64_t innermost_serial_step(const ir::LoopNest& nest, Dim dim) {
-  int64_t step = 1;
-  for (const Loop& loop : nest.loops) {
-    if (loop.dim == dim && loop.role == Role::kSerial) step = loop.step;
-  }
-  return step;
+char letter(Dim dim) {
+  return ir::kDimLetters[static_cast<size_t>(dim)];
 }
 
 tl::unexpected<Error> refuse(std::string what) {
@@ -44,13 +41,13 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       lanes_(ir::lanes_dim(nest).value()),
       layout_(ir::pack_layout(nest)),
       parallel_(ir::parallel_blocks(nest)) {
-  tile_steps_ = innermost_serial_step(nest, Dim::kStep);
+  tile_steps_ = ir::innermost_step(nest, Dim::kStep);
   row_distance_ = nest.row_distance();
-  unroll_ = innermost_serial_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
+  unroll_ = ir::innermost_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   transposes_output_ = ir::transposes_output(nest);
   joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && !nest.ragged && can_join_rows(p_, lanes()) &&
-                innermost_serial_step(nest, Dim::kGroup) >= p_.groups;
+                ir::innermost_step(nest, Dim::kGroup) >= p_.groups;
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
   out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
@@ -73,34 +70,6 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   }
 }
 
-// Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
-int64_t Lowerer::wide_blocks() const {
-  if (lanes_over_steps() || !p_.has_weights() || tile_steps_ == 1) return 1;
-  const int64_t units = innermost_serial_step(nest_, lanes_);
-  // No more than other tiles, of whose epilogue is known that it fits.
-  const int64_t accumulators = std::min(kBusySums, tile_steps_ * units / lanes());
-  int64_t wide = std::min(layout_.units, accumulators * lanes()) / units;
-  while (wide > 1 && 4 * layout_.tile_offset(wide * units) > kMaxOffset) --wide;
-  return std::max<int64_t>(wide, 1);
-}
-
-// The loop whose blocks may be taken several at once: inside a band, whose steps it knows, and outside no
-// loop over groups, which those tiles would skip.
-bool Lowerer::is_block_loop(size_t i) const {
-  const Loop& l = nest_.loops[i];
-  const bool skips_groups = l.dim == Dim::kFilter && p_.groups > 1 && serial_inside(i, Dim::kGroup);
-  return !band_inside(i) && !skips_groups && l.dim == lanes_ && l.role == Role::kSerial &&
-         l.step == innermost_serial_step(nest_, lanes_);
-}
-
-// Single steps of the loop over steps `i` are made by the block loop outside of it.
-bool Lowerer::leaves_single_steps(size_t i) const {
-  for (size_t j = 0; j < i; ++j) {
-    if (is_block_loop(j)) return wide_blocks() > 1;
-  }
-  return false;
-}
-
 Result<void> Lowerer::check() const {
   for (size_t i = 0; i < nest_.loops.size(); ++i) {
     const Loop& l = nest_.loops[i];
@@ -109,8 +78,7 @@ Result<void> Lowerer::check() const {
     }
     if (l.role == Role::kTile && l.dim != lanes_ &&
         l.dim != (lanes_over_steps() ? Dim::kFilter : Dim::kStep)) {
-      return refuse(fmt::format("a tile over {} does not fit these lanes",
-                                ir::kDimLetters[static_cast<size_t>(l.dim)]));
+      return refuse(fmt::format("a tile over {} does not fit these lanes", letter(l.dim)));
     }
     const bool splits_taps = l.dim == Dim::kTap && l.step != 1;
     const bool splits_twice = (l.dim == Dim::kChannel || l.dim == Dim::kReduction) &&
@@ -124,12 +92,12 @@ Result<void> Lowerer::check() const {
         fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group",
                     unroll_, reduction));
   }
-  const int64_t tile_units =
-      innermost_serial_step(nest_, layout_.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  const int64_t tile_units = ir::innermost_step(nest_, layout_.units_are_groups ? Dim::kGroup : Dim::kFilter);
   if (nest_.panel != 0 && tile_units % nest_.panel != 0 && tile_units < layout_.units)
     return refuse(fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.panel));
   if (!lanes_over_steps() && nest_.panel % lanes() != 0)
     return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
+  if (auto ok = check_tail(); !ok) return ok;
   if (nest_.slide && nest_.lifted > 0) {
     const int64_t sums = p_.taps * p_.filters;
     if (4 * layout_.tile_width(p_.filters) * p_.taps * p_.channels > kMaxOffset)
@@ -148,6 +116,14 @@ Result<void> Lowerer::check() const {
       return refuse(
           fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostWrittenOut));
   }
+  const int64_t lifted = nest_.lifted * lanes();
+  if (nest_.lift_tiles * nest_.lifted > ir::kMostLiftedSteps)
+    return refuse(
+        fmt::format("'lift' turns blocks of at most {} steps of a lane together", ir::kMostLiftedSteps));
+  if (nest_.near && nest_.near_chunk % lifted != 0)
+    return refuse(fmt::format("a chunk of 'near' is whole tiles of {} steps", lifted));
+  if (nest_.read_ahead_within > kMostLines)
+    return refuse(fmt::format("'read_ahead' asks for at most {} lines with each product", kMostLines));
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
   const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_ * row_distance_;
@@ -157,6 +133,35 @@ Result<void> Lowerer::check() const {
       unroll_ * layout_.block * 4 > kMaxOffset || 4 * layout_.tile_offset(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
   }
+  return {};
+}
+
+Result<void> Lowerer::check_tail() const {
+  bool makes_single = tile_heights().back() == 1;
+  for (size_t i = 0; i < nest_.loops.size(); ++i) {
+    const Loop& l = nest_.loops[i];
+    if (l.wide > 1 && !ir::may_be_wide(nest_, i))
+      return refuse(fmt::format("'wide' is for the innermost loop over {} outside the tile", letter(lanes_)));
+    const bool is_tail_loop = l.dim == Dim::kStep && l.role == Role::kSerial && l.step == tile_steps_;
+    if (l.wide > 1 && serial_inside(i, Dim::kStep)) makes_single = true;
+    if (l.tail.strategy != TailStrategy::kOpen && !is_tail_loop)
+      return refuse(
+          fmt::format("'tail' is for the innermost loop over o, not for {}", ir::loop_name(nest_, i)));
+  }
+  const ir::Tail& tail = this->tail();
+  if (!tail.sizes.empty() && tail.sizes.front() >= tile_steps_)
+    return refuse(fmt::format("a tail of {} steps is no smaller than the tile", tail.sizes.front()));
+  if ((tail.strategy == TailStrategy::kMask) != lanes_over_steps())
+    return refuse("a tail of masked vectors is for lanes over steps, and those have no other");
+  if (lanes_over_steps()) {
+    const bool whole =
+        std::all_of(tail.sizes.begin(), tail.sizes.end(), [&](int64_t size) { return size % lanes() == 0; });
+    return whole ? Result<void>{} : refuse("a tail of lanes over steps is in whole vectors");
+  }
+  if (tail.strategy == TailStrategy::kShift && !ir::tiles_may_overlap(nest_))
+    return refuse(
+        "a tail is shifted where tiles may overlap: products, no operand, rows that are neighbours");
+  if (!makes_single) return refuse("a tail ends with tiles of one step, but where 'wide' makes those");
   return {};
 }
 
@@ -181,7 +186,6 @@ Result<vir::Program> Lowerer::run() {
 // Where this call's outputs go: past the caches, if there are more of them than a core may hope to keep
 // there. Parts of lines can't: lines that wait in memory are asked for before they are written.
 void Lowerer::decide_stream() {
-  constexpr int64_t kKept = 24 << 20;
   constexpr int64_t kLine = 64;
   const I begin = b_.arg_int(Arg::kStepBegin);
   const I steps = b_.isub(b_.arg_int(Arg::kStepEnd), begin);
@@ -195,7 +199,7 @@ void Lowerer::decide_stream() {
   const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), 4));
   const I past = b_.iadd(out, sample);
   streams_ = b_.iconst(kKeeps);
-  const I kept = b_.iconst(kKept);
+  const I kept = b_.iconst(nest_.stream_above);
   b_.if_less(kept, bytes, "large", [&] {
     const I one = b_.iconst(1);
     b_.iconst(*streams_, kAsks);
@@ -237,14 +241,8 @@ bool Lowerer::first_loop_of(size_t i) const {
                       [&](const Loop& l) { return l.dim == nest_.loops[i].dim && l.role != Role::kBand; });
 }
 
-bool Lowerer::band_inside(size_t i) const {
-  return std::any_of(nest_.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest_.loops.end(),
-                     [](const Loop& l) { return l.role == Role::kBand; });
-}
-
 bool Lowerer::serial_inside(size_t i, Dim dim) const {
-  return std::any_of(nest_.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest_.loops.end(),
-                     [&](const Loop& l) { return l.dim == dim && l.role == Role::kSerial; });
+  return ir::has_inside(nest_, i, dim, Role::kSerial);
 }
 
 P Lowerer::moved(P p, I count, const Stride& stride) {
@@ -333,13 +331,12 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   if (!parallel && blocks.whole == 1 && blocks.rest == 0) return block(i, at, cover, l.step);
   blocks.begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   blocks.end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(blocks.whole + (blocks.rest > 0 ? 1 : 0));
-  if (!is_block_loop(i) || wide_blocks() == 1) return all_blocks(blocks, at, cover, 1);
-  if (!serial_inside(i, Dim::kStep))
-    return all_blocks(blocks, at, cover, cover.steps == 1 ? wide_blocks() : 1);
+  if (l.wide == 1) return all_blocks(blocks, at, cover, 1);
+  if (!serial_inside(i, Dim::kStep)) return all_blocks(blocks, at, cover, cover.steps == 1 ? l.wide : 1);
   // Steps that are too few for a tile come last, one by one for all blocks, wide tiles in place of high ones.
   const I left = b_.isub(*cover.step_end, *cover.step_begin);
-  const std::vector<int64_t> heights = tile_heights(true);
-  if (tiles_overlap()) {
+  const std::vector<int64_t> heights = tile_heights();
+  if (tail().strategy == TailStrategy::kShift) {
     const I few = b_.iconst(heights.back() - 1);
     b_.if_less(few, left, "high", [&] { b_.iconst(left, 0); });
   } else {
@@ -355,7 +352,7 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   single.steps = 1;
   single.step = b_.icopy(*tiles.step_end);
   b_.loop(left, "o.1", [&] {
-    all_blocks(blocks, here, single, wide_blocks());
+    all_blocks(blocks, here, single, l.wide);
     b_.iaddc(*single.step, *single.step, 1);
     advance(here, steps_stride(1));
   });
@@ -388,7 +385,7 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
 
 // The weights of a whole tile, from one block to the next.
 int64_t Lowerer::block_bytes() const {
-  const int64_t units = innermost_serial_step(nest_, lanes_);
+  const int64_t units = ir::innermost_step(nest_, lanes_);
   return 4 * (units / layout_.block) * layout_.block_floats(layout_.block);
 }
 
@@ -465,7 +462,8 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
 
 Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name) {
   if (auto ok = ir::verify_lowerable(nest); !ok) return tl::unexpected(ok.error());
-  return lowering::Lowerer(nest, target, std::move(name)).run();
+  const ir::LoopNest whole = completed(nest, target);
+  return lowering::Lowerer(whole, target, std::move(name)).run();
 }
 
 }  // namespace convsmith

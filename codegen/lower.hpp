@@ -17,6 +17,9 @@ inline int64_t most_lifted_sums(const Target& target) {
   return target.vector_registers - 8;
 }
 
+// Address offsets inside a tile are 32-bit displacements.
+inline constexpr int64_t kMaxOffset = int64_t{1} << 30;
+
 // Products that a tile writes out one after the other.
 inline constexpr int64_t kMostWrittenOut = 1024;
 

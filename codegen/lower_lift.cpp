@@ -43,7 +43,7 @@ LiftedRun Lowerer::lifted_run(I tiles, int64_t most, int64_t floats, int64_t unr
 int64_t Lowerer::lifted_scratch() const {
   if (nest_.near) return near_scratch();
   if (nest_.slide) return b_.vector_bytes() * p_.filters * (nest_.lifted + p_.taps - 1);
-  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted);
+  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted, nest_.lift_tiles);
   // What does not fill a vector is turned as whole ones.
   return b_.vector_bytes() * (block.positions * p_.channels + block.tiles * block.out_floats + lanes());
 }
@@ -76,11 +76,10 @@ I Lowerer::lift(size_t i, const Cursor& at, I steps) {
   const I apart = b_.imulc(tiles, nest_.lifted);
   const I made = b_.imulc(tiles, all);
   // One more, whose lanes overlap, where that costs less than those steps one by one.
-  const int64_t worth = steps_worth_lifting(p_, target_, nest_.lifted);
   const I lane_steps = b_.iaddc(apart, nest_.lifted);
   const I between = b_.idivc(b_.isub(steps, lane_steps), lanes() - 1);
   const I reached = b_.iadd(lane_steps, b_.imulc(between, lanes() - 1));
-  const I enough = b_.iaddc(made, worth - 1);
+  const I enough = b_.iaddc(made, nest_.lift_worth - 1);
   b_.if_less(enough, reached, "overlap", [&] {
     b_.iaddc(tiles, tiles, 1);
     b_.icopy(apart, between);
@@ -96,7 +95,7 @@ I Lowerer::lift(size_t i, const Cursor& at, I steps) {
 
 // `tiles` tiles in lanes that begin `apart` steps from each other.
 void Lowerer::lift_blocks(size_t i, const Cursor& at, I tiles, I apart) {
-  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted);
+  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted, nest_.lift_tiles);
   const int64_t position = p_.channels * b_.vector_bytes();
   const I in_pitch = b_.imulc(apart, p_.stride * in_row_);
   const I out_pitch = b_.imulc(apart, out_row_);

@@ -10,20 +10,14 @@
 
 namespace convsmith::lowering {
 
-// Steps of a chunk, whose input and output fill half of the first cache, but several times what its first
-// tile reads ahead; and floats of a staged channel: an odd number of vectors, so that channels do not share
-// cache sets.
-Lowerer::NearChunk Lowerer::near_chunk() const {
-  const int64_t tile = nest_.lifted * lanes();
-  const int64_t reach = (p_.taps - 1) * p_.dilation;
-  const int64_t fitting = target_.l1_bytes / 2 / (4 * (2 * p_.channels + p_.filters));
-  const int64_t tiles = std::max<int64_t>(1, std::max(fitting, 4 * reach) / tile);
-  const int64_t vectors = (tiles * tile + reach + lanes() - 1) / lanes();
-  return {tiles * tile, (vectors | 1) * lanes()};
+// Floats of a staged channel of a chunk: an odd number of vectors, so that channels do not share cache sets.
+int64_t Lowerer::near_pitch() const {
+  const int64_t positions = nest_.near_chunk + (p_.taps - 1) * p_.dilation;
+  return ((positions + lanes() - 1) / lanes() | 1) * lanes();
 }
 
 int64_t Lowerer::near_scratch() const {
-  const int64_t inputs = p_.channels == 1 ? 0 : near_chunk().pitch * p_.channels;
+  const int64_t inputs = p_.channels == 1 ? 0 : near_pitch() * p_.channels;
   return 4 * (inputs + nest_.lifted * lanes() * p_.filters);
 }
 
@@ -32,7 +26,7 @@ I Lowerer::lift_near(size_t i, const Cursor& at, I steps) {
   while (nest_.loops[i].dim == Dim::kStep) ++i;
   const int64_t tile = nest_.lifted * lanes();
   const TileMemory arrays = memory_;
-  memory_ = {.in_item = {p_.channels == 1 ? 4 : 4 * near_chunk().pitch, {}},
+  memory_ = {.in_item = {p_.channels == 1 ? 4 : 4 * near_pitch(), {}},
              .out_item = {4 * tile, {}},
              .in_tap = 4 * p_.dilation,
              .in_vector = b_.vector_bytes(),
@@ -57,15 +51,14 @@ I Lowerer::lift_near(size_t i, const Cursor& at, I steps) {
 
 // The last chunk is moved back to end with the steps: the same sums are made again.
 void Lowerer::near_chunks(size_t i, const Cursor& at, I steps) {
-  const NearChunk chunk = near_chunk();
   const I o = b_.iconst(0);
   b_.while_less(o, steps, "chunk", [&] {
-    const I most = b_.iconst(chunk.steps);
+    const I most = b_.iconst(nest_.near_chunk);
     const I left = b_.imin(b_.isub(steps, o), most);
     const I least = b_.iconst(nest_.lifted * lanes());
     const I count = b_.imax(left, least);
     b_.iadd(o, o, b_.isub(left, count));
-    near_in(moved(at.in, o, {in_row_, {}}), b_.iaddc(count, (p_.taps - 1) * p_.dilation), chunk.pitch);
+    near_in(moved(at.in, o, {in_row_, {}}), b_.iaddc(count, (p_.taps - 1) * p_.dilation), near_pitch());
     near_tiles(i, {b_.arg_ptr(Arg::kScratch), moved(at.out, o, {out_row_, {}}), at.weights, {}}, count);
     b_.iadd(o, o, count);
   });

@@ -11,7 +11,6 @@ namespace convsmith::lowering {
 
 namespace {
 constexpr int64_t kLineFloats = 16;
-constexpr int64_t kMostLines = 16;  // that one round asks for
 // Products of a staged tile that are written out where it sees all taps: to work out where a tap lies among
 // the phases of the stride takes as long as a few products.
 constexpr int64_t kMostByPhase = 512;
@@ -143,7 +142,7 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
 // does not. Long strides skip most of what lies there.
 std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows, int64_t floats) {
   if (!nest_.read_ahead || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
-  if (floats > kMostLines * kLineFloats) return std::nullopt;
+  if (floats > nest_.read_ahead_within * kLineFloats) return std::nullopt;
   return b_.paddc(in, rows * in_row_);
 }
 
@@ -158,12 +157,10 @@ bool Lowerer::asks_weights(const Tile& t) const {
   return asked_ && t.rows == tile_steps_ && !memory_.lifted;
 }
 
-// In a round that reads `unroll_` rows of weights. A few tiles ask for the block together: one alone would
-// wait for it, and the lines that it asks for take room of those that it reads.
+// In a round that reads `unroll_` rows of weights. A few tiles ask for the block together.
 int64_t Lowerer::asked_floats(const Tile& t) const {
-  constexpr int64_t kTiles = 4;
   const int64_t lines = (unroll_ * layout_.width(t.units) + kLineFloats - 1) / kLineFloats;
-  return (lines + kTiles - 1) / kTiles * kLineFloats;
+  return (lines + nest_.prefetch_share - 1) / nest_.prefetch_share * kLineFloats;
 }
 
 // Tiles that come when all of the next block is asked for ask for their own, which is there.

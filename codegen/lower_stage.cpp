@@ -35,10 +35,10 @@ std::pair<V, V> pairs_apart(vir::Builder& b, P from) {
 // calls whose rows would meet in sets of the first cache.
 void Lowerer::decide_stage() {
   memory_.in_item = {4 * slab_pitch_, {}};
-  if (p_.stride > 1 || p_.layout == Layout::kChannelsLast) return;
+  if (!ir::stages_where_rows_meet(nest_)) return;
   stages_ = b_.iconst(0);
   memory_.in_item = {0, b_.icopy(*in_channel_.reg)};
-  const int64_t apart = meeting_distance(p_, target_);
+  const int64_t apart = nest_.stage_apart;
   const I past = b_.isub(*in_channel_.reg, b_.imulc(b_.idivc(*in_channel_.reg, apart), apart));
   b_.if_less(past, b_.iconst(1), "meet", [&] {
     b_.iconst(*stages_, 1);

@@ -9,13 +9,6 @@
 
 namespace convsmith::lowering {
 
-namespace {
-
-// The lowest tile of those that overlap: a lower one would save nothing, since its sums wait for each other.
-constexpr int64_t kLowestTile = 4;
-
-}  // namespace
-
 // An outer loop over steps: a chunk small enough for a cache, which the loops inside pass several
 // times.
 void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
@@ -50,24 +43,21 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
   });
 }
 
-// Whole tiles, then smaller ones for what is left: half as high each time, or, where lanes run over
-// steps, a third as wide, then single vectors.
+// Whole tiles, then those of the tail.
 void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I o = b_.icopy(*cover.step_begin);
   const Cursor here = copied(at);
   if (lanes_over_steps()) {
-    const int64_t vectors = tile_steps_ / lanes();
-    steps_of_height(i, o, here, cover, tile_steps_, 1);
-    if (vectors > 3) steps_of_height(i, o, here, cover, vectors / 3 * lanes(), 1);
-    ragged_steps(i, o, here, cover);
+    for (const int64_t steps : tile_heights()) steps_of_height(i, o, here, cover, steps, 1);
+    masked_steps(i, o, here, cover);
     return;
   }
   if (nest_.prefetch) asked_ = b_.paddc(at.weights, block_bytes());
-  const std::vector<int64_t> heights = tile_heights(leaves_single_steps(i));
+  const std::vector<int64_t> heights = tile_heights();
   int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
   for (const int64_t height : heights) {
     lower -= height;
-    if (tiles_overlap()) {
+    if (tail().strategy == ir::TailStrategy::kShift) {
       overlapping_steps(i, o, here, cover, height, lower);
     } else {
       steps_of_height(i, o, here, cover, height, row_distance_);
@@ -77,24 +67,17 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   asked_.reset();
 }
 
-// Whether the last tile may begin on rows that are done already, and make the same sums again. An operand may
-// lie where the output does.
-bool Lowerer::tiles_overlap() const {
-  return p_.has_weights() && p_.combine == Combine::kNone && row_distance_ == 1;
+// Of the innermost serial loop over steps.
+const ir::Tail& Lowerer::tail() const {
+  const auto loop = std::find_if(nest_.loops.rbegin(), nest_.loops.rend(), [](const ir::Loop& l) {
+    return l.dim == Dim::kStep && l.role == ir::Role::kSerial;
+  });
+  return loop->tail;
 }
 
-// Of the tiles of a step loop, descending; without that of a single step where those are made elsewhere.
-std::vector<int64_t> Lowerer::tile_heights(bool single_elsewhere) const {
-  std::vector<int64_t> heights;
-  if (!tiles_overlap()) {
-    for (int64_t height = tile_steps_; height > (single_elsewhere ? 1 : 0); height /= 2)
-      heights.push_back(height);
-    return heights;
-  }
-  // One of them covers what is left, however little, if there are so many steps at all.
-  heights.push_back(tile_steps_);
-  while (heights.back() > kLowestTile) heights.push_back((heights.back() + 1) / 2);
-  if (!single_elsewhere && heights.back() > 1) heights.push_back(1);
+std::vector<int64_t> Lowerer::tile_heights() const {
+  std::vector<int64_t> heights = {tile_steps_};
+  heights.insert(heights.end(), tail().sizes.begin(), tail().sizes.end());
   return heights;
 }
 
@@ -149,7 +132,7 @@ void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cove
   });
 }
 
-void Lowerer::ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover) {
+void Lowerer::masked_steps(size_t i, I o, const Cursor& at, const Cover& cover) {
   b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i) + ".rest", [&] {
     Cover inner = cover;
     inner.steps = lanes();

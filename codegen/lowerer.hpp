@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "codegen/lifted_block.hpp"
+#include "codegen/lower.hpp"
 #include "codegen/target.hpp"
 #include "codegen/vir_builder.hpp"
 #include "convsmith/error.hpp"
@@ -28,9 +29,6 @@ using vir::I;
 using vir::M;
 using vir::P;
 using vir::V;
-
-// Address offsets inside a tile are 32-bit displacements.
-inline constexpr int64_t kMaxOffset = int64_t{1} << 30;
 
 // A distance in bytes: a constant, or a register that the prologue fills.
 struct Stride {
@@ -114,6 +112,7 @@ class Lowerer {
 
   // lower.cpp: from the samples to the tile
   Result<void> check() const;
+  Result<void> check_tail() const;
   void prologue();
   void decide_stream();
   void loop(size_t i, const Cursor& at, const Cover& cover);
@@ -126,9 +125,6 @@ class Lowerer {
     I begin;
     I end;
   };
-  int64_t wide_blocks() const;
-  bool is_block_loop(size_t i) const;
-  bool leaves_single_steps(size_t i) const;
   void block_loop(size_t i, const Cursor& at, const Cover& cover);
   void all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide);
   void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
@@ -140,11 +136,11 @@ class Lowerer {
   // lower_steps.cpp: chunks and tiles of steps
   void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
-  bool tiles_overlap() const;
-  std::vector<int64_t> tile_heights(bool single_elsewhere) const;
+  const ir::Tail& tail() const;
+  std::vector<int64_t> tile_heights() const;
   void overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t lower);
   void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t distance);
-  void ragged_steps(size_t i, I o, const Cursor& at, const Cover& cover);
+  void masked_steps(size_t i, I o, const Cursor& at, const Cover& cover);
   void tile_entry(size_t i, const Cursor& at, const Cover& cover);
 
   // lower_reduce.cpp, lower_store.cpp: one register tile
@@ -273,11 +269,7 @@ class Lowerer {
   void lift_out(P from, P to, I pitch, const LiftedRun& run);
 
   // lower_near.cpp: lanes over neighbouring steps
-  struct NearChunk {
-    int64_t steps;
-    int64_t pitch;  // floats from one staged channel to the next
-  };
-  NearChunk near_chunk() const;
+  int64_t near_pitch() const;
   int64_t near_scratch() const;
   I lift_near(size_t i, const Cursor& at, I steps);
   void near_chunks(size_t i, const Cursor& at, I steps);
@@ -318,7 +310,6 @@ class Lowerer {
   CursorStride steps_stride(int64_t steps) const;  // of that many output steps
   Stride times(const Stride& stride, int64_t n);
   bool first_loop_of(size_t i) const;
-  bool band_inside(size_t i) const;
   bool serial_inside(size_t i, Dim dim) const;
 
   const ir::LoopNest& nest_;

@@ -110,6 +110,35 @@ bool can_blend(const Problem& problem, int64_t lanes, int64_t rows) {
          problem.combine == Combine::kNone;
 }
 
+int64_t innermost_step(const LoopNest& nest, Dim dim) {
+  int64_t step = 1;
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim && loop.role == Role::kSerial) step = loop.step;
+  }
+  return step;
+}
+
+bool has_inside(const LoopNest& nest, size_t i, Dim dim, Role role) {
+  return std::any_of(nest.loops.begin() + static_cast<std::ptrdiff_t>(i) + 1, nest.loops.end(),
+                     [&](const Loop& l) { return l.dim == dim && l.role == role; });
+}
+
+bool may_be_wide(const LoopNest& nest, size_t i) {
+  const Loop& l = nest.loops[i];
+  const bool skips_groups =
+      l.dim == Dim::kFilter && nest.problem.groups > 1 && has_inside(nest, i, Dim::kGroup, Role::kSerial);
+  return !has_inside(nest, i, Dim::kStep, Role::kBand) && !skips_groups && l.dim == lanes_dim(nest) &&
+         l.role == Role::kSerial && l.step == innermost_step(nest, l.dim);
+}
+
+bool tiles_may_overlap(const LoopNest& nest) {
+  return nest.problem.has_weights() && nest.problem.combine == Combine::kNone && nest.row_distance() == 1;
+}
+
+bool stages_where_rows_meet(const LoopNest& nest) {
+  return nest.staged && nest.problem.stride == 1 && nest.problem.layout == Layout::kChannelsFirst;
+}
+
 int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
   int64_t extent = dim_extent(nest.problem, dim).value();
   int64_t outside = extent;

@@ -31,12 +31,27 @@ enum class Role : uint8_t {
   kUnroll,  // unrolled in the reduction
 };
 
+// What becomes of the steps that whole tiles leave (Halide's TailStrategy).
+enum class TailStrategy : uint8_t {
+  kOpen,    // as `completed` says
+  kShrink,  // smaller tiles, of each size as many as fit
+  kShift,   // the last tile of a size is shifted inwards, over steps that are done, to end with them
+  kMask,    // smaller tiles of whole vectors, and masked vectors
+};
+struct Tail {
+  TailStrategy strategy = TailStrategy::kOpen;
+  std::vector<int64_t> sizes;  // descending
+  bool operator==(const Tail&) const = default;
+};
+
 // One loop: its offset runs over 0, step, 2*step .. below its extent, which is the step of the next
 // loop outside it over the same dimension, or the whole dimension for the outermost one.
 struct Loop {
   Dim dim;
   int64_t step = 1;
   Role role = Role::kSerial;
+  Tail tail = {};    // of the innermost serial loop over steps
+  int64_t wide = 0;  // over filters or groups: blocks that a tile of a single step takes at once; 0: open
   bool operator==(const Loop&) const = default;
 };
 
@@ -45,6 +60,7 @@ constexpr int64_t kMostLifted = 16;
 constexpr int64_t kMostLiftedSteps = 24;  // of a lane, in several tiles
 constexpr int64_t kMostPanel = 64;
 constexpr int64_t kMostBlended = 4;
+constexpr int64_t kMostWide = 64;
 
 struct LoopNest {
   Problem problem;
@@ -75,6 +91,14 @@ struct LoopNest {
   // Weights are packed in panels of so many units of the lanes (of filters, where lanes run over steps),
   // whatever the tile: kernels for several CPUs can share them. 0: in blocks of one tile.
   int64_t panel = 0;
+  // Numbers of the above, see kStepNumbers. 0: open, as `completed` says.
+  int64_t stage_apart = 0;
+  int64_t lift_tiles = 0;
+  int64_t lift_worth = 0;
+  int64_t near_chunk = 0;
+  int64_t stream_above = 0;
+  int64_t prefetch_share = 0;
+  int64_t read_ahead_within = 0;
   bool operator==(const LoopNest&) const = default;
 
   // True after `fuse`: taps and channels run as one reduction dimension.
@@ -110,6 +134,24 @@ bool can_blend(const Problem& problem, int64_t lanes, int64_t rows);
 
 // Whether lanes of a lifted tile may be neighbouring steps, see StepKind::kNear.
 bool can_be_near(const Problem& problem, int64_t lanes);
+
+// The step of the innermost serial loop over `dim`: of steps, filters or groups the size of a whole tile.
+int64_t innermost_step(const LoopNest& nest, Dim dim);
+
+// Whether a loop over `dim` with that role stands inside loop `i`.
+bool has_inside(const LoopNest& nest, size_t i, Dim dim, Role role);
+
+// Whether tiles of a single step may take several blocks of loop `i` at once: it is inside a band, whose
+// steps it knows, and outside no loop over groups, which those tiles would skip.
+bool may_be_wide(const LoopNest& nest, size_t i);
+
+// Whether a tile may begin on rows that are done already, and make the same sums again. An operand may lie
+// where the output does.
+bool tiles_may_overlap(const LoopNest& nest);
+
+// Whether a call stages its input only where rows share cache sets: neighbouring steps are neighbours in
+// memory anyway.
+bool stages_where_rows_meet(const LoopNest& nest);
 
 // How much of `dim` (groups or filters) one pass of the innermost serial step loop covers: all of it
 // where its loops stand inside, the step of the last one that stands outside otherwise.

@@ -7,25 +7,35 @@
 
 #include "ir/nest_verify.hpp"
 #include "ir/problem_text.hpp"
+#include "ir/schedule.hpp"
 
 namespace convsmith::ir {
 
 namespace {
 
-// Properties of a nest that are not loops, as the lines behind the loops.
-constexpr std::pair<std::string_view, bool LoopNest::*> kFlags[] = {
-    {"stage", &LoopNest::staged},         {"ragged", &LoopNest::ragged}, {"near", &LoopNest::near},
-    {"slide", &LoopNest::slide},          {"stream", &LoopNest::stream}, {"prefetch", &LoopNest::prefetch},
-    {"read_ahead", &LoopNest::read_ahead}};
+// Properties of a nest that are not loops, as the lines behind the loops: each the step that makes it.
+struct FlagLine {
+  std::string_view name;
+  StepKind step;
+  bool LoopNest::*flag;
+};
+constexpr FlagLine kFlags[] = {{"stage", StepKind::kStage, &LoopNest::staged},
+                               {"ragged", StepKind::kRagged, &LoopNest::ragged},
+                               {"near", StepKind::kNear, &LoopNest::near},
+                               {"slide", StepKind::kSlide, &LoopNest::slide},
+                               {"stream", StepKind::kStream, &LoopNest::stream},
+                               {"prefetch", StepKind::kPrefetch, &LoopNest::prefetch},
+                               {"read_ahead", StepKind::kReadAhead, &LoopNest::read_ahead}};
 
 struct SizeLine {
   std::string_view name;
+  StepKind step;
   int64_t LoopNest::*size;
   int64_t most;
 };
-constexpr SizeLine kSizes[] = {{"lift", &LoopNest::lifted, kMostLifted},
-                               {"blend", &LoopNest::blended, kMostBlended},
-                               {"panel", &LoopNest::panel, kMostPanel}};
+constexpr SizeLine kSizes[] = {{"lift", StepKind::kLift, &LoopNest::lifted, kMostLifted},
+                               {"blend", StepKind::kBlend, &LoopNest::blended, kMostBlended},
+                               {"panel", StepKind::kPanel, &LoopNest::panel, kMostPanel}};
 
 std::string_view role_word(Role role) {
   switch (role) {
@@ -75,26 +85,56 @@ Result<Problem> parse_header(std::string_view line, int number) {
   return problem;
 }
 
-// "for f1 = 0..32 step 16": only the word, the name and the step mean something; extents follow.
+std::vector<std::string> rest_of(std::string_view line) {
+  std::vector<std::string> words;
+  for (std::string_view word = take_word(line); !word.empty(); word = take_word(line))
+    words.emplace_back(word);
+  return words;
+}
+
+std::optional<int64_t> parse_size(std::string_view text) {
+  int64_t size = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return size;
+}
+
+// What is no loop: true if `word` begins such a line.
+Result<bool> parse_property(LoopNest& nest, std::string_view word, std::string_view line, int number) {
+  std::optional<StepKind> step;
+  for (const FlagLine& flag : kFlags) {
+    if (word != flag.name) continue;
+    nest.*flag.flag = true;
+    step = flag.step;
+  }
+  for (const SizeLine& size : kSizes) {
+    if (word != size.name) continue;
+    const std::string_view text = take_word(line);
+    const auto n = parse_size(text);
+    if (!n || *n < 1 || *n > size.most)
+      return fail(number, fmt::format("'{}' is no {} of 1 to {}", text, size.name, size.most));
+    nest.*size.size = *n;
+    step = size.step;
+  }
+  if (!step) return false;
+  const auto numbers = parse_numbers(*step, rest_of(line));
+  if (!numbers) return fail(number, numbers.error().message);
+  set_numbers(nest, *step, *numbers);
+  return true;
+}
+
+// "for f1 = 0..32 step 16": the word, the name, the step and what stands behind it mean something; extents
+// follow.
 Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
   const std::string_view word = take_word(line);
   if (word == "band") {
     nest.loops.push_back({Dim::kStep, 1, Role::kBand});
     return {};
   }
-  for (const auto& [name, flag] : kFlags) {
-    if (word != name) continue;
-    nest.*flag = true;
+  if (const auto property = parse_property(nest, word, line, number); !property)
+    return tl::unexpected(property.error());
+  else if (*property)
     return {};
-  }
-  for (const auto& [name, size, most] : kSizes) {
-    if (word != name) continue;
-    const std::string_view text = take_word(line);
-    int64_t& n = nest.*size;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);
-    if (code == std::errc() && end == text.data() + text.size() && n >= 1 && n <= most) return {};
-    return fail(number, fmt::format("'{}' is no {} of 1 to {}", text, name, most));
-  }
   Loop loop{};
   bool known = false;
   for (const Role role : {Role::kSerial, Role::kTile, Role::kLanes, Role::kUnroll}) {
@@ -109,11 +149,17 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
     return fail(number, fmt::format("'{} {}' is no loop", word, name));
   loop.dim = static_cast<Dim>(dim);
   for (std::string_view next = take_word(line); !next.empty(); next = take_word(line)) {
-    if (next != "step") continue;
-    const std::string_view step = take_word(line);
-    const auto [end, code] = std::from_chars(step.data(), step.data() + step.size(), loop.step);
-    if (code != std::errc() || end != step.data() + step.size())
-      return fail(number, fmt::format("'{}' is no step", step));
+    if (next == "tail") {
+      auto tail = parse_tail(rest_of(line));
+      if (!tail) return fail(number, tail.error().message);
+      loop.tail = std::move(*tail);
+      break;
+    }
+    if (next != "step" && next != "wide") continue;
+    const std::string_view text = take_word(line);
+    const auto size = parse_size(text);
+    if (!size) return fail(number, fmt::format("'{}' is no {}", text, next));
+    (next == "step" ? loop.step : loop.wide) = *size;
   }
   nest.loops.push_back(loop);
   if (loop_name(nest, nest.loops.size() - 1) != name) {
@@ -144,13 +190,17 @@ std::string print(const LoopNest& nest) {
       fmt::format_to(std::back_inserter(out), " = 0..{}", *extent);
     }
     if (l.step != 1) fmt::format_to(std::back_inserter(out), " step {}", l.step);
+    if (l.wide > 1) fmt::format_to(std::back_inserter(out), " wide {}", l.wide);
+    if (!l.tail.sizes.empty() || l.tail.strategy == TailStrategy::kMask)
+      fmt::format_to(std::back_inserter(out), " tail {}", print(l.tail));
     out += '\n';
   }
-  for (const auto& [name, flag] : kFlags) {
-    if (nest.*flag) out += fmt::format("  {}\n", name);
+  for (const FlagLine& line : kFlags) {
+    if (nest.*line.flag) out += fmt::format("  {}{}\n", line.name, print_numbers(nest, line.step));
   }
-  for (const auto& [name, size, most] : kSizes) {
-    if (nest.*size != 0) out += fmt::format("  {} {}\n", name, nest.*size);
+  for (const SizeLine& line : kSizes) {
+    if (nest.*line.size != 0)
+      out += fmt::format("  {} {}{}\n", line.name, nest.*line.size, print_numbers(nest, line.step));
   }
   return out + "}\n";
 }

@@ -2,19 +2,6 @@
 
 namespace convsmith::ir {
 
-namespace {
-
-// Units of one tile: the step of the innermost serial loop, as a loop of step 1 is one unit a tile.
-int64_t tile_units(const LoopNest& nest, Dim dim) {
-  int64_t step = 1;
-  for (const Loop& loop : nest.loops) {
-    if (loop.dim == dim && loop.role == Role::kSerial) step = loop.step;
-  }
-  return step;
-}
-
-}  // namespace
-
 PackLayout pack_layout(const LoopNest& nest) {
   const Problem& p = nest.problem;
   const Dim lanes = lanes_dim(nest).value();
@@ -22,7 +9,7 @@ PackLayout pack_layout(const LoopNest& nest) {
   layout.units_are_groups = lanes == Dim::kGroup;
   layout.outer = layout.units_are_groups ? 1 : p.groups;
   layout.units = layout.units_are_groups ? p.groups : p.group_filters();
-  layout.block = tile_units(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  layout.block = innermost_step(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
   layout.pad = 1;
   if (lanes != Dim::kStep) layout.pad = lane_count(nest);
   if (nest.panel != 0) layout.block = layout.pad = nest.panel;

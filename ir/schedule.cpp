@@ -2,27 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <charconv>
-
 #include "ir/nest_verify.hpp"
 
 namespace convsmith::ir {
 
 namespace {
-
-struct StepInfo {
-  StepKind kind;
-  std::string_view name;
-};
-constexpr StepInfo kSteps[] = {
-    {StepKind::kCut, "cut"},         {StepKind::kFuse, "fuse"},         {StepKind::kSplit, "split"},
-    {StepKind::kReorder, "reorder"}, {StepKind::kTile, "tile"},         {StepKind::kLanes, "lanes"},
-    {StepKind::kUnroll, "unroll"},   {StepKind::kStage, "stage"},       {StepKind::kLift, "lift"},
-    {StepKind::kNear, "near"},       {StepKind::kRagged, "ragged"},     {StepKind::kSlide, "slide"},
-    {StepKind::kStream, "stream"},   {StepKind::kPrefetch, "prefetch"}, {StepKind::kReadAhead, "read_ahead"},
-    {StepKind::kPanel, "panel"},     {StepKind::kBlend, "blend"},
-};
 
 tl::unexpected<Error> fail(std::string what) {
   return make_error(ErrorCode::kInvalidSpec, std::move(what));
@@ -128,6 +112,32 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
   return nest;
 }
 
+// Turn this:  for o = 0..O step s { .. }
+// Into this:  for o = 0..O step s tail shift a b { .. }
+Result<LoopNest> tail(LoopNest nest, const Step& step) {
+  if (step.loops.size() != 1) return fail("expected 'tail LOOP [shift|mask] SIZE...'");
+  const auto i = named_serial(nest, step.loops[0]);
+  if (!i) return tl::unexpected(i.error());
+  if (nest.loops[*i].dim != Dim::kStep || nest.loops[*i].step == 1)
+    return fail(fmt::format("expected a loop over o that is split, found '{}'", step.loops[0]));
+  nest.loops[*i].tail = step.tail;
+  return nest;
+}
+
+// Turn this:  for f = 0..F step s { .. }
+// Into this:  for f = 0..F step s wide n { .. }
+Result<LoopNest> wide(LoopNest nest, const Step& step) {
+  if (step.loops.size() != 1) return fail("expected 'wide LOOP FACTOR'");
+  const auto i = named_serial(nest, step.loops[0]);
+  if (!i) return tl::unexpected(i.error());
+  if (nest.loops[*i].dim != Dim::kFilter && nest.loops[*i].dim != Dim::kGroup)
+    return fail(fmt::format("expected a loop over f or g, found '{}'", step.loops[0]));
+  if (step.factor < 1 || step.factor > kMostWide)
+    return fail(fmt::format("expected 1 to {} blocks, found {}", kMostWide, step.factor));
+  nest.loops[*i].wide = step.factor;
+  return nest;
+}
+
 Result<LoopNest> stage(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'stage' takes no loop");
   if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
@@ -210,11 +220,6 @@ Result<LoopNest> panel(LoopNest nest, const Step& step) {
   return nest;
 }
 
-bool takes_factor(StepKind kind) {
-  return kind == StepKind::kSplit || kind == StepKind::kLift || kind == StepKind::kBlend ||
-         kind == StepKind::kPanel;
-}
-
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
   switch (step.kind) {
     case StepKind::kCut:
@@ -231,6 +236,10 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
       return set_role(std::move(nest), step, Role::kLanes);
     case StepKind::kUnroll:
       return set_role(std::move(nest), step, Role::kUnroll);
+    case StepKind::kTail:
+      return tail(std::move(nest), step);
+    case StepKind::kWide:
+      return wide(std::move(nest), step);
     case StepKind::kStage:
       return stage(std::move(nest), step);
     case StepKind::kLift:
@@ -255,88 +264,11 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
   return nest;
 }
 
-std::string print(const Step& step) {
-  std::string text;
-  for (const StepInfo& info : kSteps) {
-    if (info.kind == step.kind) text = info.name;
-  }
-  for (const std::string& loop : step.loops) text += " " + loop;
-  if (takes_factor(step.kind)) text += fmt::format(" {}", step.factor);
-  return text;
-}
-
-std::vector<std::string> words_of(std::string_view text) {
-  std::vector<std::string> words;
-  size_t begin = 0;
-  while ((begin = text.find_first_not_of(" \t\r\n", begin)) != std::string_view::npos) {
-    const size_t end = std::min(text.find_first_of(" \t\r\n", begin), text.size());
-    words.emplace_back(text.substr(begin, end - begin));
-    begin = end;
-  }
-  return words;
-}
-
-Result<Step> parse_step(std::string_view text) {
-  std::vector<std::string> words = words_of(text);
-  for (const StepInfo& info : kSteps) {
-    if (words.empty() || words[0] != info.name) continue;
-    Step step{info.kind, {}, 0};
-    if (takes_factor(info.kind)) {
-      const bool is_split = info.kind == StepKind::kSplit;
-      const std::string& last = words.back();
-      const auto [end, code] = std::from_chars(last.data(), last.data() + last.size(), step.factor);
-      if (words.size() != (is_split ? 3 : 2) || code != std::errc() || end != last.data() + last.size()) {
-        return fail(fmt::format("Schedule step '{}': expected '{} FACTOR'.", text,
-                                is_split ? "split LOOP" : std::string(info.name)));
-      }
-      words.pop_back();
-    }
-    step.loops.assign(words.begin() + 1, words.end());
-    return step;
-  }
-  return fail(
-      fmt::format("Schedule step '{}' is unknown; the steps are cut, fuse, split, reorder, tile, lanes, "
-                  "unroll, stage, lift, blend, ragged, slide, stream, prefetch, read_ahead and panel.",
-                  text));
-}
-
-// What follows '#' in a line is a comment.
-std::string without_comments(std::string_view text) {
-  std::string result;
-  bool comment = false;
-  for (const char c : text) {
-    comment = c != '\n' && (comment || c == '#');
-    if (!comment) result += c;
-  }
-  return result;
-}
-
 }  // namespace
-
-std::string print(const Schedule& schedule) {
-  std::string text;
-  for (const Step& step : schedule) text += (text.empty() ? "" : "; ") + print(step);
-  return text;
-}
-
-Result<Schedule> parse_schedule(std::string_view commented) {
-  const std::string uncommented = without_comments(commented);
-  std::string_view text = uncommented;
-  Schedule schedule;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(';'), text.size());
-    const std::string_view part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (part.find_first_not_of(" \t\r\n") == std::string_view::npos) continue;
-    auto step = parse_step(part);
-    if (!step) return tl::unexpected(step.error());
-    schedule.push_back(std::move(*step));
-  }
-  return schedule;
-}
 
 Result<LoopNest> apply(LoopNest nest, const Step& step) {
   auto rewritten = rewrite(std::move(nest), step);
+  if (rewritten) set_numbers(*rewritten, step.kind, step.numbers);
   if (!rewritten) return fail(fmt::format("Schedule step '{}': {}.", print(step), rewritten.error().message));
   if (auto ok = verify(*rewritten); !ok)
     return fail(fmt::format("Schedule step '{}': {}", print(step), ok.error().message));

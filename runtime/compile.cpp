@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "codegen/choose_schedule.hpp"
+#include "codegen/completed.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/lower.hpp"
@@ -16,6 +17,7 @@
 #include "codegen/x86/regalloc_text.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_text.hpp"
+#include "ir/nest_verify.hpp"
 #include "runtime/jit_events.hpp"
 #include "runtime/verbose.hpp"
 
@@ -112,7 +114,8 @@ Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, s
     return ir::apply(layer.naive, layer.schedule);
   }();
   if (!nest) return tl::unexpected(nest.error());
-  layer.nest = std::move(*nest);
+  if (auto ok = ir::verify_lowerable(*nest); !ok) return tl::unexpected(ok.error());
+  layer.nest = completed(std::move(*nest), target);
   auto program = lower_nest(layer.nest, target);
   if (!program) return tl::unexpected(program.error());
   // Programs of our own schedules are verified by the tests, which interpret them.

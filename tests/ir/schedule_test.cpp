@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "codegen/choose_schedule.hpp"
+#include "codegen/completed.hpp"
 #include "ir/build_nest.hpp"
 #include "ir/nest_interp.hpp"
 #include "ir/nest_text.hpp"
@@ -65,6 +66,26 @@ TEST(Schedule, TextRoundTrips) {
   }
 }
 
+// With all numbers, the text says what `completed` fills in.
+TEST(Schedule, NumbersRoundTrip) {
+  test::Random r(5);
+  for (int round = 0; round < 200; ++round) {
+    const Problem p = test::random_problem(r);
+    const Target& target = target_for(round % 2 == 0 ? Isa::kAvx512 : Isa::kAvx2);
+    const Schedule schedule = choose_schedule(p, target);
+    const LoopNest nest = completed(ir::apply(build_nest(p), schedule).value(), target);
+    const auto parsed = parse_schedule(print(with_numbers(schedule, nest)));
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    const auto again = ir::apply(build_nest(p), *parsed);
+    ASSERT_TRUE(again) << again.error().message;
+    const std::string text = print(*again);
+    EXPECT_EQ(text, print(nest)) << print(*parsed);
+    const auto read = parse_nest(text);
+    ASSERT_TRUE(read) << read.error().message << "\n" << text;
+    EXPECT_TRUE(completed(*read, target) == nest) << text;
+  }
+}
+
 struct Refusal {
   const char* schedule;
   const char* message;  // part of the error
@@ -110,14 +131,30 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"cut o; ragged; lift 0", "1 to 16 vectors of steps, found 0"},
       {"cut o; ragged; lift 17", "1 to 16 vectors of steps, found 17"},
       {"near", "expected 'lift' before 'near'"},
-      {"cut o; ragged; lift 2; near o", "'near' takes no loop"},
+      {"cut o; ragged; lift 2; near o", "expected numbers as in 'near chunk 4', found 'o'"},
       {"blend", "expected 'blend FACTOR'"},
       {"blend o 2", "expected 'blend FACTOR'"},
       {"blend 1", "2 to 4 rows that share a vector, found 1"},
       {"blend 5", "2 to 4 rows that share a vector, found 5"},
-      {"stream o", "'stream' takes no loop"},
-      {"prefetch f", "'prefetch' takes no loop"},
-      {"read_ahead f", "'read_ahead' takes no loop"},
+      {"stream o", "numbers as in 'stream above 4', found 'o'"},
+      {"prefetch f", "numbers as in 'prefetch share 4', found 'f'"},
+      {"read_ahead f", "numbers as in 'read_ahead within 4', found 'f'"},
+      {"prefetch share", "a count of at least 1 behind 'share'"},
+      {"prefetch share 0", "a count of at least 1 behind 'share'"},
+      {"stream above 24G", "a count of at least 1 behind 'above'"},
+      {"cut o; ragged; lift 4 worth 9 tiles 2", "numbers as in 'lift tiles 4 worth 4', found 'tiles'"},
+      {"split f 4 4", "expected 'split LOOP FACTOR'"},
+      {"tail", "expected 'tail LOOP [shift|mask] SIZE...'"},
+      {"tail o", "expected the sizes of smaller tiles"},
+      {"tail o shift", "expected the sizes of smaller tiles"},
+      {"split o 8; tail o 4 4 1", "sizes of at least 1 that fall, found '4'"},
+      {"split o 8; tail o 4 x", "sizes of at least 1 that fall, found 'x'"},
+      {"tail o 4 1", "a loop over o that is split, found 'o'"},
+      {"split f 8; tail f 4 1", "a loop over o that is split, found 'f'"},
+      {"tail q 4 1", "expected a loop, found 'q'"},
+      {"wide f", "expected 'wide LOOP FACTOR'"},
+      {"wide f 65", "1 to 64 blocks, found 65"},
+      {"wide o 2", "a loop over f or g, found 'o'"},
   };
   for (const Refusal& refusal : refusals) {
     const auto schedule = parse_schedule(refusal.schedule);
