@@ -318,6 +318,19 @@ bool is_stepwise(const Problem& p) {
          p.pad_left == 0 && p.pad_right == 0;
 }
 
+size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {
+  const auto is_next = [&](size_t k) {
+    const ir::Part& a = parts[j].part;
+    const ir::Part& b = parts[k].part;
+    return parts[j].kernel == parts[k].kernel && a.problem == b.problem && a.merged_phases > 0 &&
+           a.merged_phases == b.merged_phases && a.merged_first == b.merged_first &&
+           b.first == a.first + static_cast<int64_t>(k - j);
+  };
+  size_t end = j + 1;
+  while (end < parts.size() && is_next(end)) ++end;
+  return end - j;
+}
+
 bool have_same_layout(const CompiledGraph& one, const CompiledGraph& other) {
   const auto fits = [](const CompiledPart& a, const CompiledPart& b) {
     return a.kernel->weights == b.kernel->weights && a.part.problem.taps == b.part.problem.taps &&

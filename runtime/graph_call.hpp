@@ -348,21 +348,6 @@ class GraphCall {
     }
   }
 
-  // How many parts from j on differ in nothing but their phase, which grows by one: the single phases of a
-  // merged part.
-  static size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {
-    const auto is_next = [&](size_t k) {
-      const ir::Part& a = parts[j].part;
-      const ir::Part& b = parts[k].part;
-      return parts[j].kernel == parts[k].kernel && a.problem == b.problem && a.merged_phases > 0 &&
-             a.merged_phases == b.merged_phases && a.merged_first == b.merged_first &&
-             b.first == a.first + static_cast<int64_t>(k - j);
-    };
-    size_t end = j + 1;
-    while (end < parts.size() && is_next(end)) ++end;
-    return end - j;
-  }
-
   // Where steps do not look at each other, those of all samples are one long run.
   bool can_join_samples(const ir::Op& op) const {
     const Problem& p = op.problem;
