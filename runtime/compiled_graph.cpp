@@ -87,7 +87,7 @@ ActivationKind row_activation(ir::OpKind kind) {
 
 Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
   CompiledOp compiled;
-  if (op.kind != ir::OpKind::kNest) {
+  if (!ir::has_problem(op.kind)) {
     const Target& target = target_for(isa);
     auto kernel =
         kernels.program(op.kind == ir::OpKind::kTranspose ? transpose_program(target)

@@ -90,6 +90,11 @@ class GraphCall {
     };
     for (const ir::SameSteps& pair : g_.same_steps)
       refuse_if_other(sizes_.extents[pair.a], sizes_.extents[pair.b]);
+    for (const ir::BatchSteps& met : g_.batch_steps) {
+      const Int from_one = distance(batch, z_.number(1));
+      const Int from_steps = distance(batch, sizes_.extents[met.extent]);
+      refuse_if_less(zero, z_.min(from_one, from_steps), RunStatus::kWrongSteps);
+    }
     for (size_t i = 0; i < g_.inputs.size(); ++i) {
       if (i < g_.pinned_steps.size() && g_.pinned_steps[i])
         refuse_if_other(steps(static_cast<int>(i)), z_.number(*g_.pinned_steps[i]));
@@ -165,6 +170,10 @@ class GraphCall {
     const Int room = z_.addc(steps, p.pad_left + p.pad_right - p.span());
     return z_.max(zero, z_.addc(z_.divc(room, p.stride), 1));
   }
+  Int distance(const Int& a, const Int& b) {
+    const Int above = z_.sub(a, b);
+    return z_.max(above, z_.sub(b, a));
+  }
   Int ceil_div(const Int& a, int64_t n) { return z_.divc(z_.addc(a, n - 1), n); }
 
   // Problem::left_padding. The last output step looks at span() steps from (outputs - 1) * stride on; the odd
@@ -210,6 +219,7 @@ class GraphCall {
   void run_op(size_t i) {
     const ir::Op& op = g_.ops[i];
     if (op.kind == ir::OpKind::kNest) return run_nest(i, op);
+    if (op.kind == ir::OpKind::kRepeat) return run_repeat(i, op);
     const Matrix matrix = matrix_of(op.in);
     const CompiledKernel& kernel = *graph_.ops[i].parts[0].kernel;
     if (op.kind == ir::OpKind::kTranspose) {
@@ -326,6 +336,21 @@ class GraphCall {
       const PartCall part = begin_part(i, j, k, steps, out_steps);
       for_rows(part.part->part, k, out_steps,
                [&](const Int& begin, const Int& end) { call(*part.part->kernel, samples, begin, end); });
+    });
+  }
+
+  // All samples of `in` are one sample here, which makes all that fit into those of `out`.
+  void run_repeat(size_t i, const ir::Op& op) {
+    const Matrix in = matrix_of(op.in);
+    const Matrix out = matrix_of(op.out);
+    const Int floats = z_.mul(in.rows, in.columns);
+    const Int length = z_.mul(batch_, floats);
+    const Int made = z_.mul(out.rows, out.columns);
+    const Int times = z_.div(made, z_.max(floats, z_.number(1)));
+    z_.if_less(z_.number(0), z_.min(times, length), [&] {
+      const PartCall part = begin_part(i, 0, z_.number(0), length, length);
+      z_.set(Arg::kInSample, z_.number(0));
+      call(*part.part->kernel, times, z_.number(0), length);
     });
   }
 
