@@ -406,6 +406,7 @@ class Evaluator {
     ReferenceTensor out = run(GlobalPoolOp{op.average, true}, {{in.shape[0], values, 1}, in.values});
     out.shape = in.shape;
     std::fill(out.shape.begin() + 1, out.shape.end(), 1);
+    if (!op.keepdims) out.shape.resize(1);
     return out;
   }
 

@@ -176,7 +176,7 @@ Result<int> GraphBuilder::window(int from, const Problem& problem) {
 
 Result<int> GraphBuilder::as_form(const Value& value, Layout layout) {
   if (layout_of(value) == layout) return value.tensor;
-  if (value.shape.size() > 2) {
+  if (value.shape.empty() || value.shape.size() > 2) {
     return refuse("The input must have 2 axes behind the batch axis, found {}.", text(value));
   }
   const bool last = layout == Layout::kChannelsLast;
@@ -226,10 +226,13 @@ Result<Value> GraphBuilder::repeat_samples(const Value& value, const std::vector
 Result<Value> GraphBuilder::add_value(std::vector<Axis> shape) {
   Value out{-1, std::move(shape)};
   const bool first = out.shape.size() == 2 && out.shape[1].extent >= 0 && out.shape[0].extent < 0;
-  const Axis channels_axis = first ? out.shape[0] : out.shape.back();
+  // A number for each sample is one channel.
+  const size_t leading = out.shape.empty() ? 0 : out.shape.size() - 1;
+  const Axis channels_axis = first ? out.shape[0] : out.shape.empty() ? Axis{} : out.shape.back();
   Result<int64_t> channels = pin(channels_axis);
   if (!channels) return tl::unexpected(channels.error());
-  Result<int> steps = first ? extent_of({out.shape[1]}) : extent_of({out.shape.begin(), out.shape.end() - 1});
+  const auto behind = out.shape.begin() + static_cast<std::ptrdiff_t>(leading);
+  Result<int> steps = first ? extent_of({out.shape[1]}) : extent_of({out.shape.begin(), behind});
   if (!steps) return tl::unexpected(steps.error());
   Result<int> made = add_tensor(*steps, *channels, first ? Layout::kChannelsFirst : Layout::kChannelsLast);
   if (!made) return tl::unexpected(made.error());

@@ -136,6 +136,9 @@ def meetings():
     meet("first_of_three", lambda x: L.Reshape((6, 2, 2))(x) + L.Reshape((2, 2))(pooled(x)), 6)
     meet("second_of_three", lambda x: L.Reshape((6, 2, 2))(x) - ops.max(L.Reshape((12, 2))(x), axis=1), 2)
     meet("wide_of_open", lambda x: L.Reshape((-1, 2, 2))(x) + L.Reshape((2, 2))(pooled(x)), 5, (None, 4), (5, 4))
+    meet("minus_mean_of_all", lambda x: x - ops.mean(x, axis=(1, 2)), 4)
+    meet("number_times_pooled", lambda x: ops.max(x, axis=(1, 2)) * pooled(x), 4)
+    op("max_of_all", lambda x: ops.relu(ops.max(x, axis=(1, 2)) - ops.mean(x, axis=[1, 2])), (None, 4), (7, 4))
     # Batches but 1 have no place, or would make a second batch axis.
     op("two_meetings", lambda x: x + pooled(short(x) + pooled(x)), batch=1)
     op("meets_one", lambda x: L.GlobalMaxPooling1D(keepdims=True)(x) - pooled(-x), batch=1)
