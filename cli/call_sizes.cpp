@@ -9,12 +9,14 @@
 
 namespace convsmith::cli {
 
-Result<int64_t> choose_steps(const ir::Graph& graph, std::optional<int64_t> asked, int64_t usual) {
+Result<int64_t> choose_steps(const ir::Graph& graph, std::optional<int64_t> asked, int64_t usual,
+                             int64_t batch) {
   const int64_t wanted = asked.value_or(usual);
   const std::vector<int64_t> taken = ir::input_steps(graph, wanted);
   if (asked) {
     const bool is_fixed = taken.front() != wanted;
-    const std::string why = ir::why_not(graph, is_fixed ? std::vector<int64_t>(taken.size(), wanted) : taken);
+    const std::string why =
+        ir::why_not(graph, is_fixed ? std::vector<int64_t>(taken.size(), wanted) : taken, batch);
     if (why.empty() && !is_fixed) return wanted;
     if (why.empty()) {
       return make_error(ErrorCode::kInvalidSpec,
@@ -22,8 +24,8 @@ Result<int64_t> choose_steps(const ir::Graph& graph, std::optional<int64_t> aske
     }
     return make_error(ErrorCode::kInvalidSpec, fmt::format("--steps is {}. {}", wanted, why));
   }
-  const std::optional<int64_t> nearest = ir::nearest_fit(graph, taken.front());
-  if (!nearest) return make_error(ErrorCode::kInvalidSpec, ir::why_not(graph, taken));
+  const std::optional<int64_t> nearest = ir::nearest_fit(graph, taken.front(), batch);
+  if (!nearest) return make_error(ErrorCode::kInvalidSpec, ir::why_not(graph, taken, batch));
   if (*nearest != taken.front())
     print_note(fmt::format("The usual {} steps do not fit: {} are taken.", taken.front(), *nearest));
   return *nearest;

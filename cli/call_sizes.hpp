@@ -10,10 +10,10 @@
 
 namespace convsmith::cli {
 
-// What was asked for with --steps, if the graph takes it; an error names the layer and what would fit.
-// Without
-// --steps the number nearest to `usual` that fits, with a note where that is another one.
-Result<int64_t> choose_steps(const ir::Graph& graph, std::optional<int64_t> asked, int64_t usual);
+// What was asked for with --steps, if the graph takes it for the batch; an error names the layer and what
+// would fit. Without --steps the number nearest to `usual` that fits, with a note where that is another one.
+Result<int64_t> choose_steps(const ir::Graph& graph, std::optional<int64_t> asked, int64_t usual,
+                             int64_t batch = 1);
 
 // Bytes of all arrays of a call, the outputs three times, the weights as they are and packed. `steps` by
 // input.

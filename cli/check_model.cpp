@@ -107,7 +107,9 @@ Call random_model_call(const CheckedModel& model, uint64_t seed) {
   Call call{.batch = random.one_in(2) ? 1 : random.between(0, 3), .data = random.pick(kKinds)};
   call.seed = random.next();
   draw_denormals(call);
-  call.steps = ir::nearest_fit(graph, random.between(1, random.one_in(2) ? 40 : 150)).value_or(1);
+  // Where the batch meets steps, it is as large as these.
+  const int64_t most = !graph.batch_steps.empty() ? 12 : random.one_in(2) ? 40 : 150;
+  call.steps = ir::nearest_fit(graph, random.between(1, most)).value_or(1);
   const auto work = [&](int64_t steps) {
     return multiply_adds(graph, std::max<int64_t>(call.batch, 1), input_steps(graph, steps));
   };
@@ -116,6 +118,7 @@ Call random_model_call(const CheckedModel& model, uint64_t seed) {
     if (fewer >= call.steps) break;
     call.steps = fewer;
   }
+  call.batch = ir::nearest_batch(graph, input_steps(graph, call.steps), call.batch);
   return call;
 }
 

@@ -25,7 +25,7 @@ struct CheckedModel {
 Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
                                         bool small_chunks = false, const Tuning* tuning = nullptr);
 
-// Batch 0..3 and a length that fits, of at most 2 million multiply-adds if the model
+// Batch 0..3, or one that fits, and a length that fits, of at most 2 million multiply-adds if the model
 // leaves its length open.
 Call random_model_call(const CheckedModel& model, uint64_t seed);
 

@@ -244,7 +244,7 @@ int compare_model(const Options& options, ModelSpec model) {
   });
   if (!variants) return report(variants.error());
   CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));
-  const auto steps = choose_steps(*graph, options.steps, call.steps);
+  const auto steps = choose_steps(*graph, options.steps, call.steps, call.batch);
   if (!steps) return report(steps.error());
   call.steps = *steps;
   const auto timer = [&](BackEnd back_end) {

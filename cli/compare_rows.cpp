@@ -153,7 +153,7 @@ int64_t largest_ulp(const std::vector<float>& expected, const std::vector<float>
 Result<void> compare_variants(const std::vector<Variant>& variants, const CompareCall& call,
                               const CompileTimer& compile_timer, Comparison& comparison) {
   const ir::Graph& graph = variants.front().graph->graph;
-  if (const std::string why = ir::why_not(graph, input_steps(graph, call.steps)); !why.empty())
+  if (const std::string why = ir::why_not(graph, input_steps(graph, call.steps), call.batch); !why.empty())
     return make_error(ErrorCode::kInvalidSpec, why);
   Bench bench(graph, call);
   const CompareCall small = shortened(graph, call);

@@ -88,7 +88,7 @@ std::string part_title(const std::string& title, const ir::Part& part, size_t in
 void add_units(Pipeline& pipeline, const ir::Op& op, const std::string& name, const Target& target,
                Schedules schedules) {
   const std::string title = name.empty() ? name : fmt::format("{}: {}", name, op.name);
-  if (op.kind != ir::OpKind::kNest) {
+  if (!ir::has_problem(op.kind)) {
     Unit& unit = pipeline.units.emplace_back();
     unit.name = title;
     unit.program = program_of(op.kind, target);

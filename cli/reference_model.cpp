@@ -323,9 +323,10 @@ class Evaluator {
       const ReferenceTensor& next = *inputs_[k];
       Shape64 a = sum.shape;
       Shape64 b = next.shape;
-      // Missing axes are filled in behind the samples.
+      // Missing axes are filled in behind the samples, by operators before them.
       for (Shape64* shape : {&a, &b})
-        shape->insert(shape->begin() + 1, std::max(sum.shape.size(), next.shape.size()) - shape->size(), 1);
+        shape->insert(shape->begin() + (op.is_operator ? 0 : 1),
+                      std::max(sum.shape.size(), next.shape.size()) - shape->size(), 1);
       ReferenceTensor out{a, {}};
       for (size_t i = 0; i < a.size(); ++i) out.shape[i] = a[i] == 1 ? b[i] : a[i];
       const auto size = static_cast<size_t>(product(out.shape));
@@ -405,6 +406,7 @@ class Evaluator {
     ReferenceTensor out = run(GlobalPoolOp{op.average, true}, {{in.shape[0], values, 1}, in.values});
     out.shape = in.shape;
     std::fill(out.shape.begin() + 1, out.shape.end(), 1);
+    if (!op.keepdims) out.shape.resize(1);
     return out;
   }
 

@@ -103,9 +103,10 @@ Result<Job> model_job(ModelSpec model, const Options& options) {
   const ModelNode& node = model.nodes[static_cast<size_t>(model.inputs.front())];
   const Shape& shape = std::get<InputOp>(model.layers[static_cast<size_t>(node.layer)].op).shape;
   const auto declared = shape.size() < 2 ? std::nullopt : shape.front();
-  const auto steps = choose_steps(*graph, options.steps, declared.value_or(kUsualSteps));
+  const int64_t batch = options.batch.value_or(1);
+  const auto steps = choose_steps(*graph, options.steps, declared.value_or(kUsualSteps), batch);
   if (!steps) return tl::unexpected(steps.error());
-  return Job{common.spec, std::move(*graph), options.batch.value_or(1), *steps};
+  return Job{common.spec, std::move(*graph), batch, *steps};
 }
 
 Result<std::vector<Job>> table_jobs(const Options& options) {

@@ -130,9 +130,9 @@ int verify_random_layers(const Options& options) {
 }
 
 // The calls of one layer or model: the one that the options name, or as many as asked for, with what they
-// name; `draw` gives the rest for a seed.
+// name; `draw` gives the rest for a seed, and what is not named fits what is.
 template <class Draw>
-std::vector<Call> calls_of(const Options& options, const Draw& draw) {
+Result<std::vector<Call>> calls_of(const Options& options, const ir::Graph& graph, const Draw& draw) {
   constexpr int64_t kUsual = 100;
   const bool one = options.batch && options.steps && options.data && !options.random;
   const int64_t count = one ? 1 : options.random.value_or(kUsual);
@@ -142,6 +142,12 @@ std::vector<Call> calls_of(const Options& options, const Draw& draw) {
     if (one) call.seed = options.common.seed;
     if (options.batch) call.batch = *options.batch;
     if (options.steps) call.steps = *options.steps;
+    if (options.batch && !options.steps)
+      call.steps = ir::nearest_fit(graph, call.steps, call.batch).value_or(call.steps);
+    const std::vector<int64_t> steps = input_steps(graph, call.steps);
+    if (!options.batch) call.batch = ir::nearest_batch(graph, steps, call.batch);
+    if (const std::string why = ir::why_not(graph, steps, call.batch); options.batch && !why.empty())
+      return make_error(ErrorCode::kInvalidSpec, fmt::format("--batch is {}. {}", call.batch, why));
     if (options.data) call.data = *options.data;
     if (options.data || options.common.denormals == Denormals::kFlush)
       call.denormals = options.common.denormals;
@@ -164,14 +170,15 @@ Result<VerifyReport> verify_calls_of(const Options& options, const CheckedLayer&
     const auto steps = choose_steps(layer.graph, options.steps, 0);
     if (!steps) return tl::unexpected(steps.error());
   }
-  const std::vector<Call> calls = calls_of(options, [&](uint64_t seed) {
+  const auto calls = calls_of(options, layer.graph, [&](uint64_t seed) {
     Call call = random_call(layer.graph, seed);
     call.steps = ir::nearest_fit(layer.graph, call.steps).value_or(call.steps);
     return call;
   });
-  if (auto fits = check_memory_of(layer.graph, calls); !fits) return tl::unexpected(fits.error());
-  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
-  return verify_calls(layer, calls, command, verify);
+  if (!calls) return tl::unexpected(calls.error());
+  if (auto fits = check_memory_of(layer.graph, *calls); !fits) return tl::unexpected(fits.error());
+  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls->size()));
+  return verify_calls(layer, *calls, command, verify);
 }
 
 void add_report(VerifyReport& all, VerifyReport one) {
@@ -251,11 +258,12 @@ int verify_model(const Options& options, ModelSpec spec, const std::string& comm
     const auto steps = choose_steps(model->graph(), options.steps, 0);
     if (!steps) return report(steps.error());
   }
-  const std::vector<Call> calls =
-      calls_of(options, [&](uint64_t seed) { return random_model_call(*model, seed); });
-  if (const auto fits = check_memory_of(model->graph(), calls); !fits) return report(fits.error());
-  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls.size()));
-  return print_report(verify_calls(*model, calls, command_for(options, command), verify), options, false);
+  const auto calls =
+      calls_of(options, model->graph(), [&](uint64_t seed) { return random_model_call(*model, seed); });
+  if (!calls) return report(calls.error());
+  if (const auto fits = check_memory_of(model->graph(), *calls); !fits) return report(fits.error());
+  const VerifyOptions verify = verify_options(options, static_cast<int64_t>(calls->size()));
+  return print_report(verify_calls(*model, *calls, command_for(options, command), verify), options, false);
 }
 
 int verify_model_file(const Options& options, const ModelSpec& loaded) {

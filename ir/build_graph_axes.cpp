@@ -89,7 +89,7 @@ bool is_larger(const GraphBuilder& builder, const std::vector<Axis>& a, const st
 
 // One merge of two values.
 Result<Value> merge(GraphBuilder& builder, Combine combine, Value a, Value b) {
-  // Layers fill missing axes in behind the batch axis; operators with such inputs are refused before.
+  // Layers fill missing axes in behind the batch axis; of operators none is missing any more.
   const size_t rank = std::max(a.shape.size(), b.shape.size());
   for (Value* value : {&a, &b}) {
     std::vector<Axis> shape = value->shape;
@@ -128,16 +128,13 @@ Result<Value> merge(GraphBuilder& builder, Combine combine, Value a, Value b) {
 }
 
 // numpy lines axes up from the right: of (None, 6, 4) and (None, 4), the second batch axis meets the 6.
-tl::unexpected<Error> refuse_ranks(const GraphBuilder& builder, const Value& a, const Value& b) {
-  const Value& small = a.shape.size() < b.shape.size() ? a : b;
-  const Value& large = a.shape.size() < b.shape.size() ? b : a;
-  return builder.error(
-      ErrorCode::kUnsupported,
-      fmt::format(
-          "An operator lines axes up from the right, as numpy does, so the batch axis of {} meets axis "
-          "{} of {} and the result depends on the size of the batch. To line up the batch axes, give "
-          "the smaller one as many axes (keepdims=True, a Reshape), or use the layer of that name.",
-          builder.text(small), large.shape.size() - small.shape.size(), builder.text(large)));
+Result<void> line_up(GraphBuilder& builder, Value& a, Value& b) {
+  Value& small = a.shape.size() < b.shape.size() ? a : b;
+  if (a.shape.size() == b.shape.size()) return {};
+  Result<Value> wide = builder.repeat_samples(small, (&small == &a ? b : a).shape);
+  if (!wide) return tl::unexpected(wide.error());
+  small = *wide;
+  return {};
 }
 
 }  // namespace
@@ -254,9 +251,11 @@ Result<Value> add_layer(const LayerCall& call, const PermuteOp& op) {
 Result<Value> add_layer(const LayerCall& call, const MergeOp& op) {
   GraphBuilder& builder = call.builder;
   Value sum = call.in();
-  for (const Value& next : call.inputs.subspan(1)) {
-    if (op.is_operator && next.shape.size() != sum.shape.size()) return refuse_ranks(builder, sum, next);
-    Result<Value> merged = merge(builder, combine_of(op.kind), sum, next);
+  for (Value next : call.inputs.subspan(1)) {
+    if (op.is_operator) {
+      if (Result<void> done = line_up(builder, sum, next); !done) return tl::unexpected(done.error());
+    }
+    Result<Value> merged = merge(builder, combine_of(op.kind), sum, std::move(next));
     if (!merged) return merged;
     sum = *merged;
   }

@@ -171,18 +171,18 @@ Result<Value> add_layer(const LayerCall& call, const ReduceOp& op) {
         call, {op.average, op.keepdims, is_steps ? DataFormat::kChannelsLast : DataFormat::kChannelsFirst},
         in);
   }
-  if (axes.size() < rank || !op.keepdims) {
+  if (axes.size() < rank) {
     return builder.error(
         ErrorCode::kUnsupported,
         fmt::format("axis=({}), keepdims={} of an input of shape {} is not computed: only one "
-                    "of two axes behind the batch axis, or all of them with keepdims=True.",
+                    "of two axes behind the batch axis, or all of them.",
                     fmt::join(op.axes, ", "), op.keepdims ? "True" : "False", builder.text(in)));
   }
   Result<Axis> size = product_of(builder, in.shape);
   if (!size) return tl::unexpected(size.error());
   Result<Value> row = builder.reshape(in, {*size, {1, -1}});
   if (row) row = add_global_pool(call, {op.average, true, DataFormat::kChannelsLast}, *row);
-  return row ? builder.reshape(*row, std::vector<Axis>(rank)) : row;
+  return row ? builder.reshape(*row, std::vector<Axis>(op.keepdims ? rank : 0)) : row;
 }
 
 }  // namespace convsmith::ir

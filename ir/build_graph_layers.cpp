@@ -168,8 +168,8 @@ Result<size_t> find_axis(const GraphBuilder& builder, const Value& value, int64_
 Result<Value> add_layer(const LayerCall& call, const LayerSpec& spec) {
   GraphBuilder& builder = call.builder;
   const bool is_dense = spec.kind == LayerKind::kDense;
-  if (!is_dense) {
-    if (Result<void> done = check_rank(call, 2); !done) return tl::unexpected(done.error());
+  if (!is_dense || call.in().shape.empty()) {
+    if (Result<void> done = check_rank(call, is_dense ? 1 : 2); !done) return tl::unexpected(done.error());
   }
   Result<int> in = builder.as_form(call.in(), is_dense ? Layout::kChannelsLast : layout_of(spec.data_format));
   if (!in) return tl::unexpected(in.error());

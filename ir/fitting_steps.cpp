@@ -40,11 +40,20 @@ const SameSteps* find_unequal(const Graph& graph, const std::vector<int64_t>& ex
   return pair == graph.same_steps.end() ? nullptr : &*pair;
 }
 
+// The first operator whose steps the batch does not fit, if any.
+const BatchSteps* find_other_batch(const Graph& graph, const std::vector<int64_t>& extents, int64_t batch) {
+  const auto differs = [&](const BatchSteps& met) {
+    return batch != 1 && batch != extents[static_cast<size_t>(met.extent)];
+  };
+  const auto met = std::find_if(graph.batch_steps.begin(), graph.batch_steps.end(), differs);
+  return met == graph.batch_steps.end() ? nullptr : &*met;
+}
+
 // Other numbers for some of the inputs.
 class Search {
  public:
-  Search(const Graph& graph, std::span<const int64_t> steps, std::vector<size_t> inputs)
-      : graph_(graph), steps_(steps.begin(), steps.end()), inputs_(std::move(inputs)) {}
+  Search(const Graph& graph, std::span<const int64_t> steps, std::vector<size_t> inputs, int64_t batch = 1)
+      : graph_(graph), steps_(steps.begin(), steps.end()), inputs_(std::move(inputs)), batch_(batch) {}
 
   struct Nearest {
     std::optional<int64_t> below;
@@ -78,13 +87,14 @@ class Search {
 
   std::optional<int64_t> first(int64_t from, int64_t end, int64_t step) {
     for (int64_t n = from; n * step < end * step; n += step)
-      if (fits(graph_, with(n))) return n;
+      if (fits(graph_, with(n), batch_)) return n;
     return std::nullopt;
   }
 
   const Graph& graph_;
   std::vector<int64_t> steps_;
   std::vector<size_t> inputs_;
+  int64_t batch_;
 };
 
 std::vector<size_t> open_inputs(const Graph& graph) {
@@ -135,19 +145,35 @@ std::string why_too_short(const Graph& graph, const Op& op, std::span<const int6
                      given(graph, steps), way_out(graph, steps));
 }
 
+// numpy would stretch an axis of 1 along the batch axis that it meets: then the result has a second one.
+std::string why_other_batch(const Graph& graph, const BatchSteps& met, std::span<const int64_t> steps,
+                            const std::vector<int64_t>& extents, int64_t batch) {
+  const int64_t length = extents[static_cast<size_t>(met.extent)];
+  const int64_t largest = nearest_batch(graph, steps, batch);
+  return fmt::format(
+      "Layer '{}' lines axes up from the right, as numpy does, so that the batch axis of one tensor, {}, "
+      "meets an axis of {} of the other, {}{}; {}, and any would if the model gave both as many axes "
+      "(keepdims=True).",
+      met.name, batch, length, given(graph, steps),
+      length == 1 ? ", and would make it as long as the batch, which is not computed" : "",
+      largest == 1 ? "the only batch that fits is 1"
+                   : fmt::format("the batches that fit are 1 and {}", largest));
+}
+
 }  // namespace
 
-bool fits(const Graph& graph, std::span<const int64_t> steps) {
+bool fits(const Graph& graph, std::span<const int64_t> steps, int64_t batch) {
   for (size_t i = 0; i < steps.size(); ++i)
     if (pinned(graph, i).value_or(steps[i]) != steps[i]) return false;
   const std::vector<int64_t> extents = evaluate_extents(graph, steps);
-  if (find_unequal(graph, extents) != nullptr) return false;
+  if (find_unequal(graph, extents) != nullptr || find_other_batch(graph, extents, batch) != nullptr)
+    return false;
   const bool any = std::all_of(steps.begin(), steps.end(), [](int64_t n) { return n > 0; });
   return !any || find_empty(graph, extents) == nullptr;
 }
 
-std::string why_not(const Graph& graph, std::span<const int64_t> steps) {
-  if (fits(graph, steps)) return {};
+std::string why_not(const Graph& graph, std::span<const int64_t> steps, int64_t batch) {
+  if (fits(graph, steps, batch)) return {};
   for (size_t i = 0; i < steps.size(); ++i) {
     const int64_t only = pinned(graph, i).value_or(steps[i]);
     if (only == steps[i]) continue;
@@ -161,7 +187,15 @@ std::string why_not(const Graph& graph, std::span<const int64_t> steps) {
         pair->name, given(graph, steps), extents[static_cast<size_t>(pair->a)],
         extents[static_cast<size_t>(pair->b)], way_out(graph, steps));
   }
-  return why_too_short(graph, *find_empty(graph, extents), steps, extents);
+  if (!fits(graph, steps)) return why_too_short(graph, *find_empty(graph, extents), steps, extents);
+  return why_other_batch(graph, *find_other_batch(graph, extents, batch), steps, extents, batch);
+}
+
+int64_t nearest_batch(const Graph& graph, std::span<const int64_t> steps, int64_t batch) {
+  const std::vector<int64_t> extents = evaluate_extents(graph, steps);
+  if (find_other_batch(graph, extents, batch) == nullptr) return batch;
+  const int64_t met = extents[static_cast<size_t>(graph.batch_steps[0].extent)];
+  return met > 0 && find_other_batch(graph, extents, met) == nullptr ? met : 1;
 }
 
 std::vector<int64_t> input_steps(const Graph& graph, int64_t steps) {
@@ -175,10 +209,10 @@ std::vector<int64_t> input_steps(const Graph& graph, int64_t steps) {
   return result;
 }
 
-std::optional<int64_t> nearest_fit(const Graph& graph, int64_t steps) {
+std::optional<int64_t> nearest_fit(const Graph& graph, int64_t steps, int64_t batch) {
   const std::vector<int64_t> all = input_steps(graph, steps);
-  if (fits(graph, all)) return steps;
-  const Search::Nearest nearest = Search(graph, all, open_inputs(graph)).around(steps);
+  if (fits(graph, all, batch)) return steps;
+  const Search::Nearest nearest = Search(graph, all, open_inputs(graph), batch).around(steps);
   if (!nearest.below) return nearest.above;
   if (!nearest.above) return nearest.below;
   return steps - *nearest.below <= *nearest.above - steps ? nearest.below : nearest.above;

@@ -61,13 +61,19 @@ enum class OpKind : uint8_t {
   kSoftmax,     // along the last axis in memory
   kLogSoftmax,  // the same
   kSparsemax,   // the same
-  kTranspose    // steps and channels change places: in and out have the two layouts, or exchanged sizes
+  kTranspose,   // steps and channels change places: in and out have the two layouts, or exchanged sizes
+  kRepeat       // out's memory is in's, all samples of both, again and again; the problem copies one channel
 };
+
+// What is compiled as a loop nest.
+inline bool has_problem(OpKind kind) {
+  return kind == OpKind::kNest || kind == OpKind::kRepeat;
+}
 
 struct Op {
   std::string name = {};  // the layers it computes: "conv1d + batch_normalization + elu"
   OpKind kind = OpKind::kNest;
-  Problem problem = {};  // kNest
+  Problem problem = {};  // has_problem
   int in = -1;           // tensors
   int out = -1;
   // Where problem.combine is not kNone, one of the two: a tensor, or an array that all samples share.
@@ -107,6 +113,13 @@ struct SameSteps {
   int b = 0;
 };
 
+// An extent that the batch axis meets in operator `name`: a call must find it equal to the batch, or the
+// batch be 1.
+struct BatchSteps {
+  std::string name;
+  int extent = 0;
+};
+
 struct Graph {
   std::string name;
   std::vector<Extent> extents;  // each after those it is made from
@@ -115,6 +128,7 @@ struct Graph {
   std::vector<Array> arrays;
   std::vector<BatchNorm> batch_norms;
   std::vector<SameSteps> same_steps;
+  std::vector<BatchSteps> batch_steps;
   std::vector<int> inputs;  // tensors
   std::vector<int> outputs;
   std::vector<std::string> input_names;  // as the model calls them, no two alike

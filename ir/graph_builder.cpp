@@ -176,7 +176,7 @@ Result<int> GraphBuilder::window(int from, const Problem& problem) {
 
 Result<int> GraphBuilder::as_form(const Value& value, Layout layout) {
   if (layout_of(value) == layout) return value.tensor;
-  if (value.shape.size() > 2) {
+  if (value.shape.empty() || value.shape.size() > 2) {
     return refuse("The input must have 2 axes behind the batch axis, found {}.", text(value));
   }
   const bool last = layout == Layout::kChannelsLast;
@@ -195,20 +195,48 @@ Result<int> GraphBuilder::as_form(const Value& value, Layout layout) {
 
 Result<Value> GraphBuilder::reshape(const Value& value, std::vector<Axis> shape) {
   if (shape == value.shape) return value;
-  Value out{value.tensor, std::move(shape)};
+  Result<Value> out = add_value(std::move(shape));
+  if (!out) return out;
+  if (is_same_form(tensor(value.tensor), tensor(out->tensor))) {
+    graph_.tensors.pop_back();
+    out->tensor = value.tensor;
+  } else {
+    graph_.tensors.back().base = root_of(graph_, value.tensor);
+  }
+  return out;
+}
+
+Result<Value> GraphBuilder::repeat_samples(const Value& value, const std::vector<Axis>& shape) {
+  const auto added = shape.end() - std::ssize(value.shape);
+  std::vector<Axis> wide(shape.begin(), added);
+  wide.insert(wide.end(), value.shape.begin(), value.shape.end());
+  Result<int> met = extent_of({added[-1]});
+  if (!met) return tl::unexpected(met.error());
+  Result<Value> out = add_value(std::move(wide));
+  if (!out) return out;
+  graph_.batch_steps.push_back({layer_, *met});
+  graph_.ops.push_back({.name = layer_,
+                        .kind = OpKind::kRepeat,
+                        .problem = copy_problem(1, Layout::kChannelsLast),
+                        .in = value.tensor,
+                        .out = out->tensor});
+  return out;
+}
+
+Result<Value> GraphBuilder::add_value(std::vector<Axis> shape) {
+  Value out{-1, std::move(shape)};
   const bool first = out.shape.size() == 2 && out.shape[1].extent >= 0 && out.shape[0].extent < 0;
-  const Axis channels_axis = first ? out.shape[0] : out.shape.back();
+  // A number for each sample is one channel.
+  const size_t leading = out.shape.empty() ? 0 : out.shape.size() - 1;
+  const Axis channels_axis = first ? out.shape[0] : out.shape.empty() ? Axis{} : out.shape.back();
   Result<int64_t> channels = pin(channels_axis);
   if (!channels) return tl::unexpected(channels.error());
-  Result<int> steps = first ? extent_of({out.shape[1]}) : extent_of({out.shape.begin(), out.shape.end() - 1});
+  const auto behind = out.shape.begin() + static_cast<std::ptrdiff_t>(leading);
+  Result<int> steps = first ? extent_of({out.shape[1]}) : extent_of({out.shape.begin(), behind});
   if (!steps) return tl::unexpected(steps.error());
-  const Layout layout = first ? Layout::kChannelsFirst : Layout::kChannelsLast;
-  const GraphTensor& old = tensor(value.tensor);
-  if (old.steps == *steps && old.channels == *channels && old.layout == layout) return out;
-  Result<int> view = add_tensor(*steps, *channels, layout);
-  if (!view) return tl::unexpected(view.error());
-  graph_.tensors.back().base = root_of(graph_, value.tensor);
-  out.tensor = *view;
+  Result<int> made = add_tensor(*steps, *channels, first ? Layout::kChannelsFirst : Layout::kChannelsLast);
+  if (!made) return tl::unexpected(made.error());
+  out.tensor = *made;
   return out;
 }
 
@@ -343,6 +371,7 @@ void GraphBuilder::settle_extents(std::vector<Value>& outputs) {
   }
   graph_.same_steps = std::move(pairs);
   for (GraphTensor& t : graph_.tensors) t.steps = find(t.steps);
+  for (BatchSteps& met : graph_.batch_steps) met.extent = find(place[static_cast<size_t>(met.extent)]);
 }
 
 Result<Graph> GraphBuilder::finish(std::vector<Value> outputs) {

@@ -75,9 +75,14 @@ class GraphBuilder {
   const GraphTensor& tensor(int id) const { return graph_.tensors[static_cast<size_t>(id)]; }
   // The same memory under another shape of the same size.
   Result<Value> reshape(const Value& value, std::vector<Axis> shape);
+  // `value` as numpy lines it up with a shape of more axes: its batch axis becomes the axis of `shape` that
+  // it meets, and each sample of the result holds all samples.
+  Result<Value> repeat_samples(const Value& value, const std::vector<Axis>& shape);
   // Both axes exchanged, by an operation of its own.
   Result<Value> transpose(const Value& value);
 
+  // New memory of this shape.
+  Result<Value> add_value(std::vector<Axis> shape);
   // A new tensor of this form, and the value that it is.
   Result<int> add_tensor(int steps, int64_t channels, Layout layout);
   Value as_value(int tensor) const;

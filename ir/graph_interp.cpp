@@ -41,21 +41,19 @@ class GraphInterpreter {
     return static_cast<size_t>(steps_[static_cast<size_t>(t.steps)] * t.channels);
   }
 
-  // One sample, with the inputs in memory.
-  void run() {
-    for (const Op& op : g_.ops) {
-      if (memory(op.out).empty()) memory(op.out).assign(size_of(root_of(g_, op.out)), nan());
-      if (op.kind == OpKind::kNest) {
-        run_problem(op);
-      } else if (op.kind == OpKind::kTranspose) {
-        const TensorAccess in = access(op.in);
-        const TensorAccess out = access(op.out);
-        for (int64_t s = 0; s < in.steps; ++s) {
-          for (int64_t c = 0; c < tensor(op.in).channels; ++c) out.at(s, c) = in.at(s, c);
-        }
-      } else {
-        run_rows(op);
+  // One operation on one sample, which does not look at others.
+  void run(const Op& op) {
+    if (memory(op.out).empty()) memory(op.out).assign(size_of(root_of(g_, op.out)), nan());
+    if (op.kind == OpKind::kNest) {
+      run_problem(op);
+    } else if (op.kind == OpKind::kTranspose) {
+      const TensorAccess in = access(op.in);
+      const TensorAccess out = access(op.out);
+      for (int64_t s = 0; s < in.steps; ++s) {
+        for (int64_t c = 0; c < tensor(op.in).channels; ++c) out.at(s, c) = in.at(s, c);
       }
+    } else {
+      run_rows(op);
     }
   }
 
@@ -183,23 +181,44 @@ class GraphInterpreter {
   std::vector<std::vector<float>> memory_;  // by root
 };
 
+// The samples of `in` one behind the other, again and again until those of `out` are full.
+void repeat(const Op& op, std::vector<GraphInterpreter>& samples) {
+  std::vector<float> all;
+  for (GraphInterpreter& sample : samples)
+    all.insert(all.end(), sample.memory(op.in).begin(), sample.memory(op.in).end());
+  size_t next = 0;
+  for (GraphInterpreter& sample : samples) {
+    sample.memory(op.out).clear();
+    for (size_t i = sample.size_of(op.out); i > 0; --i)
+      sample.memory(op.out).push_back(all[next++ % all.size()]);
+  }
+}
+
 }  // namespace
 
 std::vector<std::vector<float>> interpret(const Graph& graph, std::span<const std::vector<float>> inputs,
                                           int64_t samples, std::span<const int64_t> steps,
                                           const ScalarActivation& activation) {
-  std::vector<std::vector<float>> outputs(graph.outputs.size());
+  std::vector<GraphInterpreter> all;
   for (int64_t n = 0; n < samples; ++n) {
-    GraphInterpreter interpreter(graph, steps, activation);
+    GraphInterpreter& interpreter = all.emplace_back(graph, steps, activation);
     for (size_t i = 0; i < inputs.size(); ++i) {
       const size_t size = interpreter.size_of(graph.inputs[i]);
       CONVSMITH_CHECK(inputs[i].size() == size * static_cast<size_t>(samples), "an input has its size");
       const auto begin = inputs[i].begin() + static_cast<std::ptrdiff_t>(size) * n;
       interpreter.memory(graph.inputs[i]).assign(begin, begin + static_cast<std::ptrdiff_t>(size));
     }
-    interpreter.run();
+  }
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::kRepeat) repeat(op, all);
+    for (GraphInterpreter& sample : all) {
+      if (op.kind != OpKind::kRepeat) sample.run(op);
+    }
+  }
+  std::vector<std::vector<float>> outputs(graph.outputs.size());
+  for (GraphInterpreter& sample : all) {
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const std::vector<float>& made = interpreter.memory(graph.outputs[i]);
+      const std::vector<float>& made = sample.memory(graph.outputs[i]);
       outputs[i].insert(outputs[i].end(), made.begin(), made.end());
     }
   }

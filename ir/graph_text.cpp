@@ -27,7 +27,7 @@ std::string activation_name(const Activation& activation) {
 
 constexpr const char* kReduceNames[] = {"conv", "max", "mean", "copy"};
 constexpr const char* kCombineNames[] = {"", "+", "-", "subtracted from", "*", "/", "max", "min", "prelu"};
-constexpr const char* kOpNames[] = {"nest", "softmax", "log_softmax", "sparsemax", "transpose"};
+constexpr const char* kOpNames[] = {"nest", "softmax", "log_softmax", "sparsemax", "transpose", "repeat"};
 
 class Printer {
  public:
@@ -44,6 +44,8 @@ class Printer {
       add("  {} needs {} == {}\n", pair.name, steps_[static_cast<size_t>(pair.a)],
           steps_[static_cast<size_t>(pair.b)]);
     }
+    for (const BatchSteps& met : g_.batch_steps)
+      add("  {} needs batch == {} or 1\n", met.name, steps_[static_cast<size_t>(met.extent)]);
     for (const Op& op : g_.ops) {
       add("  {} = {}", tensor(op.out), what(op));
       add("  # {}\n", op.name);

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "ir/graph.hpp"
+#include "ir/graph_builder.hpp"
 
 namespace convsmith::ir {
 namespace {
@@ -123,6 +123,10 @@ class Verifier {
     const GraphTensor& in = t(op.in);
     const GraphTensor& out = t(op.out);
     if (in.slice || out.slice) return fail("'{}' cannot read or write slices", op.name);
+    if (op.kind == OpKind::kRepeat) {
+      const bool copies = op.problem == copy_problem(1, Layout::kChannelsLast);
+      return copies ? Result<void>{} : fail("'{}' does more than repeat", op.name);
+    }
     const bool turns = op.kind == OpKind::kTranspose;
     if (in.steps != out.steps || in.channels != out.channels || (in.layout != out.layout) != turns)
       return fail("'{}' has tensors of other sizes", op.name);

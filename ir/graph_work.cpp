@@ -81,6 +81,7 @@ class Needs {
 
   Steps read_by(const Op& op, const Steps& out) const {
     const GraphTensor& in = at(op.in);
+    if (op.kind == OpKind::kRepeat) return all(op.in);
     if (op.kind == OpKind::kTranspose)
       return in.layout != at(op.out).layout ? out : all(op.in);  // else steps and channels change places
     if (op.kind != OpKind::kNest) return in.layout == Layout::kChannelsLast ? out : all(op.in);

@@ -92,6 +92,11 @@ class Sizes {
       if (std::none_of(all.begin(), all.end(), is_same))
         all.push_back(fmt::format("{} ({})", equation, comment_text(pair.name)));
     }
+    for (const ir::BatchSteps& met : g_.batch_steps) {
+      const std::string& steps = formulas_[static_cast<size_t>(met.extent)];
+      const std::string_view number = steps.empty() ? "the steps that it meets" : std::string_view(steps);
+      all.push_back(fmt::format("batch == 1 or batch == {} ({})", number, comment_text(met.name)));
+    }
     return all;
   }
 

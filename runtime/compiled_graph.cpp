@@ -87,7 +87,7 @@ ActivationKind row_activation(ir::OpKind kind) {
 
 Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
   CompiledOp compiled;
-  if (op.kind != ir::OpKind::kNest) {
+  if (!ir::has_problem(op.kind)) {
     const Target& target = target_for(isa);
     auto kernel =
         kernels.program(op.kind == ir::OpKind::kTranspose ? transpose_program(target)
@@ -316,6 +316,19 @@ int64_t chain_inputs(const CompiledGraph& graph, size_t op) {
 bool is_stepwise(const Problem& p) {
   return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
          p.pad_left == 0 && p.pad_right == 0;
+}
+
+size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {
+  const auto is_next = [&](size_t k) {
+    const ir::Part& a = parts[j].part;
+    const ir::Part& b = parts[k].part;
+    return parts[j].kernel == parts[k].kernel && a.problem == b.problem && a.merged_phases > 0 &&
+           a.merged_phases == b.merged_phases && a.merged_first == b.merged_first &&
+           b.first == a.first + static_cast<int64_t>(k - j);
+  };
+  size_t end = j + 1;
+  while (end < parts.size() && is_next(end)) ++end;
+  return end - j;
 }
 
 bool have_same_layout(const CompiledGraph& one, const CompiledGraph& other) {

@@ -95,6 +95,10 @@ int64_t chain_inputs(const CompiledGraph& graph, size_t op);
 // Whether each output step depends on the input step of the same number only.
 bool is_stepwise(const Problem& problem);
 
+// How many parts from j on differ in nothing but their phase, which grows by one: the single phases of a
+// merged part.
+size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j);
+
 // Whether two graphs of the same arrays read packed weights in the same order.
 bool have_same_layout(const CompiledGraph& a, const CompiledGraph& b);
 

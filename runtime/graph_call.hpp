@@ -90,6 +90,11 @@ class GraphCall {
     };
     for (const ir::SameSteps& pair : g_.same_steps)
       refuse_if_other(sizes_.extents[pair.a], sizes_.extents[pair.b]);
+    for (const ir::BatchSteps& met : g_.batch_steps) {
+      const Int from_one = distance(batch, z_.number(1));
+      const Int from_steps = distance(batch, sizes_.extents[met.extent]);
+      refuse_if_less(zero, z_.min(from_one, from_steps), RunStatus::kWrongSteps);
+    }
     for (size_t i = 0; i < g_.inputs.size(); ++i) {
       if (i < g_.pinned_steps.size() && g_.pinned_steps[i])
         refuse_if_other(steps(static_cast<int>(i)), z_.number(*g_.pinned_steps[i]));
@@ -165,6 +170,10 @@ class GraphCall {
     const Int room = z_.addc(steps, p.pad_left + p.pad_right - p.span());
     return z_.max(zero, z_.addc(z_.divc(room, p.stride), 1));
   }
+  Int distance(const Int& a, const Int& b) {
+    const Int above = z_.sub(a, b);
+    return z_.max(above, z_.sub(b, a));
+  }
   Int ceil_div(const Int& a, int64_t n) { return z_.divc(z_.addc(a, n - 1), n); }
 
   // Problem::left_padding. The last output step looks at span() steps from (outputs - 1) * stride on; the odd
@@ -210,6 +219,7 @@ class GraphCall {
   void run_op(size_t i) {
     const ir::Op& op = g_.ops[i];
     if (op.kind == ir::OpKind::kNest) return run_nest(i, op);
+    if (op.kind == ir::OpKind::kRepeat) return run_repeat(i, op);
     const Matrix matrix = matrix_of(op.in);
     const CompiledKernel& kernel = *graph_.ops[i].parts[0].kernel;
     if (op.kind == ir::OpKind::kTranspose) {
@@ -329,6 +339,21 @@ class GraphCall {
     });
   }
 
+  // All samples of `in` are one sample here, which makes all that fit into those of `out`.
+  void run_repeat(size_t i, const ir::Op& op) {
+    const Matrix in = matrix_of(op.in);
+    const Matrix out = matrix_of(op.out);
+    const Int floats = z_.mul(in.rows, in.columns);
+    const Int length = z_.mul(batch_, floats);
+    const Int made = z_.mul(out.rows, out.columns);
+    const Int times = z_.div(made, z_.max(floats, z_.number(1)));
+    z_.if_less(z_.number(0), z_.min(times, length), [&] {
+      const PartCall part = begin_part(i, 0, z_.number(0), length, length);
+      z_.set(Arg::kInSample, z_.number(0));
+      call(*part.part->kernel, times, z_.number(0), length);
+    });
+  }
+
   // Calls run_part(j, k) for part j of an operation and the k-th one behind it that is alike.
   template <class RunPart>
   void for_parts(size_t i, RunPart&& run_part) {
@@ -346,21 +371,6 @@ class GraphCall {
       }
       j += alike;
     }
-  }
-
-  // How many parts from j on differ in nothing but their phase, which grows by one: the single phases of a
-  // merged part.
-  static size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {
-    const auto is_next = [&](size_t k) {
-      const ir::Part& a = parts[j].part;
-      const ir::Part& b = parts[k].part;
-      return parts[j].kernel == parts[k].kernel && a.problem == b.problem && a.merged_phases > 0 &&
-             a.merged_phases == b.merged_phases && a.merged_first == b.merged_first &&
-             b.first == a.first + static_cast<int64_t>(k - j);
-    };
-    size_t end = j + 1;
-    while (end < parts.size() && is_next(end)) ++end;
-    return end - j;
   }
 
   // Where steps do not look at each other, those of all samples are one long run.

@@ -150,7 +150,7 @@ Result<void> CompiledModel::check(int64_t batch, std::span<const int64_t> steps)
   const auto is_size = [](int64_t size) { return size >= 0 && size <= kMaxAxis; };
   if (!is_size(batch) || !std::all_of(steps.begin(), steps.end(), is_size))
     return make_error(ErrorCode::kInvalidData, describe(RunStatus::kBadSize));
-  const std::string why = ir::why_not(data_->graph->graph, steps);
+  const std::string why = ir::why_not(data_->graph->graph, steps, batch);
   if (why.empty()) return {};
   return make_error(ErrorCode::kInvalidData, why);
 }

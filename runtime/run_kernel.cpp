@@ -67,7 +67,8 @@ const char* describe(RunStatus status) {
     case RunStatus::kEmptyOutput:
       return "The input has too few steps for one output step.";
     case RunStatus::kWrongSteps:
-      return "A layer inside fixes the number of steps, or several inputs must have matching ones.";
+      return "A layer inside fixes the number of steps, or those of several inputs, or the batch, must "
+             "match.";
     case RunStatus::kNoMemory:
       return "There is not enough memory for what lies between the layers.";
     case RunStatus::kWrongWeights:

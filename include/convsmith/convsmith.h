@@ -65,7 +65,7 @@ typedef enum convsmith_status {
   CONVSMITH_BAD_SIZE = 2,       // batch, steps or a count is negative, beyond 2^40 or not what the model has
   CONVSMITH_EMPTY_OUTPUT = 3,   // there are input steps, but too few for one output step
   CONVSMITH_WRONG_WEIGHTS = 4,  // packed for another layer or schedule
-  CONVSMITH_WRONG_STEPS = 5,    // a layer of the model fixes the number of steps, or inputs do not match
+  CONVSMITH_WRONG_STEPS = 5,    // a layer of the model fixes the steps, or inputs or the batch do not match
   CONVSMITH_NO_MEMORY = 6,
   // Of making something.
   CONVSMITH_INVALID_SPEC = 100,      // the layer's text, its arguments or its schedule are wrong

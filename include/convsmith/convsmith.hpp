@@ -80,7 +80,7 @@ enum class RunStatus {
   kBadSize,       // batch or steps is negative or beyond 2^40
   kEmptyOutput,   // there are input steps, but too few for one output step
   kWrongWeights,  // packed for another layer or schedule
-  kWrongSteps,    // a layer of a model fixes the number of steps, or inputs do not match each other
+  kWrongSteps,    // a layer of a model fixes the number of steps, or inputs or the batch do not match
   kNoMemory,      // no workspace was given, and there is no memory for one
 };
 CONVSMITH_API const char* describe(RunStatus status);

@@ -104,7 +104,7 @@ class CONVSMITH_API CompiledModel {
                 const RunOptions& options = {}) const noexcept;
   // Whether run takes a call of these sizes. An error names the layer that does not: because it fixes the
   // number of steps, because too few arrive there, or because tensors that it combines do not meet; and the
-  // nearest numbers of input steps that fit.
+  // nearest numbers of input steps that fit, or the batches where the batch axis of a tensor meets steps.
   Result<void> check(int64_t batch, std::span<const int64_t> steps) const;
   // Bytes of memory that a run uses beside its arrays and weights; 0 for sizes that it refuses.
   size_t workspace_bytes(int64_t batch, std::span<const int64_t> steps, int threads = 1) const;

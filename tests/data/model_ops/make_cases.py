@@ -100,13 +100,7 @@ def operators():
     op("softmax_last_two", lambda x: L.Softmax(axis=[2, 3])(x), (5, 3, 2))
     op("softmax_first_two", lambda x: L.Softmax(axis=[1, 2])(x), (5, 3, 2))
     op("softmax_activation", lambda x: L.Activation(L.Softmax(axis=[1, 2]))(x))
-    # What would depend on the batch or is not computed.
-    pooled = L.GlobalMaxPooling1D()
-    batch = "the batch axis of (None, 4) meets axis 1 of (None, 6, 4)"
-    op("add_pooled", lambda x: x + pooled(x), error=["keras.ops.add", batch, "keepdims"])
-    op("pooled_minus", lambda x: pooled(x) - x, error=["keras.ops.subtract", batch])
-    op("maximum_pooled", lambda x: ops.maximum(x, pooled(x)), (4, 4), error=["keras.ops.maximum", "batch axis"])
-    op("multiply_pooled", lambda x: x * pooled(x), (None, 4), error=["keras.ops.multiply", "batch axis"])
+    # What is not computed.
     op("add_batch", lambda x: x + np.ones((3, 6, 4), "float32"), error=["keras.ops.add", "batch axis"])
     op("reshape_batch", lambda x: ops.reshape(x, (-1, 12)), error=["keras.ops.reshape", "cannot take the shape (12)"])
     op("reshape_fixed", lambda x: ops.reshape(x, (3, -1)), error=["keras.ops.reshape", "newshape", "batch axis"])
@@ -116,6 +110,38 @@ def operators():
     op("transpose_batch", lambda x: ops.transpose(x), error=["keras.ops.transpose", "batch axis"])
     op("softmax_all", lambda x: ops.softmax(x, axis=None), error=["keras.ops.softmax", "batch"])
     op("dot", lambda x: ops.dot(x, x[:, 0]), error=["keras.ops.dot", "keras.ops.get_item"])
+
+
+def meetings():
+    """Axes line up from the right, so that the batch axis of one tensor meets an axis of the other: with so many samples."""
+    pooled = L.GlobalMaxPooling1D()
+    short = L.MaxPooling1D(2)
+
+    def meet(name, function, batch, shape=(6, 4), run=None):
+        for suffix, samples in ("", batch), ("_one", 1):
+            op(name + suffix, function, shape, run, batch=samples)
+
+    meet("add_pooled", lambda x: x + pooled(x), 4, (4, 4))
+    meet("pooled_minus", lambda x: pooled(x) - x, 6)
+    meet("maximum_pooled", lambda x: ops.maximum(x, pooled(x)), 4, (4, 4))
+    meet("pooled_minimum", lambda x: ops.minimum(-pooled(x), x), 6)
+    meet("multiply_pooled", lambda x: x * pooled(x), 5, (None, 4), (5, 4))
+    meet("divide_by_pooled", lambda x: x / ops.exp(pooled(x)), 6)
+    meet("pooled_by", lambda x: pooled(x) / ops.exp(x), 6)
+    meet("pooled_twice", lambda x: ops.relu(ops.tanh(x) + pooled(x)) * (x - pooled(-x)), 5, (None, 4), (5, 4))
+    meet("shorter", lambda x: short(x) * pooled(x), 3, (None, 4), (7, 4))
+    meet("stretched_last", lambda x: ops.mean(x, axis=2, keepdims=True) - pooled(x), 6)
+    meet("stretched_small", lambda x: x - ops.mean(pooled(x), axis=[1], keepdims=True), 6)
+    meet("turned", lambda x: ops.transpose(x, (0, 2, 1)) + ops.max(x, axis=2), 4)
+    meet("first_of_three", lambda x: L.Reshape((6, 2, 2))(x) + L.Reshape((2, 2))(pooled(x)), 6)
+    meet("second_of_three", lambda x: L.Reshape((6, 2, 2))(x) - ops.max(L.Reshape((12, 2))(x), axis=1), 2)
+    meet("wide_of_open", lambda x: L.Reshape((-1, 2, 2))(x) + L.Reshape((2, 2))(pooled(x)), 5, (None, 4), (5, 4))
+    meet("minus_mean_of_all", lambda x: x - ops.mean(x, axis=(1, 2)), 4)
+    meet("number_times_pooled", lambda x: ops.max(x, axis=(1, 2)) * pooled(x), 4)
+    op("max_of_all", lambda x: ops.relu(ops.max(x, axis=(1, 2)) - ops.mean(x, axis=[1, 2])), (None, 4), (7, 4))
+    # Batches but 1 have no place, or would make a second batch axis.
+    op("two_meetings", lambda x: x + pooled(short(x) + pooled(x)), batch=1)
+    op("meets_one", lambda x: L.GlobalMaxPooling1D(keepdims=True)(x) - pooled(-x), batch=1)
 
 
 def scaling():
@@ -206,5 +232,6 @@ def weights_by_name():
 operators()
 scaling()
 weights_by_name()
+meetings()
 np.concatenate(arrays).astype("<f4").tofile(HERE / "cases.f32")
 (HERE / "cases.jsonl").write_text("\n".join(lines) + "\n")
