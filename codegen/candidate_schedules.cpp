@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "codegen/choose_schedule.hpp"
+#include "codegen/completed.hpp"
 #include "codegen/lower.hpp"
 #include "ir/build_nest.hpp"
+#include "ir/nest_verify.hpp"
 
 namespace convsmith {
 
@@ -192,11 +194,35 @@ bool is_legal(const Problem& p, const Target& target, const ir::Schedule& schedu
   return program && program->scratch_bytes <= target.l2_bytes;
 }
 
+// The same steps with one of their numbers half as large and twice as large.
+std::vector<ir::Schedule> other_numbers(const ir::Schedule& chosen, const Problem& p, const Target& target) {
+  std::vector<ir::Schedule> others;
+  const auto nest = ir::apply(ir::build_nest(p), chosen);
+  if (!nest || !ir::verify_lowerable(*nest)) return others;
+  ir::Schedule all = with_numbers(chosen, completed(*nest, target));
+  const auto vary = [&](int64_t& number) {
+    const int64_t before = number;
+    for (const int64_t other : {before / 2, before * 2}) {
+      number = other;
+      if (other > 0) others.push_back(all);
+    }
+    number = before;
+  };
+  for (ir::Step& step : all) {
+    if (step.kind == ir::StepKind::kWide) vary(step.factor);
+    for (int64_t& number : step.numbers) vary(number);
+  }
+  return others;
+}
+
 }  // namespace
 
 std::vector<ir::Schedule> candidate_schedules(const Problem& p, const Target& target) {
   const std::vector<ScheduleForm> forms = all_forms(p, target);
   std::vector<ir::Schedule> candidates = {schedule_of(forms.front(), target.lanes)};
+  for (ir::Schedule& other : other_numbers(candidates.front(), p, target)) {
+    if (is_legal(p, target, other)) candidates.push_back(std::move(other));
+  }
   size_t end = kMostCandidates - (forms.size() - 1) * kMostOfOtherForm;
   for (const ScheduleForm& form : forms) {
     const auto add = [&](const auto& chosen) {

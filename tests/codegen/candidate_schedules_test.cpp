@@ -52,6 +52,14 @@ TEST_P(CandidateSchedules, AreLegalDistinctAndBeginWithTheChosenOne) {
   }
 }
 
+TEST(CandidateNumbers, VaryTheNumbersOfSteps) {
+  const Problem p = problem_of("Conv1D(3, 7, input_shape=(None, 32))");
+  int varied = 0;
+  for (const ir::Schedule& schedule : candidate_schedules(p, target_for(Isa::kAvx512)))
+    varied += ir::print(schedule).find(" worth ") != std::string::npos ? 1 : 0;
+  EXPECT_GE(varied, 3);
+}
+
 std::vector<float> run(const CompiledKernel& kernel, const test::Tensors& t) {
   std::vector<float> out = t.out;
   const auto shared = std::shared_ptr<const CompiledKernel>(&kernel, [](const auto*) {});
