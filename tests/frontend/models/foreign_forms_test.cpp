@@ -69,6 +69,81 @@ TEST(OwnModelClasses, ListsOfLayersAloneAreNoModel) {
   EXPECT_THAT(message(R"({"class_name":"MyModel","config":{"units":[64,64]}})"), HasSubstr("functional API"));
 }
 
+// As Keras 2 writes a subclass of Sequential around models that were built before.
+TEST(OwnModelClasses, OfSequentialModelsAroundOthers) {
+  const auto net = [](const std::string& layers, const std::string& more = {}) {
+    return fmt::format(R"({{"class_name":"Net","config":{{"name":"net"{},"layers":[{}]}}}})", more, layers);
+  };
+  const auto inner = [](const std::string& name, const std::string& layers, const std::string& more = {}) {
+    return fmt::format(R"({{"class_name":"Sequential","config":{{"name":"{}"{},"layers":[{}]}}}})", name, more,
+                       layers);
+  };
+  const std::string shaped = conv("a", R"(,"batch_input_shape":[null,8,3])");
+  const std::string rest = "," + inner("t", conv("z"));
+  for (const std::string& text :
+       {net(inner("s", kInput + "," + conv("a")) + rest), net(inner("s", shaped) + rest),
+        net(inner("s", conv("a"), R"(,"build_input_shape":[null,8,3])") + rest),
+        net(inner("o", inner("s", shaped)) + rest)}) {
+    const LoadedModel model = load(text);
+    ASSERT_EQ(model.spec.layers.size(), 3U) << text;
+    EXPECT_EQ(std::get<InputOp>(model.spec.layers[0].op).shape, Shape({8, 3}));
+    EXPECT_EQ(model.spec.layers[2].name, "t/z");
+    EXPECT_THAT(model.notes, ElementsAre(HasSubstr("read as the Sequential model")));
+  }
+  // Nothing says the shape, the class has something of its own, or it is a layer in a model.
+  EXPECT_THAT(message(net(inner("s", conv("a")) + rest)), HasSubstr("says no shape of an input"));
+  EXPECT_THAT(message(net(inner("s", shaped) + rest, R"(,"gain":2)")), HasSubstr("says no shape of an input"));
+  EXPECT_THAT(message(with_input(net(inner("s", shaped) + rest))), HasSubstr("not supported: Net ('net')"));
+}
+
+std::string merge_of_two(const std::string& mode, const std::string& second = "b",
+                         const std::string& more = {}) {
+  const auto branch = [](const std::string& name, const std::string& layers) {
+    return fmt::format(
+        R"({{"class_name":"Sequential","config":[{{"class_name":"Convolution1D","config":{{"name":"{}",
+            "nb_filter":2,"filter_length":3,"batch_input_shape":[null,8,3]}}}}{}]}})",
+        name, layers);
+  };
+  const std::string relu = R"(,{"class_name":"Activation","config":{"name":"r","activation":"relu"}})";
+  return fmt::format(
+      R"({{"class_name":"Sequential","keras_version":"1.2.2","config":[{{"class_name":"Merge","config":
+          {{"name":"m","mode":"{}","concat_axis":1,"dot_axes":-1,"layers":[{},{}{}]}}}},{}]}})",
+      mode, branch("a", ""), branch(second, relu), more, conv("c"));
+}
+
+TEST(Keras1Merge, OfModelsBeginsASequentialModel) {
+  const LoadedModel model = load(merge_of_two("sum"));
+  std::vector<std::string> names;
+  for (const ModelLayer& layer : model.spec.layers) names.push_back(layer.name);
+  EXPECT_THAT(names, ElementsAre("a_input", "a", "b_input", "b", "r", "m", "c"));
+  EXPECT_EQ(model.spec.inputs.size(), 2U);
+  EXPECT_THAT(model.spec.given_input_names, ElementsAre("a_input", "b_input"));
+  EXPECT_EQ(std::get<MergeOp>(model.spec.layers[5].op).kind, MergeKind::kAdd);
+  std::vector<std::vector<int>> inputs;
+  for (const ModelNode& node : model.spec.nodes) inputs.push_back(node.inputs);
+  // By the order in which calls are ready: both inputs first among equals of their layers.
+  ASSERT_EQ(inputs.size(), 7U);
+  EXPECT_EQ(inputs[5].size(), 2U);
+  EXPECT_THAT(inputs[6], ElementsAre(5));
+  EXPECT_EQ(std::get<ConcatenateOp>(load(merge_of_two("concat")).spec.layers[5].op).axis, 1);
+  EXPECT_EQ(std::get<MergeOp>(load(merge_of_two("max")).spec.layers[5].op).kind, MergeKind::kMaximum);
+}
+
+TEST(Keras1Merge, InsideABranch) {
+  std::string inner = merge_of_two("mul", "d");
+  for (const auto& [from, to] : {std::pair("\"a\"", "\"e\""), std::pair("\"r\"", "\"s\""),
+                                 std::pair("\"m\"", "\"n\""), std::pair("\"c\"", "\"f\"")})
+    inner.replace(inner.find(from), std::string_view(from).size(), to);
+  const LoadedModel model = load(merge_of_two("concat", "b", "," + inner));
+  EXPECT_THAT(model.spec.given_input_names, ElementsAre("a_input", "b_input", "e_input", "d_input"));
+}
+
+TEST(Keras1Merge, ThatIsNoneIsSaid) {
+  EXPECT_THAT(message(merge_of_two("dot")), HasSubstr("must be one of 'sum', 'mul', 'concat', 'ave', 'max'"));
+  EXPECT_THAT(message(merge_of_two("sum", "a")), HasSubstr("branches that share layers"));
+  EXPECT_THAT(message(merge_of_two("sum", "b", "," + conv("z"))), HasSubstr("joins a layer 'Conv1D'"));
+}
+
 TEST(Keras1Names, InWrappersAndNestedModelsWhateverTheVersion) {
   const auto wrapped = [](const char* name) {
     return fmt::format(
