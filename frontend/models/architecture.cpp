@@ -94,6 +94,7 @@ class TreeReader {
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
     if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());
     layer.config = config;
+    layer.nodes = object.find("inbound_nodes");
     layer.trainable = is_trainable(*config);
     if (form != Form::kNone) {
       Result<ModelTree> model = read_model(object, form, layer.name);
