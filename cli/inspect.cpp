@@ -103,19 +103,28 @@ void print_receptive_fields(const Model& model) {
   }
 }
 
+// Whether the steps of all inputs are known; then the work is that of a whole sample, where the ends count,
+// too.
+bool is_of_samples(const std::vector<LayerSummary>& rows) {
+  return !rows.empty() && rows.front().macs_per_sample.has_value();
+}
+
 // `skipped` are layers that can't run, or stand behind such.
 void print_table(const Model& model, const std::vector<LayerSummary>& rows,
                  const std::vector<SkippedLayer>& skipped = {}) {
-  std::vector<std::array<std::string, 5>> table = {
-      {"layer (kind)", "output shape", "parameters", "MACs a step", "connected to"}};
+  const bool of_sample = is_of_samples(rows);
+  std::vector<std::array<std::string, 5>> table = {{"layer (kind)", "output shape", "parameters",
+                                                    of_sample ? "MACs a sample" : "MACs a step",
+                                                    "connected to"}};
   double parameters = 0;
   double macs = 0;
   for (const LayerSummary& row : rows) {
+    const double work = of_sample ? *row.macs_per_sample : row.macs_per_step;
     table.push_back({without_controls(fmt::format("{} ({})", row.name, row.class_name)),
                      shape_text(row.output_shape), with_commas(static_cast<double>(row.parameters)),
-                     with_commas(row.macs_per_step), without_controls(joined(row.inputs))});
+                     with_commas(work), without_controls(joined(row.inputs))});
     parameters += static_cast<double>(row.parameters);
-    macs += row.macs_per_step;
+    macs += work;
   }
   for (const SkippedLayer& layer : skipped) {
     table.push_back({without_controls(fmt::format("{} ({})", layer.name, layer.kind)),
@@ -137,17 +146,22 @@ void print_table(const Model& model, const std::vector<LayerSummary>& rows,
                rows.size() + skipped.size());
     return;
   }
-  fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for each step of {}\n",
-             with_commas(parameters), parameters * 4 / 1024, with_commas(std::round(macs)),
-             without_controls(model.input_names().front()));
+  fmt::print("\ntotal: {} parameters ({:.1f} KiB), {} multiply-adds for {}\n", with_commas(parameters),
+             parameters * 4 / 1024, with_commas(std::round(macs)),
+             of_sample ? "a sample" : "each step of " + without_controls(model.input_names().front()));
   print_receptive_fields(model);
   print_order("inputs, in this order", model.input_names());
   print_order("outputs, in this order", model.output_names());
 }
 
+template <class Number>
+Json optional_json(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json(nullptr);
+}
+
 Json shape_json(const Shape& shape) {
   Json json = Json::array();
-  for (const std::optional<int64_t>& axis : shape) json.push_back(axis ? Json(*axis) : Json(nullptr));
+  for (const std::optional<int64_t>& axis : shape) json.push_back(optional_json(axis));
   return json;
 }
 
@@ -158,21 +172,25 @@ Json to_json(const Model& model, const std::vector<LayerSummary>& rows) {
             {"layers", Json::array()}};
   int64_t parameters = 0;
   double macs = 0;
+  double of_sample = 0;
   for (const LayerSummary& row : rows) {
     json["layers"].push_back({{"name", row.name},
                               {"class_name", row.class_name},
                               {"output_shape", shape_json(row.output_shape)},
                               {"parameters", row.parameters},
                               {"macs_per_step", row.macs_per_step},
+                              {"macs_per_sample", optional_json(row.macs_per_sample)},
                               {"connected_to", row.inputs}});
     parameters += row.parameters;
     macs += row.macs_per_step;
+    of_sample += row.macs_per_sample.value_or(0);
   }
   json["parameters"] = parameters;
   json["macs_per_step"] = macs;
+  json["macs_per_sample"] = is_of_samples(rows) ? Json(of_sample) : Json(nullptr);
   json["receptive_field"] = Json::array();
   for (const std::optional<int64_t>& field : receptive_fields(model))
-    json["receptive_field"].push_back(field ? Json(*field) : Json(nullptr));
+    json["receptive_field"].push_back(optional_json(field));
   return json;
 }
 
@@ -225,7 +243,10 @@ void add_inspect(CLI::App& app, int& exit_code) {
       ->type_name("FILE");
   add_layer_options(*command, arguments->common);
   command->footer(
-      "A step is one of the first input's; layers that work at another rate count for their share.\n"
+      "MACs are multiply-adds, those with padding included: of a whole sample where the steps of all inputs "
+      "are given,\nelse of one more step of the first input; layers that work at another rate count for "
+      "their "
+      "share.\n"
       "Example:\n  convsmith inspect model.keras");
   command->callback([arguments, &exit_code] {
     const Result<int> result = inspect(*arguments);

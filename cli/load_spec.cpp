@@ -26,6 +26,14 @@ bool is_file_suffix(const std::string& suffix) {
   return false;
 }
 
+// A name with a folder or with a suffix that is no number.
+bool looks_like_path(const std::string& text) {
+  const std::string suffix = suffix_of(text);
+  return text.size() < 4096 && text.find_first_of(" =,") == std::string::npos &&
+         (text.find('/') != std::string::npos ||
+          (suffix.size() > 1 && suffix.find_first_not_of("0123456789", 1) != std::string::npos));
+}
+
 bool is_archive(std::string_view bytes) {
   return bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x89HDF\r\n\x1a\n");
 }
@@ -173,6 +181,12 @@ Result<Subject> load_subject(const CommonOptions& options, const std::string& we
   const bool is_name = is_file || is_file_suffix(suffix_of(spec));
   if (!is_name && spec.find_first_of("({") != std::string::npos)
     return read_subject(spec, "", options, weights);
+  if (!is_name && looks_like_path(spec) && !std::filesystem::exists(spec, code)) {
+    return make_error(ErrorCode::kInvalidData,
+                      fmt::format("The file '{}' does not exist; SPEC is the name of a .json, "
+                                  ".keras, .h5, .nest or .vir file, or call text.",
+                                  printable(spec)));
+  }
   if (!is_name) {
     return make_error(
         ErrorCode::kInvalidSpec,

@@ -20,8 +20,8 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/generate.hpp"
-#include "cli/nearest.hpp"
 #include "cli/program.hpp"
+#include "frontend/nearest.hpp"
 
 namespace {
 
@@ -63,9 +63,9 @@ std::vector<std::string> command_names(CLI::App& app) {
   return names;
 }
 
-std::string did_you_mean(const std::string& typed, const std::vector<std::string>& words) {
-  const std::string word = nearest(typed, words);
-  return word.empty() ? "" : fmt::format(" Did you mean {}?", word);
+std::string hint(const std::string& typed, const std::vector<std::string>& words) {
+  const std::string question = convsmith::did_you_mean(typed, words);
+  return question.empty() ? "" : " " + question;
 }
 
 // What nobody expects: a command or an option that there is not, or one word too many.
@@ -75,7 +75,7 @@ std::string unexpected_text(CLI::App& app) {
   if (app.get_subcommands().empty() && !typed.starts_with('-')) {
     const std::vector<std::string> names = command_names(app);
     return fmt::format("There is no command '{}'; the commands are {}.{}", shown, fmt::join(names, ", "),
-                       did_you_mean(typed, names));
+                       hint(typed, names));
   }
   CLI::App& owner = app.get_subcommands().empty() ? app : *app.get_subcommands().front();
   const std::string name =
@@ -88,7 +88,7 @@ std::string unexpected_text(CLI::App& app) {
     for (const std::string& long_name : option->get_lnames()) options.push_back("--" + long_name);
   const std::string word = typed.substr(0, typed.find('='));
   return fmt::format("{} has no option '{}'; '{} --help' shows those that it has.{}", name, printable(word),
-                     name, did_you_mean(word, options));
+                     name, hint(word, options));
 }
 
 // "help" and "help COMMAND" as "--help" and "COMMAND --help".

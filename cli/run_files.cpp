@@ -8,7 +8,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "cli/nearest.hpp"
+#include "frontend/nearest.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -25,11 +25,11 @@ struct Placed {
 
 tl::unexpected<Error> unknown_name(std::string_view option, const std::string& typed, const std::string& name,
                                    const std::vector<std::string>& names) {
-  const std::string near = nearest(name, names);
+  const std::string near = did_you_mean(name, names);
   return refuse(without_controls(fmt::format(
       "{} {}: the model has none that is called '{}'; there {} {}.{} A file of that name is ./{}.", option,
-      typed, name, names.size() == 1 ? "is" : "are", fmt::join(names, ", "),
-      near.empty() ? "" : fmt::format(" Did you mean {}?", near), typed)));
+      typed, name, names.size() == 1 ? "is" : "are", fmt::join(names, ", "), near.empty() ? "" : " " + near,
+      typed)));
 }
 
 // Those with a name take its place, the others what is left, in order.

@@ -53,6 +53,14 @@ constexpr Foreign kYaml{"a model in YAML, which Keras no longer reads either",
 constexpr Foreign kJs{"TensorFlow.js's",
                       "Use the Keras model that it was converted from, and save that: "
                       "model.save('model.keras')."};
+constexpr Foreign kEmpty{"empty",
+                         "Save it again: the disk may have been full, or what wrote it was interrupted."};
+constexpr Foreign kGzip{"a gzip file", "Unpack it (gunzip, or tar xzf), and give what comes out."};
+constexpr Foreign kBzip2{"a bzip2 file", "Unpack it (bunzip2, or tar xjf), and give what comes out."};
+constexpr Foreign kXz{"an xz file", "Unpack it (unxz, or tar xJf), and give what comes out."};
+constexpr Foreign kZstd{"a zstd file", "Unpack it (unzstd), and give what comes out."};
+constexpr Foreign kSevenZip{"a 7z archive", "Unpack it, and give what comes out."};
+constexpr Foreign kTar{"a tar archive", "Unpack it (tar xf), and give what comes out."};
 constexpr Foreign kZip{"a zip file without a config.json, so no Keras model", kSaveKeras};
 
 struct BySuffix {
@@ -87,11 +95,29 @@ const Foreign* kind_of_zip(std::string_view bytes) {
   return has_member(bytes, "config.json") ? nullptr : &kZip;
 }
 
+struct ByFirstBytes {
+  std::string_view bytes;
+  const Foreign* kind;
+};
+constexpr ByFirstBytes kFirstBytes[] = {
+    {"\x93NUMPY", &kArrays},
+    {"RIFF", &kData},
+    {"fLaC", &kData},
+    {"ID3", &kData},
+    {"\x1f\x8b", &kGzip},
+    {"BZh", &kBzip2},
+    {"\xfd\x37zXZ", &kXz},
+    {"\x28\xb5\x2f\xfd", &kZstd},
+    {"7z\xbc\xaf\x27\x1c", &kSevenZip},
+};
+
 const Foreign* kind_of_bytes(std::string_view bytes) {
+  if (bytes.empty()) return &kEmpty;
+  for (const ByFirstBytes& row : kFirstBytes)
+    if (bytes.starts_with(row.bytes)) return row.kind;
+  if (bytes.substr(std::min<std::size_t>(257, bytes.size())).starts_with("ustar")) return &kTar;
   if (bytes.substr(0, 4) == "TFL3" || bytes.substr(std::min<std::size_t>(4, bytes.size()), 4) == "TFL3")
     return &kTfLite;
-  if (bytes.starts_with("\x93NUMPY")) return &kArrays;
-  if (bytes.starts_with("RIFF") || bytes.starts_with("fLaC") || bytes.starts_with("ID3")) return &kData;
   if (bytes.starts_with("PK\x03\x04")) return kind_of_zip(bytes);
   if (bytes.size() > 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
     return has_member(bytes, "torch") || has_member(bytes, "\x8a\x0al\xfc\x9c") ? &kTorch : &kPickle;

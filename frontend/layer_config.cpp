@@ -1,6 +1,7 @@
 #include "frontend/layer_config.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -40,6 +41,7 @@ Json shape_json(const std::optional<int64_t>& batch_size, const Shape& shape) {
   return out;
 }
 
+// Of a layer: an infinite limit of an activation is None.
 Json param_json(const KerasObject::Param& param) {
   if (const auto* number = std::get_if<double>(&param))
     return std::isfinite(*number) ? Json(*number) : Json();
@@ -180,7 +182,10 @@ class ConfigWriter {
     const Result<KerasObject> full = complete_keras_object(*object, role, key);
     if (!full) return fail(full.error());
     Json params = Json::object();
-    for (const auto& [name, value] : full->params) params[name] = param_json(value);
+    for (const auto& [name, value] : full->params) {
+      const auto* number = std::get_if<double>(&value);
+      params[name] = number != nullptr ? Json(*number) : param_json(value);
+    }
     const std::string_view module = role == ObjectRole::kInitializer   ? "keras.initializers"
                                     : role == ObjectRole::kRegularizer ? "keras.regularizers"
                                                                        : "keras.constraints";
@@ -197,9 +202,22 @@ class ConfigWriter {
   std::optional<Error> error_;
 };
 
-// Names may be any bytes: what is no UTF-8 is replaced.
+// As Python's json writes it: infinite numbers are Infinity. Names may be any bytes: what is no UTF-8 is
+// replaced.
 std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const auto* number = json.get_ptr<const Json::number_float_t*>();
+  if (number != nullptr && std::isinf(*number)) return *number > 0 ? "Infinity" : "-Infinity";
+  if (!json.is_structured()) return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  for (const auto& [key, value] : json.items())
+    out += (out.empty() ? "" : ",") + (json.is_object() ? dump(Json(key)) + ":" : "") + dump(value);
+  return json.is_object() ? "{" + out + "}" : "[" + out + "]";
+}
+
+// Puts JSON, which Infinity makes more than nlohmann reads, in the place of what `key` has. Strings hold no
+// such text: their quotes are escaped.
+std::string put(std::string text, const std::string& before, std::string_view value) {
+  return text.replace(text.find(before) + before.find(':') + 1, before.size() - before.find(':') - 1, value);
 }
 
 }  // namespace
@@ -235,7 +253,7 @@ std::string input_layer_config(const Shape& shape, std::optional<int64_t> batch_
 }
 
 std::string wrap_layer_config(std::string_view class_name, std::string_view config, Dialect dialect) {
-  return dump(serialized("keras.layers", class_name, Json::parse(config), dialect));
+  return put(dump(serialized("keras.layers", class_name, Json(), dialect)), "\"config\":null", config);
 }
 
 std::string sequential_config(std::string_view name, const std::vector<std::string>& layers,
@@ -246,12 +264,11 @@ std::string sequential_config(std::string_view name, const std::vector<std::stri
     config["dtype"] = dtype_json("float32", dialect);
   }
   config["layers"] = Json::array();
-  for (const std::string& layer : layers) config["layers"].push_back(Json::parse(layer));
   if (!input_shape.empty()) {
     config["build_input_shape"] =
         shape_json(input_shape.front(), {input_shape.begin() + 1, input_shape.end()});
   }
-  return dump(config);
+  return put(dump(config), "\"layers\":[]", fmt::format("[{}]", fmt::join(layers, ",")));
 }
 
 // An underscore where a capital begins a word: ReLU is re_lu, Conv1DTranspose is conv1d_transpose.

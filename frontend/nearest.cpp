@@ -70,4 +70,8 @@ std::string did_you_mean(std::string_view typed, std::span<const std::string_vie
   return list.empty() ? "" : "Did you mean " + list + "?";
 }
 
+std::string did_you_mean(std::string_view typed, const std::vector<std::string>& words) {
+  return did_you_mean(typed, std::vector<std::string_view>(words.begin(), words.end()));
+}
+
 }  // namespace convsmith

@@ -14,5 +14,6 @@ std::vector<std::string_view> nearest(std::string_view typed, std::span<const st
 
 // "Did you mean 'silu' or 'glu'?", or nothing.
 std::string did_you_mean(std::string_view typed, std::span<const std::string_view> words);
+std::string did_you_mean(std::string_view typed, const std::vector<std::string>& words);
 
 }  // namespace convsmith

@@ -137,6 +137,32 @@ Result<void> line_up(GraphBuilder& builder, Value& a, Value& b) {
   return {};
 }
 
+// Operators name the batch axis, too, and may make another number of samples of it.
+bool names_batch_axis(const LayerCall& call) {
+  return call.layer.class_name.starts_with("keras.ops.");
+}
+
+tl::unexpected<Error> refuse_shape(const LayerCall& call, const ReshapeOp& op, const Axis& total) {
+  GraphBuilder& builder = call.builder;
+  const std::string in = builder.text(call.in());
+  const std::optional<int64_t> values = builder.known(total);
+  const std::string count = values ? fmt::format("{}", *values) : "an unknown number of";
+  if (names_batch_axis(call)) {
+    return builder.refuse(
+        "The shape (-1, {}) must keep samples apart: an input of shape {} has {} values a sample, and the "
+        "sizes "
+        "behind the -1 must multiply to that, as in (-1, {}). Dense and convolutions need no reshape to work "
+        "on "
+        "the last axis; `keras.layers.Reshape` takes a shape without the batch axis.",
+        fmt::join(op.target, ", "), in, count, values ? count : "steps, channels");
+  }
+  const bool is_open = std::find(op.target.begin(), op.target.end(), -1) != op.target.end();
+  return builder.refuse(
+      "An input of shape {} has {} values a sample and cannot take the shape ({}): its sizes "
+      "must {} that.",
+      in, count, fmt::join(op.target, ", "), is_open ? "divide" : "multiply to");
+}
+
 }  // namespace
 
 Result<Axis> product_of(GraphBuilder& builder, std::span<const Axis> axes) {
@@ -174,10 +200,7 @@ Result<Value> add_layer(const LayerCall& call, const ReshapeOp& op) {
   GraphBuilder& builder = call.builder;
   Result<Axis> total = product_of(builder, call.in().shape);
   if (!total) return tl::unexpected(total.error());
-  const auto fail = [&] {
-    return builder.refuse("An input of shape {} cannot take the shape ({}).", builder.text(call.in()),
-                          fmt::join(op.target, ", "));
-  };
+  const auto fail = [&] { return refuse_shape(call, op, *total); };
   int64_t product = 1;
   std::optional<size_t> open;
   std::vector<Axis> shape;
@@ -195,6 +218,7 @@ Result<Value> add_layer(const LayerCall& call, const ReshapeOp& op) {
   if (shape.empty()) return fail();
   // Open steps stay open where the target leaves an axis open and the rest divides the fixed part.
   if (open && total->extent >= 0 && !divide(*total, product)) total = pinned(builder, *total);
+  if (!open && names_batch_axis(call) && !builder.known(*total)) return fail();
   if (!open) total = pinned(builder, *total);
   if (!total) return tl::unexpected(total.error());
   const std::optional<Axis> rest = divide(*total, product);

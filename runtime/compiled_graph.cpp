@@ -97,9 +97,13 @@ Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
     return compiled;
   }
   if (op.problem.transposed && op.problem.stride > kMaxTransposedStride) {
-    return make_error(ErrorCode::kUnsupported,
-                      fmt::format("{}: a transposed layer may have strides up to {}, got {}.", op.name,
-                                  kMaxTransposedStride, op.problem.stride));
+    const bool repeats = !op.problem.has_weights();  // of UpSampling1D
+    return make_error(
+        ErrorCode::kUnsupported,
+        fmt::format("{}: {} up to {}, got {}.{}", op.name,
+                    repeats ? "`size` of UpSampling1D may be" : "a transposed layer may have `strides`",
+                    kMaxTransposedStride, op.problem.stride,
+                    repeats ? " Several in a row repeat by the product of their sizes." : ""));
   }
   for (ir::Part& part : ir::split_parts(op.problem)) {
     const Problem problem = part.problem.without_padding();

@@ -1,4 +1,7 @@
 // Model::summary: the table that Keras's summary() prints, with the work of each layer.
+#include <algorithm>
+#include <optional>
+
 #include "frontend/weight_shapes.hpp"
 #include "ir/graph_work.hpp"
 #include "runtime/model.hpp"
@@ -84,6 +87,11 @@ class Counter {
     return (macs(far_) - macs(near_)) / static_cast<double>(ir::kLongInput);
   }
 
+  double macs_of_sample(const LayerSpec& spec, int in, int out, const std::vector<int64_t>& steps) const {
+    const std::vector<int64_t> extents = ir::evaluate_extents(graph_, steps);
+    return count_macs(spec, sizes_of(axes(in), extents), sizes_of(axes(out), extents));
+  }
+
  private:
   std::vector<int64_t> extents_for(int64_t steps) const {
     std::vector<int64_t> by_input;
@@ -109,6 +117,19 @@ std::vector<std::optional<int64_t>> declared_steps(const ModelSpec& model, const
       if (axes[axis].extent >= 0) all.back() = shape[axis];
   }
   return all;
+}
+
+// The steps of all inputs, where the file declares them; 1 of an input without such an axis.
+std::optional<std::vector<int64_t>> sample_steps(const ModelSpec& model, const ir::Graph& graph) {
+  const std::vector<std::optional<int64_t>> declared = declared_steps(model, graph);
+  std::vector<int64_t> steps;
+  for (size_t i = 0; i < declared.size(); ++i) {
+    const std::vector<ir::Axis>& axes = graph.input_shapes[i];
+    const bool has_steps = std::any_of(axes.begin(), axes.end(), [](const auto& a) { return a.extent >= 0; });
+    if (has_steps && !declared[i]) return std::nullopt;
+    steps.push_back(declared[i].value_or(1));
+  }
+  return steps;
 }
 
 // Shapes as Keras shows them: with numbers where the input that the steps come from declares its own.
@@ -153,6 +174,7 @@ Result<std::vector<LayerSummary>> Model::summary() const {
   if (!graph) return tl::unexpected(graph.error());
   const Counter counter(*graph);
   const ShapeTable shapes(*spec_, *graph);
+  const std::optional<std::vector<int64_t>> steps = sample_steps(*spec_, *graph);
   std::vector<LayerSummary> rows;
   std::vector<int> row_of_layer(spec_->layers.size(), -1);
   for (size_t n = 0; n < spec_->nodes.size(); ++n) {
@@ -166,15 +188,18 @@ Result<std::vector<LayerSummary>> Model::summary() const {
                       .class_name = layer.class_name,
                       .output_shape = shapes.of(n),
                       .parameters = count_parameters(layer, counter.axes(in)),
-                      .inputs = {}});
+                      .inputs = {},
+                      .macs_per_sample = steps ? std::optional(0.0) : std::nullopt});
     }
     LayerSummary& summary = rows[static_cast<size_t>(row)];
     for (const int input : node.inputs) {
       const int before = spec_->nodes[static_cast<size_t>(input)].layer;
       summary.inputs.push_back(spec_->layers[static_cast<size_t>(before)].name);
     }
-    if (const auto* spec = std::get_if<LayerSpec>(&layer.op))
-      summary.macs_per_step += counter.macs_per_step(*spec, in, static_cast<int>(n));
+    const auto* spec = std::get_if<LayerSpec>(&layer.op);
+    if (spec == nullptr) continue;
+    summary.macs_per_step += counter.macs_per_step(*spec, in, static_cast<int>(n));
+    if (steps) *summary.macs_per_sample += counter.macs_of_sample(*spec, in, static_cast<int>(n), *steps);
   }
   return rows;
 }

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "frontend/json_value.hpp"
 #include "frontend/models/layer_ops.hpp"
+#include "frontend/models/model_form.hpp"
 #include "frontend/models/operators.hpp"
 
 namespace convsmith::models {
@@ -20,47 +22,6 @@ constexpr std::size_t kMaxJsonBytes = std::size_t{8} << 20;
 
 tl::unexpected<Error> invalid(std::string message, ErrorCode code = ErrorCode::kInvalidData) {
   return make_error(code, std::move(message));
-}
-
-std::string_view text_of(const Value* value) {
-  return value != nullptr && value->kind == Kind::kString ? std::string_view(value->text)
-                                                          : std::string_view();
-}
-
-enum class Form { kNone, kSequential, kFunctional };
-
-bool is_list_of_layers(const Value* value) {
-  return value != nullptr && value->is_sequence() && !value->items.empty() &&
-         std::all_of(value->items.begin(), value->items.end(), [](const Argument& item) {
-           return !text_of(item.value.find("class_name")).empty() && item.value.find("config") != nullptr;
-         });
-}
-
-bool has_input_shape(const Value& layer) {
-  const Value* config = layer.find("config");
-  return text_of(layer.find("class_name")) == "InputLayer" || config->find("batch_input_shape") != nullptr ||
-         config->find("batch_shape") != nullptr;
-}
-
-// Subclasses of Sequential and Model keep the form of their config. A layer of somebody's own may have a list
-// of layers, too, and do anything with it, but it says no shape of an input there.
-Form form_of(const Value& object) {
-  const std::string_view class_name = text_of(object.find("class_name"));
-  if (class_name == "Sequential") return Form::kSequential;
-  if (class_name == "Functional" || class_name == "Model") return Form::kFunctional;
-  const Value* config = object.find("config");
-  if (config == nullptr) return Form::kNone;
-  if (is_list_of_layers(config)) return Form::kSequential;
-  const Value* layers = config->find("layers");
-  if (!is_list_of_layers(layers)) return Form::kNone;
-  if (config->find("input_layers") != nullptr && config->find("output_layers") != nullptr)
-    return Form::kFunctional;
-  const bool begins_with_input = has_input_shape(layers->items.front().value);
-  return begins_with_input || config->find("build_input_shape") != nullptr ? Form::kSequential : Form::kNone;
-}
-
-bool is_own_class(std::string_view class_name) {
-  return class_name != "Sequential" && class_name != "Functional" && class_name != "Model";
 }
 
 // A reference as the file writes it.
@@ -75,7 +36,7 @@ class TreeReader {
  public:
   explicit TreeReader(std::vector<std::string>& notes) : notes_(notes) {}
 
-  Result<ModelTree> read_model(const Value& object, const std::string& name) {
+  Result<ModelTree> read_model(const Value& object, Form form, const std::string& name) {
     const Value* config = object.find("config");
     if (config == nullptr || (config->kind != Kind::kDict && !config->is_sequence())) {
       return invalid(fmt::format("The model {} has no `config`.", quote(name)));
@@ -89,7 +50,7 @@ class TreeReader {
     if (layers == nullptr || !layers->is_sequence() || layers->items.empty()) {
       return invalid(fmt::format("The model {} has no list of `layers`.", quote(tree.name)));
     }
-    const bool sequential = form_of(object) == Form::kSequential;
+    const bool sequential = form == Form::kSequential;
     if (is_own_class(tree.class_name)) {
       notes_.push_back(
           fmt::format("The model {} is of the class {}; it is read as the {} model that its config "
@@ -99,6 +60,11 @@ class TreeReader {
     for (const Argument& item : layers->items) {
       Result<LayerEntry> layer = read_layer(item.value, tree);
       if (!layer) return tl::unexpected(layer.error());
+      const Value* branches = layer->class_name == "Merge" ? layer->config->find("layers") : nullptr;
+      if (sequential && tree.layers.empty() && branches != nullptr) {
+        if (Result<void> done = add_branches(*branches, *layer, tree); !done)
+          return tl::unexpected(done.error());
+      }
       tree.layers.push_back(std::move(*layer));
     }
     Result<void> done = sequential ? chain(*config, tree) : connect(*config, *layers, tree);
@@ -110,32 +76,6 @@ class TreeReader {
   static bool is_trainable(const Value& config) {
     const Value* flag = config.find("trainable");
     return flag == nullptr || flag->kind != Kind::kBool || flag->integer != 0;
-  }
-
-  // Files that name no modules (.h5) tell operators by their calls: x + y has two arguments where the layer
-  // Add has one list.
-  static bool is_operator(const Value& object, std::string_view written) {
-    const Value* module = object.find("module");
-    if (module != nullptr) return is_operator_module(text_of(module));
-    constexpr std::string_view kShared[] = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Average"};
-    const Value* nodes = object.find("inbound_nodes");
-    if (std::find(std::begin(kShared), std::end(kShared), written) == std::end(kShared) || nodes == nullptr)
-      return false;
-    return std::any_of(nodes->items.begin(), nodes->items.end(), [](const Argument& node) {
-      const Value* args = node.value.find("args");
-      return args != nullptr && !(args->items.size() == 1 && args->items[0].value.is_sequence());
-    });
-  }
-
-  // A class of somebody else's may have the name of one of Keras's, and so do operators.
-  static std::string class_of(const Value& object, std::string_view written) {
-    const std::string_view registered = text_of(object.find("registered_name"));
-    if (registered.find('>') != std::string_view::npos) return std::string(registered);
-    const std::string_view module = text_of(object.find("module"));
-    if (is_operator(object, written)) return operator_name(written);
-    const bool is_keras = module.empty() || module.starts_with("keras") || module.starts_with("tf_keras") ||
-                          module.starts_with("tensorflow");
-    return is_keras ? std::string(canonical_class(written)) : fmt::format("{}.{}", module, written);
   }
 
   Result<LayerEntry> read_layer(const Value& object, const ModelTree& parent) {
@@ -154,9 +94,10 @@ class TreeReader {
     if (layer.name.empty()) layer.name = text_of(config->find("name"));
     if (layer.name.empty()) layer.name = fmt::format("{}_{}", snake_case(written), parent.layers.size());
     layer.config = config;
+    layer.nodes = object.find("inbound_nodes");
     layer.trainable = is_trainable(*config);
     if (form != Form::kNone) {
-      Result<ModelTree> model = read_model(object, layer.name);
+      Result<ModelTree> model = read_model(object, form, layer.name);
       if (!model) return tl::unexpected(model.error());
       layer.model = std::make_unique<ModelTree>(std::move(*model));
     } else if (config->kind != Kind::kDict) {
@@ -180,9 +121,47 @@ class TreeReader {
     return nullptr;
   }
 
-  // Sequential: each layer reads the one before. Older files have no InputLayer.
+  // A Sequential model of Keras 1 may begin with a Merge of models. Their layers become layers of this one,
+  // as files of weights list them; they and the Merge have their calls already.
+  Result<void> add_branches(const Value& branches, LayerEntry& merge, ModelTree& tree) {
+    merge.calls.emplace_back();
+    for (const Argument& item : branches.items) {
+      const Form form = form_of(item.value);
+      if (form == Form::kNone) {
+        return invalid(fmt::format("The Merge {} joins a layer {}; only models can be branches.",
+                                   quote(merge.name), quote(text_of(item.value.find("class_name")))),
+                       ErrorCode::kUnsupported);
+      }
+      Result<ModelTree> branch =
+          read_model(item.value, form, fmt::format("branch_{}", merge.calls.front().size()));
+      if (!branch) return tl::unexpected(branch.error());
+      const auto first = static_cast<int>(tree.layers.size());
+      const auto moved = [&](TensorRef ref) { return TensorRef{ref.layer + first, ref.call, ref.tensor}; };
+      for (LayerEntry& layer : branch->layers) {
+        const auto has_name = [&](const LayerEntry& other) { return other.name == layer.name; };
+        if (std::any_of(tree.layers.begin(), tree.layers.end(), has_name)) {
+          return invalid(
+              fmt::format("Two branches of the Merge {} have a layer {}; branches that share layers "
+                          "are not supported in a Sequential model, but in a functional one.",
+                          quote(merge.name), quote(layer.name)),
+              ErrorCode::kUnsupported);
+        }
+        for (std::vector<TensorRef>& refs : layer.calls)
+          std::transform(refs.begin(), refs.end(), refs.begin(), moved);
+      }
+      std::move(branch->layers.begin(), branch->layers.end(), std::back_inserter(tree.layers));
+      std::transform(branch->inputs.begin(), branch->inputs.end(), std::back_inserter(tree.inputs), moved);
+      tree.input_names.insert(tree.input_names.end(), branch->input_names.begin(), branch->input_names.end());
+      for (const TensorRef& ref : branch->outputs) merge.calls.front().push_back(moved(ref));
+    }
+    return {};
+  }
+
+  // Sequential: each layer reads the one before, and the first the input, unless it has its inputs already.
+  // Older files have no InputLayer.
   Result<void> chain(const Value& config, ModelTree& tree) {
-    if (tree.layers.front().class_name != "InputLayer") {
+    const bool has_inputs = !tree.inputs.empty();
+    if (!has_inputs && tree.layers.front().class_name != "InputLayer") {
       LayerEntry input;
       input.name = tree.layers.front().name + "_input";
       input.class_name = "InputLayer";
@@ -192,6 +171,7 @@ class TreeReader {
     }
     for (std::size_t i = 0; i < tree.layers.size(); ++i) {
       LayerEntry& layer = tree.layers[i];
+      if (!layer.calls.empty()) continue;
       if (i > 0 && layer.class_name == "InputLayer") {
         return invalid(
             fmt::format("Layer {} of the Sequential model {} is an InputLayer; only the first may be.",
@@ -200,9 +180,9 @@ class TreeReader {
       layer.calls.emplace_back();
       if (i > 0) layer.calls.front().push_back({static_cast<int>(i - 1), 0, 0});
     }
-    tree.inputs = {{0, 0, 0}};
+    if (!has_inputs) tree.inputs = {{0, 0, 0}};
     tree.outputs = {{static_cast<int>(tree.layers.size()) - 1, 0, 0}};
-    tree.input_names = {tree.layers.front().name};
+    if (!has_inputs) tree.input_names = {tree.layers.front().name};
     tree.output_names = {tree.layers.back().name};
     return {};
   }
@@ -446,6 +426,22 @@ class TreeReader {
   bool skips_constants_ = false;  // of the layer whose calls are read
 };
 
+tl::unexpected<Error> refuse_class(const Value& json, std::string_view class_name) {
+  const Value* config = json.find("config");
+  const bool has_layers = config != nullptr && is_list_of_layers(config->find("layers"));
+  const std::string_view layers =
+      has_layers
+          ? "layers but says no shape of an input, as a Sequential model that is built does (model.build)"
+          : "no layers";
+  return invalid(
+      fmt::format(
+          "The JSON is of class {}, and its config has {}; only Sequential and Functional models can be "
+          "read. What a class computes in its own call() is in no file: build it from the functional "
+          "API, keras.Model(inputs, outputs), and save that.",
+          quote(class_name), layers),
+      ErrorCode::kUnsupported);
+}
+
 Dialect decide_dialect(const Value& json, std::string_view keras_version) {
   if (!keras_version.empty()) return keras_version[0] >= '3' ? Dialect::kKeras3 : Dialect::kKeras2;
   return json.find("module") != nullptr ? Dialect::kKeras3 : Dialect::kKeras2;
@@ -454,8 +450,11 @@ Dialect decide_dialect(const Value& json, std::string_view keras_version) {
 }  // namespace
 
 bool is_model(const Value& object) {
-  return form_of(object) != Form::kNone ||
-         (!text_of(object.find("class_name")).empty() && object.find("compile_config") != nullptr);
+  if (form_of_file(object) != Form::kNone) return true;
+  const Value* config = object.find("config");
+  const bool has_layers = config != nullptr && is_list_of_layers(config->find("layers"));
+  return !text_of(object.find("class_name")).empty() &&
+         (has_layers || object.find("compile_config") != nullptr);
 }
 
 Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
@@ -473,20 +472,13 @@ Result<std::unique_ptr<Architecture>> read_architecture(std::string_view text,
   if (class_name.empty()) {
     return invalid("The JSON is no Keras model: it must be an object with `class_name` and `config`.");
   }
-  if (form_of(out->json) == Form::kNone) {
-    return invalid(
-        fmt::format(
-            "The JSON is of class {}, and its config has no layers; only Sequential and Functional "
-            "models can be read. What a class computes in its own call() is in no file: build it from "
-            "the functional API, keras.Model(inputs, outputs), and save that.",
-            quote(class_name)),
-        ErrorCode::kUnsupported);
-  }
+  const Form form = form_of_file(out->json);
+  if (form == Form::kNone) return refuse_class(out->json, class_name);
   const std::string_view own_version = text_of(out->json.find("keras_version"));
   out->keras_version = own_version.empty() ? keras_version : own_version;
   out->dialect = decide_dialect(out->json, out->keras_version);
   Result<ModelTree> tree =
-      TreeReader(out->notes).read_model(out->json, class_name == "Sequential" ? "sequential" : "model");
+      TreeReader(out->notes).read_model(out->json, form, class_name == "Sequential" ? "sequential" : "model");
   if (!tree) return tl::unexpected(tree.error());
   out->model = std::move(*tree);
   return out;

@@ -29,6 +29,7 @@ struct LayerEntry {
   std::string class_name;  // Keras's, without "Keras 1" spellings
   bool trainable = true;
   const Value* config = nullptr;     // of the JSON, which must outlive the tree
+  const Value* nodes = nullptr;      // its calls there, null in a Sequential model
   std::unique_ptr<ModelTree> model;  // of a nested model
   std::vector<std::vector<TensorRef>> calls;
   // Of an operator of keras.ops, by call: its arguments, null where tensors stand.

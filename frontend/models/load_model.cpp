@@ -34,6 +34,8 @@ Result<std::string> read_file(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error))
     return make_error(ErrorCode::kInvalidData, foreign_folder(path).text());
+  if (!std::filesystem::exists(path, error) && !error)
+    return make_error(ErrorCode::kIo, fmt::format("The file {} does not exist.", quote(path)));
   if (!std::filesystem::is_regular_file(path, error))
     return make_error(ErrorCode::kIo, fmt::format("{} is no file that can be read.", quote(path)));
   std::ifstream file(path, std::ios::binary);

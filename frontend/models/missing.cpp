@@ -8,6 +8,7 @@
 
 #include "frontend/layer_class.hpp"
 #include "frontend/models/layer_ops.hpp"
+#include "frontend/models/substitutes.hpp"
 
 namespace convsmith::models {
 namespace {
@@ -41,79 +42,19 @@ std::string wrapped_kind(std::string_view class_name, const Value& config) {
                      wrapped_kind(inner_class, inner_config != nullptr ? *inner_config : kNothing));
 }
 
-// What does the work of a function on tensors, by the last part of its name in any of TensorFlow's and
-// Keras's spellings.
-struct Substitute {
-  std::string_view function;
-  std::string_view layer;
-};
-constexpr Substitute kSubstitutes[] = {
-    {"add", "the layer Add"},
-    {"addv2", "the layer Add"},
-    {"subtract", "the layer Subtract"},
-    {"sub", "the layer Subtract"},
-    {"multiply", "the layer Multiply, for a constant factor Rescaling"},
-    {"mul", "the layer Multiply, for a constant factor Rescaling"},
-    {"truediv", "the layer Rescaling for a constant"},
-    {"divide", "the layer Rescaling for a constant"},
-    {"maximum", "the layer Maximum"},
-    {"minimum", "the layer Minimum"},
-    {"mean", "the layer GlobalAveragePooling1D"},
-    {"reducemean", "the layer GlobalAveragePooling1D"},
-    {"max", "the layer GlobalMaxPooling1D"},
-    {"reducemax", "the layer GlobalMaxPooling1D"},
-    {"expanddims", "the layer Reshape"},
-    {"squeeze", "the layer Reshape"},
-    {"reshape", "the layer Reshape"},
-    {"transpose", "the layer Permute"},
-    {"concat", "the layer Concatenate"},
-    {"concatenate", "the layer Concatenate"},
-    {"getitem", "the layer Cropping1D for steps at the ends"},
-    {"stridedslice", "the layer Cropping1D for steps at the ends"},
-    {"pad", "the layer ZeroPadding1D"},
-    {"repeat", "the layer UpSampling1D"},
-    {"clipbyvalue", "ReLU with `max_value` where the lower limit is 0"},
-    {"clip", "ReLU with `max_value` where the lower limit is 0"},
-};
-
-// "__operators__.add", "math.reduce_mean", "keras.ops.ExpandDims" -> "add", "reducemean", "expanddims"
-std::string plain_function(std::string_view name) {
-  std::string out;
-  for (const char c : last_component(name)) {
-    if (c >= 'A' && c <= 'Z') out.push_back(static_cast<char>(c - 'A' + 'a'));
-    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out.push_back(c);
-  }
-  return out;
-}
-
-// The function that a layer stands for, if it stands for one.
-std::string_view function_of(const LayerEntry& layer) {
-  if (layer.class_name == "TFOpLambda") return text_at(*layer.config, "function");
-  if (layer.class_name == "SlicingOpLambda") return "getitem";
-  if (layer.class_name.find(".ops.") != std::string::npos) return layer.class_name;
-  return {};
-}
-
-std::string cure_of(const LayerEntry& layer) {
+std::set<std::string> cures_of(const LayerEntry& layer) {
   if (layer.class_name == "Lambda") {
-    return "A Lambda holds Python code; layers do the same work: GlobalAveragePooling1D for a mean over "
-           "steps, "
-           "Reshape for expand_dims and squeeze, Rescaling for a constant factor, Activation for a function.";
+    return {
+        "A Lambda holds Python code; layers do the same work: GlobalAveragePooling1D for a mean over "
+        "steps, "
+        "Reshape for expand_dims and squeeze, Rescaling for a constant factor, Activation for a function."};
   }
-  const std::string_view function = function_of(layer);
-  if (!function.empty()) {
-    const std::string plain = plain_function(function);
-    const auto* const found = std::find_if(std::begin(kSubstitutes), std::end(kSubstitutes),
-                                           [&](const Substitute& row) { return row.function == plain; });
-    if (found != std::end(kSubstitutes))
-      return fmt::format("In the place of {} use {}.", shortened(std::string(function)), found->layer);
-    return {};
-  }
+  if (!function_of(layer).empty()) return substitutes_for(layer);
   if (is_keras_layer(layer.class_name)) return {};
-  return fmt::format(
+  return {fmt::format(
       "{} is no class of Keras, and what it computes is in no file: in its place call Keras's layers "
       "in the model itself (keras.Model(inputs, outputs)).",
-      shortened(layer.class_name));
+      shortened(layer.class_name))};
 }
 
 }  // namespace
@@ -129,7 +70,7 @@ void MissingLayers::add(const LayerEntry& layer, const std::string& name, const 
   const std::string kind = why.empty() ? kind_of(layer) : std::string();
   Group& group = groups_[{why, kind}];
   if (++group.count <= kMostNames) group.names.push_back(quote(shortened(name)));
-  if (why.empty() && group.count == 1) group.cure = cure_of(layer);
+  if (why.empty() && group.cures.size() < kMostCures) group.cures.merge(cures_of(layer));
 }
 
 std::string MissingLayers::names_text(const Group& group) {
@@ -147,7 +88,7 @@ std::string MissingLayers::text() const {
     if (++count > kMostKinds) continue;
     if (why.empty()) {
       kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : ", ", kind, names_text(group));
-      if (cures.size() < kMostCures && !group.cure.empty()) cures.insert(group.cure);
+      if (cures.size() < kMostCures) cures.insert(group.cures.begin(), group.cures.end());
     } else {
       reasons += fmt::format("{}Layer{} {}: {}", reasons.empty() && kinds.empty() ? "" : " ",
                              group.count == 1 ? "" : "s", names_text(group), why);

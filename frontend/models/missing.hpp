@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,7 +26,7 @@ class MissingLayers {
   struct Group {
     std::vector<std::string> names;  // the first ones
     std::size_t count = 0;
-    std::string cure;
+    std::set<std::string> cures;
   };
   static std::string names_text(const Group& group);
 

@@ -118,8 +118,8 @@ Result<LayerOp> bind_reshape(const Call& call) {
   if (shape == nullptr) return make_error(ErrorCode::kInvalidData, "`newshape` is missing.");
   const auto fail = [&] {
     return unsupported(
-        fmt::format("`newshape` {} must keep the batch axis: -1 in front and sizes behind it are computed, "
-                    "as in (-1, 3, 8). The layer Reshape does so.",
+        fmt::format("`newshape` {} must keep the batch axis: -1 first, then the sizes of a sample, as in "
+                    "(-1, 3, 8). `keras.layers.Reshape` takes a shape without the batch axis.",
                     describe(*shape)));
   };
   if (!shape->is_sequence() || shape->items.size() < 2 || shape->items.size() > 8) return fail();

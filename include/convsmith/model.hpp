@@ -32,10 +32,11 @@ namespace convsmith {
 struct LayerSummary {
   std::string name;
   std::string class_name;
-  Shape output_shape;               // with the batch axis; steps are numbers where the file declares the input's
-  int64_t parameters = 0;           // trained or not
-  double macs_per_step = 0;         // multiply-adds for one step of the model's first input, of a long one
-  std::vector<std::string> inputs;  // names of the layers before it
+  Shape output_shape;        // with the batch axis; steps are numbers where the file declares the input's
+  int64_t parameters = 0;    // trained or not
+  double macs_per_step = 0;  // multiply-adds for one step of the model's first input, of a long one
+  std::vector<std::string> inputs;             // names of the layers before it
+  std::optional<double> macs_per_sample = {};  // where the file declares how many steps all inputs have
 };
 
 // A model as its file says it: layers, graph and weights.

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "cli/nearest.hpp"
 #include "cli/processors.hpp"
 #include "runtime/tuning.hpp"
 #include "tests/cli/call_cli.hpp"
@@ -56,14 +55,16 @@ TEST(CommandLine, InfoAndInspectOfferWhatMeansSomethingThere) {
 TEST(CommandLine, WhatIsMistypedIsNamed) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"rnu", "x"}, "There is no command 'rnu'; the commands are run, inspect, "},
-      {{"rnu", "x"}, " Did you mean run?"},
-      {{"comapre", kLayer}, " Did you mean compare?"},
-      {{"help", "veryfi"}, " Did you mean verify?"},
+      {{"rnu", "x"}, " Did you mean 'run'?"},
+      {{"comapre", kLayer}, " Did you mean 'compare'?"},
+      {{"ru", "x"}, " Did you mean 'run'?"},
+      {{"explian", kLayer}, " Did you mean 'explain'?"},
+      {{"help", "veryfi"}, " Did you mean 'verify'?"},
       {{"info", "--jsom"}, "convsmith info has no option '--jsom'; "},
-      {{"info", "--jsom"}, " Did you mean --json?"},
-      {{"compare", kLayer, "--bakend=llvm"}, " Did you mean --backend?"},
-      {{"verify", kLayer, "--smal-chunks"}, " Did you mean --small-chunks?"},
-      {{"--verison"}, " Did you mean --version?"},
+      {{"info", "--jsom"}, " Did you mean '--json'?"},
+      {{"compare", kLayer, "--bakend=llvm"}, " Did you mean '--backend'?"},
+      {{"verify", kLayer, "--smal-chunks"}, " Did you mean '--small-chunks'?"},
+      {{"--verison"}, " Did you mean '--version'?"},
       {{"inspect", kLayer, "more"}, "'more' is one word too many for convsmith inspect"},
   };
   for (const auto& [words, message] : cases) {
@@ -72,16 +73,8 @@ TEST(CommandLine, WhatIsMistypedIsNamed) {
     EXPECT_THAT(outcome.err, StartsWith("error: "));
     EXPECT_THAT(outcome.err, HasSubstr(message));
   }
-  EXPECT_THAT(call({"frobnicate"}).err, Not(HasSubstr("Did you mean")));
-}
-
-TEST(CommandLine, NearestWords) {
-  const std::vector<std::string> words = {"run", "inspect", "explain", "verify"};
-  EXPECT_EQ(nearest("verfiy", words), "verify");
-  EXPECT_EQ(nearest("ru", words), "run");
-  EXPECT_EQ(nearest("explian", words), "explain");
-  EXPECT_EQ(nearest("", words), "");
-  EXPECT_EQ(nearest("tensorflow", words), "");
+  for (const char* word : {"frobnicate", "tensorflow"})
+    EXPECT_THAT(call({word}).err, Not(HasSubstr("Did you mean")));
 }
 
 TEST(CommandLine, NumbersOutOfRangeAreFullSentences) {

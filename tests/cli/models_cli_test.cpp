@@ -144,6 +144,20 @@ TEST(CliModels, InspectCountsWhatKerasCounts) {
     EXPECT_EQ(json_of({"inspect", text, "--json"})["receptive_field"], Json::array({field})) << text;
   const Json strided = json_of({"inspect", "Conv1D(8, 3, strides=2, input_shape=(None, 4))", "--json"});
   EXPECT_EQ(strided["macs_per_step"], 3 * 4 * 8 / 2);
+  EXPECT_EQ(strided["macs_per_sample"], nullptr);
+  // Of a given length, where the ends count: 8 of 20 steps come out.
+  for (const auto& [text, macs] :
+       {std::pair("Conv1D(16, 5, dilation_rate=3, input_shape=(20, 6))", 8 * 5 * 6 * 16),
+        std::pair("Conv1D(16, 5, padding='same', input_shape=(20, 6))", 20 * 5 * 6 * 16),
+        std::pair("Conv1D(4, 3, strides=2, groups=2, input_shape=(9, 6))", 4 * 3 * 3 * 4),
+        std::pair("Conv1DTranspose(16, 5, strides=3, input_shape=(20, 6))", 20 * 5 * 6 * 16),
+        std::pair("Dense(4, input_shape=(20, 6))", 20 * 6 * 4)}) {
+    const Json fixed = json_of({"inspect", text, "--json"});
+    EXPECT_EQ(fixed["macs_per_sample"], macs) << text;
+    EXPECT_EQ(fixed["layers"][1]["macs_per_sample"], macs) << text;
+    const std::string table = call({"inspect", text}).out;
+    EXPECT_THAT(table, testing::AllOf(HasSubstr("MACs a sample"), HasSubstr("multiply-adds for a sample")));
+  }
   EXPECT_EQ(call({"inspect", "Conv1D(8, 3)"}).exit_code, 2);
   const Outcome text = call({"inspect", model_file("nested_k3/model.keras")});
   EXPECT_THAT(text.out, HasSubstr("residual/block/conv1d (Conv1D)"));

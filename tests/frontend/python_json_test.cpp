@@ -1,10 +1,14 @@
 // JSON as Python's json module writes and reads it.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
 #include "frontend/json_value.hpp"
+#include "frontend/keras_objects.hpp"
+#include "frontend/layer_config.hpp"
 #include "frontend/models/load_model.hpp"
 #include "frontend/parse_layer.hpp"
 #include "tests/frontend/models/json_models.hpp"
@@ -88,6 +92,46 @@ TEST(PythonJson, InfiniteLimitsAreNone) {
           "activation":{"class_name":"ReLU","config":{"max_value":Infinity}}}})");
   ASSERT_TRUE(layer) << layer.error().message;
   EXPECT_EQ(layer->spec.activation, make_relu());
+}
+
+// Keras takes any limits for constraints, and no infinite penalties.
+TEST(PythonJson, InfiniteConstraintsSurviveWriting) {
+  struct {
+    const char* text;
+    const char* json;
+  } const cases[] = {
+      {"MaxNorm(float('inf'))", R"("max_value":Infinity)"},
+      {"MaxNorm(max_value=-Infinity, axis=1)", R"("max_value":-Infinity)"},
+      {"MinMaxNorm(-np.inf, math.inf)", R"("min_value":-Infinity,"max_value":Infinity,"rate":1.0)"},
+  };
+  for (const auto& c : cases) {
+    const Result<ParsedLayer> layer =
+        parse_layer(fmt::format("Conv1D(2, 3, kernel_constraint={}, name='x')", c.text));
+    ASSERT_TRUE(layer) << c.text << layer.error().message;
+    for (const Dialect dialect : {Dialect::kKeras2, Dialect::kKeras3}) {
+      const std::string json = layer_object(layer->spec, dialect).value();
+      EXPECT_THAT(json, testing::HasSubstr(c.json));
+      const Result<ParsedLayer> again = parse_layer(json);
+      ASSERT_TRUE(again) << json << again.error().message;
+      EXPECT_EQ(again->spec.kernel_constraint, layer->spec.kernel_constraint) << json;
+    }
+    const std::string text = keras_object_text(*layer->spec.kernel_constraint, ObjectRole::kConstraint);
+    EXPECT_THAT(text, testing::HasSubstr("=float('"));
+    const Result<ParsedLayer> again = parse_layer("Conv1D(2, 3, kernel_constraint=" + text + ")");
+    ASSERT_TRUE(again) << text << again.error().message;
+    EXPECT_EQ(again->spec.kernel_constraint, layer->spec.kernel_constraint) << text;
+    const std::string config = layer_config(layer->spec, Dialect::kKeras3).value();
+    const std::string whole = sequential_config(
+        "\"layers\":[]", {wrap_layer_config("Conv1D", config, Dialect::kKeras3)}, {}, Dialect::kKeras3);
+    const Value value = read(whole);
+    EXPECT_EQ(value.find("layers")->items.size(), 1U) << whole;
+    EXPECT_THAT(whole, testing::HasSubstr(c.json));
+  }
+  for (const char* refused : {"kernel_constraint=MaxNorm(float('nan'))", "kernel_regularizer=L1(inf)",
+                              "bias_regularizer=L2(-inf)", "kernel_initializer=Constant(inf)"}) {
+    EXPECT_THAT(parse_layer(fmt::format("Conv1D(2, 3, {})", refused)).error().message,
+                testing::HasSubstr("must be finite"));
+  }
 }
 
 TEST(PythonJson, PrintedDictionariesHaveThemToo) {

@@ -129,7 +129,35 @@ TEST(BuildGraph, ReshapeKeepsOpenStepsWhereItCan) {
   ModelMaker wrong(integers(1));
   EXPECT_THAT(
       error_of(wrong.finish({wrong.add("r", "Reshape", ReshapeOp{{5, -1}}, {wrong.input({4, 3})}, {})})),
-      HasSubstr("An input of shape (None, 4, 3) cannot take the shape (5, -1)."));
+      HasSubstr(
+          "An input of shape (None, 4, 3) has 12 values a sample and cannot take the shape (5, -1): its "
+          "sizes must divide that."));
+}
+
+// Operators name the batch axis; what would change it says what keeps it.
+TEST(BuildGraph, ReshapeOfOperatorsKeepsSamplesApart) {
+  struct {
+    Shape in;
+    std::vector<int64_t> target;
+    const char* said;
+  } const cases[] = {
+      {{20, 8},
+       {8},
+       "The shape (-1, 8) must keep samples apart: an input of shape (None, 20, 8) has 160 values"},
+      {{20, 8}, {20, 4}, "multiply to that, as in (-1, 160). Dense and convolutions need no reshape"},
+      {{8}, {4}, "has 8 values a sample"},
+      {{std::nullopt, 8}, {3, 8}, "has an unknown number of values a sample"},
+  };
+  for (const auto& c : cases) {
+    ModelMaker m(integers(1));
+    const int in = m.input(c.in);
+    EXPECT_THAT(error_of(m.finish({m.add("r", "keras.ops.reshape", ReshapeOp{c.target}, {in}, {})})),
+                HasSubstr(c.said));
+  }
+  ModelMaker m(integers(1));
+  const int in = m.input({20, 8});
+  const Graph graph = build(m.finish({m.add("r", "keras.ops.reshape", ReshapeOp{{10, 16}}, {in}, {})}));
+  EXPECT_EQ(graph.output_shapes[0].size(), 2U);
 }
 
 TEST(BuildGraph, MergesBroadcastAndKeepTheOrder) {

@@ -1,5 +1,7 @@
 // Models at the edges of what a graph can be: outputs that are views, operands in slices, pooling over all
 // steps in both layouts, tensors that run empty inside, calls within calls.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -157,6 +159,31 @@ TEST(ModelEdges, ACallWithinACallKeepsToItself) {
   Nested nested{&model};
   EXPECT_EQ(run(model, input, 1, 2000, 0, {.parallel = {run_nested, &nested, 4}}), expected);
   EXPECT_GT(nested.calls, 1);
+}
+
+TEST(ModelEdges, TooManyRepetitionsNameTheirArgument) {
+  const auto refusal = [](ModelSpec spec) {
+    const auto model = compile(Model(std::make_shared<const ModelSpec>(std::move(spec))));
+    return model ? std::string() : model.error().message;
+  };
+  const auto repeated = [&](int64_t size) {
+    ModelMaker m(integers(1));
+    const int in = m.input({std::nullopt, 3});
+    return refusal(m.finish({m.add("u", "UpSampling1D", UpSamplingOp{size}, {in}, {})}));
+  };
+  for (const int64_t size : {1025, 1000003}) {
+    EXPECT_THAT(repeated(size), testing::HasSubstr(fmt::format(
+                                    "`size` of UpSampling1D may be up to 1024, got {}. Several in a "
+                                    "row repeat by the product",
+                                    size)));
+  }
+  EXPECT_EQ(repeated(1024), "");
+  LayerSpec transpose = conv_spec(1, 2);
+  transpose.strides = 1025;
+  ModelMaker m(integers(1));
+  const int in = m.input({std::nullopt, 3});
+  EXPECT_THAT(refusal(m.finish({m.transposed("u", in, transpose, 3)})),
+              testing::HasSubstr("a transposed layer may have `strides` up to 1024, got 1025."));
 }
 
 }  // namespace

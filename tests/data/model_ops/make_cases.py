@@ -102,7 +102,7 @@ def operators():
     op("softmax_activation", lambda x: L.Activation(L.Softmax(axis=[1, 2]))(x))
     # What is not computed.
     op("add_batch", lambda x: x + np.ones((3, 6, 4), "float32"), error=["keras.ops.add", "batch axis"])
-    op("reshape_batch", lambda x: ops.reshape(x, (-1, 12)), error=["keras.ops.reshape", "cannot take the shape (12)"])
+    op("reshape_batch", lambda x: ops.reshape(x, (-1, 12)), error=["keras.ops.reshape", "The shape (-1, 12) must keep samples apart: an input of shape (None, 6, 4) has 24 values"])
     op("reshape_fixed", lambda x: ops.reshape(x, (3, -1)), error=["keras.ops.reshape", "newshape", "batch axis"])
     op("average_all", lambda x: ops.average(x), error=["keras.ops.average", "`axis` None"])
     op("average_batch", lambda x: ops.average(x, axis=0), error=["keras.ops.average", "axis must be from 1"])

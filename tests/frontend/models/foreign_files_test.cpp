@@ -23,6 +23,15 @@ TEST(ForeignFiles, AreKnownByTheirFirstBytes) {
       {"\x1c\0\0\0TFL3\x14\0"s, "TensorFlow Lite"},
       {"\x93NUMPY\x01\0"s, "arrays"},
       {"RIFF....WAVEfmt ", "data file"},
+      {"", "is empty"},
+      {"\x1f\x8b\x08\0"s, "gzip"},
+      {"BZh91AY", "bzip2"},
+      {"\xfd"
+       "7zXZ\0"s,
+       "xz"},
+      {"\x28\xb5\x2f\xfd"s, "zstd"},
+      {"7z\xbc\xaf\x27\x1c"s, "7z"},
+      {std::string(257, 'm') + "ustar", "tar"},
       {"PK\x03\x04............................model/data.pkl"s, "PyTorch"},
       {"PK\x03\x04............................kernel.npy"s, "arrays"},
       {"\x80\x04\x95....\x8c\x05numpy"s, "pickle"},
@@ -49,7 +58,7 @@ TEST(ForeignFiles, AreKnownByTheirNames) {
         std::pair("w.pth", "PyTorch"), std::pair("w.safetensors", "safetensors"), std::pair("m.onnx", "ONNX"),
         std::pair("m.mlmodel", "Core ML"), std::pair("m.pkl", "pickle"), std::pair("w.npz", "arrays"),
         std::pair("x.csv", "--input"), std::pair("m.ckpt", "checkpoint"), std::pair("train.py", "Python")}) {
-    const auto found = foreign_file(name, "");
+    const auto found = foreign_file(name, "?");
     ASSERT_TRUE(found) << name;
     EXPECT_THAT(found->text(), HasSubstr(what));
   }

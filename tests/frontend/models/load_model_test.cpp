@@ -177,8 +177,7 @@ TEST(LoadModel, SeveralInputsAndOutputs) {
 }
 
 TEST(LoadModel, Messages) {
-  EXPECT_EQ(model_files::message(load_model("/no/such/file")),
-            "'/no/such/file' is no file that can be read.");
+  EXPECT_EQ(model_files::message(load_model("/no/such/file")), "The file '/no/such/file' does not exist.");
   EXPECT_EQ(model_files::message(load_model("/")),
             "'/' is a folder. A model is a .keras, .h5 or .json file.");
   EXPECT_EQ(model_files::message(load_model_bytes("hello", "x.h5")),
