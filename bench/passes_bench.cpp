@@ -13,6 +13,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "bench/command.hpp"
 #include "bench/passes.hpp"
 #include "bench/peers/bandwidth.hpp"
 #include "cli/back_ends.hpp"
@@ -237,18 +238,7 @@ void add_options(CLI::App& app, Options& options) {
 }  // namespace convsmith::bench
 
 int main(int argc, char** argv) {
-  using namespace convsmith;
-  CLI::App app("Times every kind of pass over memory beside a copy of the same bytes, on one thread.");
-  bench::Options options;
-  cli::add_back_end_options(app, options.common);
-  bench::add_options(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& wanted) {
-    return app.exit(wanted);
-  } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "error: {}\nTry 'passes_bench --help'.\n", error.what());
-    return cli::kUsage;
-  }
-  return bench::run(options);
+  using namespace convsmith::bench;
+  return run_command("Times every kind of pass over memory beside a copy of the same bytes, on one thread.",
+                     "passes_bench", add_options, run, argc, argv);
 }

@@ -16,6 +16,7 @@
 #include "ir/schedule.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/tuning.hpp"
+#include "runtime/verbose.hpp"
 
 namespace convsmith::cli {
 namespace {
@@ -76,10 +77,18 @@ Shape parse_shape(const std::string& typed) {
 
 // The text itself, or what the file of that name holds.
 std::string schedule_text(const std::string& typed) {
+  const auto refuse = [&](const char* what) {
+    throw CLI::ValidationError(fmt::format(
+        "--schedule is the {}; it must be steps such as 'split f 16; lanes f1', or a file that holds them.",
+        fmt::format(fmt::runtime(what), typed)));
+  };
   std::error_code code;
+  if (std::filesystem::is_directory(typed, code)) refuse("folder {}");
   if (!std::filesystem::is_regular_file(typed, code)) return typed;
-  const Result<std::string> text = read_text(typed, uint64_t{1} << 20);
+  Result<std::string> text = read_text(typed, uint64_t{1} << 20);
   if (!text) throw CLI::ValidationError("--schedule: " + text.error().message);
+  std::erase(*text, '\r');
+  if (without_controls(*text) != *text) refuse("file {}, which is not text");
   const Result<ir::Schedule> steps = ir::parse_schedule(*text);
   if (steps && steps->empty())
     throw CLI::ValidationError(fmt::format("--schedule is the file {}, which holds no schedule.", typed));
@@ -178,9 +187,18 @@ void add_language_options(CLI::App& command, CommonOptions& options) {
 }
 
 void add_tuning_option(CLI::App& command, CommonOptions& options) {
+  // An input file that is not there is wrong usage, as any other one.
+  const CLI::Validator is_file(
+      [](std::string& path) {
+        std::error_code code;
+        if (path.empty() || std::filesystem::is_regular_file(path, code)) return std::string();
+        return fmt::format("its value '{}' is no file that can be read.", printable(path));
+      },
+      "");
   command
       .add_option("--tuning", options.tuning,
                   "A file that tune wrote: its schedules replace the chosen ones (default: CONVSMITH_TUNING)")
+      ->check(is_file)
       ->type_name("FILE");
 }
 
@@ -244,15 +262,14 @@ void note_foreign_tuning(const CommonOptions& options) {
     print_note(fmt::format("{}: {}", options.tuning.empty() ? "CONVSMITH_TUNING" : "--tuning", note));
 }
 
-// Where nobody can be told, that must not end what goes well: fmt::print would throw.
 int report(const Error& error) {
-  std::fputs(fmt::format("error: {}\n", error.message).c_str(), stderr);
+  tell("error", error.message);
   const bool refused = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kIo;
   return refused ? kFailure : kUsage;
 }
 
 void print_note(const std::string& sentence) {
-  std::fputs(fmt::format("note: {}\n", sentence).c_str(), stderr);
+  tell("note", sentence);
 }
 
 }  // namespace convsmith::cli

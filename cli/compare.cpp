@@ -250,7 +250,11 @@ int compare_model(const Options& options, ModelSpec model) {
   const auto timer = [&](BackEnd back_end) {
     return time_model(model, common.rules, back_end, tuning->get());
   };
-  return report_comparison(options, compare_checked(std::move(*variants), {}, call, timer, common.spec));
+  std::vector<std::string> notes;
+  if (const std::string inputs = several_inputs(model); !inputs.empty())
+    notes.push_back("inputs, in this order: " + inputs);
+  return report_comparison(options,
+                           compare_checked(std::move(*variants), std::move(notes), call, timer, common.spec));
 }
 
 // A row of a vector program that stays in its arrays: how many operations it does is not known.
@@ -287,6 +291,7 @@ Result<Comparison> compare_program(const Options& options, const vir::Listing& l
   VirArrays arrays(*call, DataKind::kFloats, common.seed, {});
   if (auto done = run_checked(listing.program, listing.lines, arrays); !done)
     return tl::unexpected(done.error());
+  note_idle(listing.program, arrays);
   Comparison comparison{listing.program.name, 1, call->args.kSteps, 1, cpu_name(), {}, {}};
   std::vector<float> expected;
   for (const BackEnd back_end : *back_ends) {
@@ -352,6 +357,10 @@ void add_compare(CLI::App& app, int& exit_code) {
       ->type_name("L");
   command.add_option("--html", options->html, "Writes the comparison as a web page into this .html file")
       ->type_name("FILE");
+  command.footer(
+      "Examples:\n"
+      "  convsmith compare \"Conv1D(256, 11, dilation_rate=5, padding='same', input_shape=(640, 256))\"\n"
+      "  convsmith compare model.keras --steps 4096 --html model.html");
   command.callback([options, &exit_code] { exit_code = run_compare(*options); });
 }
 

@@ -12,6 +12,7 @@
 #include "cli/html_report.hpp"
 #include "cli/placed_array.hpp"
 #include "codegen/target.hpp"
+#include "frontend/utf8.hpp"
 #include "runtime/cpu_id.hpp"
 
 namespace convsmith::cli {
@@ -277,7 +278,7 @@ std::string as_table(const Comparison& comparison) {
   for (const CompareRow& row : comparison.rows) text += line_of(cells_of(row));
   text += fmt::format("\n{}\n", kLegend);
   for (const std::string& note : comparison.notes) text += note + "\n";
-  return text;
+  return without_controls(text);
 }
 
 std::string as_html(const Comparison& comparison) {

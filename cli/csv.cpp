@@ -24,8 +24,17 @@ bool is_missing_word(std::string_view cell) {
   return false;
 }
 
-// A number as any locale's program writes it, rounded once; nan and inf are numbers. Empty: none, or one
-// beyond the largest float.
+// What pandas takes for a truth value.
+std::optional<float> parse_truth(std::string_view cell) {
+  for (const char* word : {"True", "TRUE", "true"})
+    if (cell == word) return 1.0F;
+  for (const char* word : {"False", "FALSE", "false"})
+    if (cell == word) return 0.0F;
+  return std::nullopt;
+}
+
+// A number as any locale's program writes it, rounded once; nan and inf are numbers. One beyond the largest
+// float is infinite, one below the smallest is 0.
 std::optional<float> parse_number(std::string_view cell) {
   if (cell.starts_with('+') && !cell.starts_with("+-")) cell.remove_prefix(1);
   const char* const end = cell.data() + cell.size();
@@ -33,11 +42,16 @@ std::optional<float> parse_number(std::string_view cell) {
   const auto [stop, error] = std::from_chars(cell.data(), end, value);
   if (error == std::errc() && stop == end) return value;
   if (error != std::errc::result_out_of_range || stop != end) return std::nullopt;
-  // Too small counts as 0, too large is refused.
-  double wide = 0;
-  const auto [wide_stop, wide_error] = std::from_chars(cell.data(), end, wide);
-  if (wide_error != std::errc() || std::abs(wide) > 1.0) return std::nullopt;
-  return static_cast<float>(wide);
+  long double wide = 0;
+  if (std::from_chars(cell.data(), end, wide).ec != std::errc())
+    wide = cell.find("e-") != cell.npos || cell.find("E-") != cell.npos ? 0.0L : HUGE_VALL;
+  const float magnitude = std::abs(wide) > 1 ? HUGE_VALF : static_cast<float>(std::abs(wide));
+  return cell.starts_with('-') ? -magnitude : magnitude;
+}
+
+// An infinity that is written in digits.
+bool is_too_large(std::string_view cell, float value) {
+  return std::isinf(value) && cell.find_first_of("0123456789") != std::string_view::npos;
 }
 
 std::optional<size_t> as_count(std::string_view word) {
@@ -122,8 +136,17 @@ class Parser {
     return cell.quoted || std::string_view("+-.0123456789").find(cell.text[0]) == std::string_view::npos;
   }
 
+  // A truth value over another one is as good as a number: no name, as it would be over something else.
+  static CsvRow without_truths(const CsvRow& first, const CsvRow* second) {
+    CsvRow row{first.line, first.cells, {}};
+    for (size_t i = 0; second != nullptr && i < std::min(row.cells.size(), second->cells.size()); ++i)
+      if (parse_truth(row.cells[i].text) && parse_truth(second->cells[i].text)) row.cells[i].text = "1.0";
+    return row;
+  }
+
   // Whether the first row holds names rather than numbers. `second`: null where there is no other row.
-  bool is_header(const CsvRow& first, const CsvRow* second) const {
+  bool is_header(const CsvRow& first_row, const CsvRow* second) const {
+    const CsvRow first = without_truths(first_row, second);
     const auto any = [&](const CsvRow& row, const auto& test) {
       return std::any_of(row.cells.begin(), row.cells.end(), test);
     };
@@ -254,7 +277,7 @@ class Parser {
     for (const size_t column : picked_) {
       if (column >= row.cells.size()) return false;
       const CsvCell& cell = row.cells[column];
-      if (is_number(cell)) return false;
+      if (is_number(cell) || parse_truth(cell.text)) return false;
       text = text || !cell.text.empty();
     }
     return text;
@@ -264,7 +287,8 @@ class Parser {
     for (const size_t column : picked_) {
       if (column >= row.cells.size()) break;
       const CsvCell& cell = row.cells[column];
-      const std::optional<float> value = number_in(cell);
+      std::optional<float> value = number_in(cell);
+      if (!value) value = parse_truth(cell.text);
       const bool missing = !value && (cell.text.empty() || is_missing_word(cell.text));
       if (!value && !missing) {
         const bool comma = separator_ != ';' && has_decimal_comma(cell.text);
@@ -272,6 +296,13 @@ class Parser {
                                 column + 1, printable(cell.text),
                                 comma ? " (decimal commas are read where semicolons separate)" : ""));
       }
+      if (value && is_too_large(cell.text, *value)) {
+        return fail(
+            fmt::format("line {}, column {} is '{}', beyond the largest float32, {}; write inf where "
+                        "that is meant",
+                        row.line, column + 1, printable(cell.text), std::numeric_limits<float>::max()));
+      }
+      if (Result<void> done = check_decimals(row, column); !done) return done;
       if (missing && missing_++ == 0)
         first_missing_ = fmt::format("line {}, column {}", row.line, column + 1);
       signal_.tensor.data.push_back(value.value_or(std::numeric_limits<float>::quiet_NaN()));
@@ -284,6 +315,19 @@ class Parser {
     }
     ++steps_;
     return {};
+  }
+
+  // Where decimal commas may stand, a point may be one as well, or part thousands: not both in one table.
+  Result<void> check_decimals(const CsvRow& row, size_t column) {
+    const std::string_view cell = row.cells[column].text;
+    const size_t mark = separator_ == ';' ? cell.find_first_of(".,") : std::string_view::npos;
+    if (mark == std::string_view::npos || cell.find_first_of("0123456789") == std::string_view::npos)
+      return {};
+    std::string& same = cell[mark] == ',' ? first_comma_ : first_point_;
+    if (same.empty()) same = fmt::format("line {}, column {} is '{}'", row.line, column + 1, printable(cell));
+    if (first_comma_.empty() || first_point_.empty()) return {};
+    return fail(
+        fmt::format("{}, and {}; decimals must have commas or points, not both", first_comma_, first_point_));
   }
 
   void note_missing() {
@@ -308,6 +352,8 @@ class Parser {
   int64_t steps_ = 0;
   int64_t missing_ = 0;
   std::string first_missing_;
+  std::string first_comma_;  // where a number has one, and what it is
+  std::string first_point_;
 };
 
 }  // namespace

@@ -67,19 +67,25 @@ Result<const Target*> find_target(const CommonOptions& options, const Subject& s
   return &host_target(choice->isa);
 }
 
-// What a stage is good for that is not SPEC for another command; empty where it is.
-std::string_view use_of(std::string_view stage) {
+// What a stage is good for that is not SPEC for another command; empty where it is. Two back ends make
+// assembly, and of each it is something else.
+std::string_view use_of(std::string_view stage, const Section& section) {
   if (stage == "graph") return "to read: run, compare and verify take SPEC itself";
   if (stage == "schedule") return "for --schedule, as text or as the name of a file";
   if (stage == "llvm") return "to read, or for LLVM's own tools";
-  return stage == "asm" ? "to read: convsmith compile writes what an assembler takes" : "";
+  if (stage != "asm") return "";
+  return section.json["backend"] == "llvm" ? "assembler source, which an assembler takes as a .s file"
+                                           : "a listing to read, of offsets and instructions, which no "
+                                             "assembler takes: see convsmith compile "
+                                             "--emit asm";
 }
 
 // Prints stages, or collects them as JSON. Headings are comments, so that the output of one stage is a file.
 class Printer {
  public:
-  Printer(const ExplainArguments& arguments, const Target& target, bool all)
-      : arguments_(arguments), target_(target), all_(all) {}
+  // `inputs`: the names of a model's, where it has several.
+  Printer(const ExplainArguments& arguments, const Target& target, bool all, std::string inputs)
+      : arguments_(arguments), target_(target), all_(all), inputs_(std::move(inputs)) {}
 
   // A back end that is not there is one sentence among others, and a failure only where its stage was asked
   // for by name; so is a stage that SPEC does not have. `error`: what went wrong before, behind all of it.
@@ -124,7 +130,10 @@ class Printer {
     const char comment = stage == "llvm" ? ';' : '#';
     const bool ended = section.text.ends_with('\n');
     fmt::print("{} == {}{}{} ==\n", comment, stage, unit.empty() ? "" : " of ", without_controls(unit));
-    if (alone_ && !use_of(stage).empty()) fmt::print("{} {}\n", comment, use_of(stage));
+    const std::string_view use = alone_ ? use_of(stage, section) : "";
+    if (!use.empty()) fmt::print("{} {}\n", comment, use);
+    if (stage == "graph" && !inputs_.empty())
+      fmt::print("# inputs, in this order: {}\n", without_controls(inputs_));
     fmt::print("{}{}\n", without_controls(section.text), ended ? "" : "\n");
   }
 
@@ -153,6 +162,7 @@ class Printer {
   const ExplainArguments& arguments_;
   const Target& target_;
   bool all_;
+  std::string inputs_;
   bool alone_ = false;
   Json json_;
   std::set<std::string> failed_;
@@ -177,7 +187,9 @@ int explain(const ExplainArguments& arguments) {
   const Result<const Target*> target = find_target(arguments.common, *subject);
   if (!target) return report(target.error());
   bool all = stages->size() == kStages.size();
-  const bool is_model = std::holds_alternative<LoadedModelSpec>(*subject);
+  const auto* const model = std::get_if<LoadedModelSpec>(&*subject);
+  const bool is_model = model != nullptr;
+  const std::string inputs = is_model ? several_inputs(*model->spec) : "";
   // All stages of all passes of a model would be a book.
   if (is_model && all && arguments.pass != 0) std::erase(*stages, "graph");
   if (is_model && all && arguments.pass == 0) {
@@ -193,7 +205,7 @@ int explain(const ExplainArguments& arguments) {
   const Result<void> filled =
       fill_pipeline(pipeline, std::move(*subject), arguments.common, **target, depth, arguments.pass);
   const std::optional<Error> error = filled ? std::nullopt : std::optional(filled.error());
-  return Printer(arguments, **target, all).print(*stages, pipeline, error);
+  return Printer(arguments, **target, all, inputs).print(*stages, pipeline, error);
 }
 
 }  // namespace

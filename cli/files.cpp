@@ -322,13 +322,6 @@ std::string printable(std::string_view text) {
   return text.size() > kLongest ? result + "..." : result;
 }
 
-std::string without_controls(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(),
-      [](char c) { return (c >= 0 && c < ' ' && c != '\n' && c != '\t') || c == 0x7f; }, '?');
-  return text;
-}
-
 std::string suffix_of(const std::string& path) {
   std::string suffix = std::filesystem::path(path).extension().string();
   std::transform(suffix.begin(), suffix.end(), suffix.begin(),

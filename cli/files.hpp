@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "convsmith/error.hpp"
+#include "frontend/utf8.hpp"
 
 namespace convsmith::cli {
 
@@ -70,11 +71,9 @@ Result<void> write_text(const std::string& path, std::string_view text);
 // the system grants first and ends the process later. `what` begins the sentence.
 Result<void> check_memory(const std::string& what, double bytes);
 
-// Foreign text as a message may show it: printable, at most 60 characters.
+// Foreign text as a message may show it: printable, at most 60 characters. Text of any length and alphabet:
+// without_controls.
 std::string printable(std::string_view text);
-
-// The same for text of any length and alphabet: only what could steer a terminal is replaced, lines stay.
-std::string without_controls(std::string text);
 
 // ".npy" of "a/b.NPY": the suffix in small letters, empty without one.
 std::string suffix_of(const std::string& path);

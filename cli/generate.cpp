@@ -105,7 +105,7 @@ void add_generate(CLI::App& program) {
     if (maker == kMakers.end())
       throw CLI::ValidationError(
           fmt::format("--generate is '{}'; it must be man, bash, zsh, fish or table.", kind));
-    std::fputs(maker->second(program).c_str(), stdout);
+    fmt::print("{}", maker->second(program));
     throw CLI::Success();
   };
   program.add_option_function<std::string>("--generate", print)->group("");

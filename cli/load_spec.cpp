@@ -1,6 +1,7 @@
 #include "cli/load_spec.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <filesystem>
 #include <limits>
@@ -227,6 +228,11 @@ auto make_for(const LayerSpec& spec, const CommonOptions& options, const Make& m
 }
 
 }  // namespace
+
+std::string several_inputs(const ModelSpec& model) {
+  const std::vector<std::string> names = input_names(model);
+  return names.size() > 1 ? fmt::format("{}", fmt::join(names, ", ")) : "";
+}
 
 Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOptions& options) {
   return make_for(spec, options, [](const auto&... arguments) { return make_layer_problem(arguments...); });

@@ -51,4 +51,7 @@ Result<LayerProblem> layer_problem_for(const LayerSpec& spec, const CommonOption
 // The same for layers that are one problem.
 Result<Problem> problem_for(const LayerSpec& spec, const CommonOptions& options);
 
+// "aa, zz": what a model calls its inputs, where it has several; else empty.
+std::string several_inputs(const ModelSpec& model);
+
 }  // namespace convsmith::cli

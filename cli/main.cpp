@@ -14,7 +14,9 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "cli/commands.hpp"
@@ -22,10 +24,12 @@
 #include "cli/generate.hpp"
 #include "cli/program.hpp"
 #include "frontend/nearest.hpp"
+#include "runtime/verbose.hpp"
 
 namespace {
 
 using namespace convsmith::cli;
+using convsmith::tell;
 
 constexpr const char* kAbout =
     "convsmith compiles 1-D convolution layers and networks, as Keras writes them, to machine code and runs "
@@ -68,6 +72,34 @@ std::string hint(const std::string& typed, const std::vector<std::string>& words
   return question.empty() ? "" : " " + question;
 }
 
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::Option* const option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) names.push_back("-" + name);
+  }
+  return names;
+}
+
+// What may be meant by an option that `owner` does not have: a similar one; of a short one ("-i") the first
+// that begins like it; else the commands that do have it.
+std::string option_hint(const std::string& typed, const CLI::App& owner, const CLI::App& app) {
+  const std::vector<std::string> own = option_names(owner);
+  const std::string long_name = typed.starts_with("--") ? typed : "-" + typed;
+  if (const std::string similar = hint(long_name, own); !similar.empty()) return similar;
+  const auto begins = [&](const std::string& name) { return name.starts_with(long_name); };
+  if (const auto found = std::find_if(own.begin(), own.end(), begins);
+      typed != long_name && found != own.end())
+    return fmt::format(" Did you mean '{}'?", *found);
+  std::string having;
+  for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::vector<std::string> names = option_names(*command);
+    if (std::find(names.begin(), names.end(), typed) != names.end())
+      having += (having.empty() ? "" : ", ") + command->get_name();
+  }
+  return having.empty() ? "" : fmt::format(" It is an option of: {}.", having);
+}
+
 // What nobody expects: a command or an option that there is not, or one word too many.
 std::string unexpected_text(CLI::App& app) {
   const std::string typed = app.remaining(true).front();
@@ -83,12 +115,9 @@ std::string unexpected_text(CLI::App& app) {
   if (!typed.starts_with('-')) {
     return fmt::format("'{}' is one word too many for {}; what has spaces in it needs quotes.", shown, name);
   }
-  std::vector<std::string> options;
-  for (const CLI::Option* const option : owner.get_options())
-    for (const std::string& long_name : option->get_lnames()) options.push_back("--" + long_name);
   const std::string word = typed.substr(0, typed.find('='));
   return fmt::format("{} has no option '{}'; '{} --help' shows those that it has.{}", name, printable(word),
-                     name, hint(word, options));
+                     name, option_hint(word, owner, app));
 }
 
 // "help" and "help COMMAND" as "--help" and "COMMAND --help".
@@ -101,19 +130,16 @@ std::vector<std::string> words_of(CLI::App& app, int argc, char** argv) {
   return {words[1], "--help"};
 }
 
-// Where standard error is closed or full nobody can be told, and fmt::print would throw.
-void say_error(const std::string& sentence) {
-  std::fputs(fmt::format("error: {}\n", sentence).c_str(), stderr);
-}
-
-// What was printed may not have arrived: the disk behind a file is full, or nobody reads.
-int finish(int exit_code) {
-  errno = 0;
+// What was printed may not have arrived: the disk behind a file is full, or nobody reads, as behind `head`,
+// which is no news. `error`: the reason, where printing met it.
+int finish(int exit_code, int error = 0) {
+  errno = error;
   const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
   if (!failed) return exit_code;
-  const int error = errno;
-  say_error(fmt::format("Standard output can't be written{}.",
-                        error == 0 ? "" : std::string(": ") + std::strerror(error)));
+  error = errno;
+  if (error != EPIPE)
+    tell("error", fmt::format("Standard output can't be written{}.",
+                              error == 0 ? "" : std::string(": ") + std::strerror(error)));
   return exit_code == kOk ? kFailure : exit_code;
 }
 
@@ -131,9 +157,9 @@ int run_program(int argc, char** argv) {
   int exit_code = kOk;
   app.set_version_flag("-v,--version", "convsmith " CONVSMITH_VERSION);
   app.set_help_all_flag("--help-all", "Print the help of all commands");
-  app.footer(kExamples);
   app.require_subcommand(0, 1);
   add_commands(app, exit_code);
+  app.footer(kExamples);  // commands that were added later would inherit it
   add_generate(app);
   refuse_empty_values(app);
   try {
@@ -141,12 +167,24 @@ int run_program(int argc, char** argv) {
     std::reverse(words.begin(), words.end());  // as parse takes them
     app.parse(std::move(words));
   } catch (const CLI::Success& wanted) {
-    return app.exit(wanted);
+    std::ostringstream out;
+    const int code = app.exit(wanted, out, out);
+    fmt::print("{}", out.str());
+    return code;
   } catch (const CLI::ExtrasError&) {
-    say_error(unexpected_text(app));
+    tell("error", unexpected_text(app));
     return kUsage;
   } catch (const CLI::ParseError& error) {
-    say_error(fmt::format("{}\nTry 'convsmith --help', or --help behind a command.", error.what()));
+    // Who types -i for --input is told of -i first.
+    const std::vector<std::string> left = app.remaining(true);
+    if (!left.empty() && left.front().starts_with('-')) {
+      tell("error", unexpected_text(app));
+      return kUsage;
+    }
+    const std::string what = error.what();
+    const char* const hidden =
+        what.starts_with(": ") ? "--generate" : "";  // CLI11 does not name what is hidden
+    tell("error", fmt::format("{}{}\nTry 'convsmith --help', or --help behind a command.", hidden, what));
     return kUsage;
   }
   if (app.get_subcommands().empty()) fmt::print("{}", app.help());
@@ -160,10 +198,12 @@ int main(int argc, char** argv) {
   try {
     return finish(run_program(argc, argv));
   } catch (const std::bad_alloc&) {
-    say_error("There is not enough memory for this layer and its arrays.");
+    tell("error", "There is not enough memory for this layer and its arrays.");
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) != 0) return finish(kFailure, error.code().value());
+    tell("error", error.what());
   } catch (const std::exception& error) {
-    if (std::ferror(stdout) != 0) return finish(kFailure);
-    say_error(error.what());
+    tell("error", error.what());
   }
   return kFailure;
 }

@@ -53,9 +53,19 @@ double nice_step(double range, int count) {
 
 // A single step has nothing that a line could join.
 bool has_bars(const PlotPanel& panel) {
-  return std::all_of(panel.signals.begin(), panel.signals.end(), [](const PlotSignal& signal) {
-    return signal.rows->shape[0] == 1 && signal.rows->shape[1] <= kMaxBars;
-  });
+  return std::all_of(panel.signals.begin(), panel.signals.end(),
+                     [](const PlotSignal& signal) { return signal.rows->shape[0] == 1; });
+}
+
+// What a bar that stands for several channels shows: the value farthest from 0, so that no peak is lost, and
+// before all others what is no number.
+double bar_value(const Tensor& rows, int64_t begin, int64_t end) {
+  double most = 0;
+  for (int64_t i = begin; i < std::min(end, rows.shape[1]) && !std::isnan(most); ++i) {
+    const double value = rows.data[static_cast<size_t>(i)];
+    if (std::isnan(value) || std::abs(value) > std::abs(most)) most = value;
+  }
+  return most;
 }
 
 // Values of the panel with a margin; never empty.
@@ -127,9 +137,12 @@ class Panel {
          rate_ > 0 ? fmt::format("seconds ({} steps)", static_cast<int64_t>(steps)) : "steps");
   }
 
-  // A bar for each channel, those of several signals side by side; short ones with their values.
+  // A bar for each channel or for a few neighbours, those of several signals side by side; wide ones with
+  // their values.
   void bars() {
-    const int64_t count = panel_.signals.front().rows->shape[1];
+    const int64_t channels = panel_.signals.front().rows->shape[1];
+    const int64_t each = (channels + kMaxBars - 1) / kMaxBars;
+    const int64_t count = (channels + each - 1) / each;
     const double room = kPlotWidth / static_cast<double>(count);
     const double width = 0.7 * room / static_cast<double>(panel_.signals.size());
     constexpr int64_t kMostLabels = 24;
@@ -137,9 +150,10 @@ class Panel {
     const int64_t every = (count + kMostLabels - 1) / kMostLabels;
     for (int64_t i = 0; i < count; ++i) {
       double x = kLeft + room * (static_cast<double>(i) + 0.15);
-      if (i % every == 0) text(x + 0.35 * room, top_ + kPanelHeight + 19, "middle", channel_name(i, room));
+      if (i % every == 0)
+        text(x + 0.35 * room, top_ + kPanelHeight + 19, "middle", channel_name(i * each, room));
       for (const PlotSignal& signal : panel_.signals) {
-        const double value = signal.rows->data[static_cast<size_t>(i)];
+        const double value = bar_value(*signal.rows, i * each, (i + 1) * each);
         const double y = y_of(std::isfinite(value) ? value : 0);
         add("<rect x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' fill='{}'/>\n", x,
             std::min(y, y_of(0)), width, std::abs(y - y_of(0)), signal.color);
@@ -149,7 +163,11 @@ class Panel {
       }
     }
     add("<path d='M{} {:.1f}h{}' stroke='#888'/>\n", kLeft, y_of(0), kPlotWidth);
-    text(kLeft + kPlotWidth / 2.0, top_ + kPanelHeight + 37, "middle", panel_.bars);
+    const std::string what =
+        each == 1 ? panel_.bars
+                  : fmt::format("{} (of {}; each bar shows, of {} neighbours, the value farthest from 0)",
+                                panel_.bars, channels, each);
+    text(kLeft + kPlotWidth / 2.0, top_ + kPanelHeight + 37, "middle", what);
   }
 
   // As many letters as there is room for, in pixels.
@@ -185,7 +203,7 @@ class Panel {
     for (auto signal = panel_.signals.rbegin(); signal != panel_.signals.rend(); ++signal) {
       if (has_channels && channels <= kPaletteSize && panel_.signals.size() == 1) break;
       std::string words = signal->name;
-      if (channels > kMaxChannels) {
+      if (has_channels && channels > kMaxChannels) {
         words += fmt::format(" ({} of {} channels)", kMaxChannels, channels);
       } else if (has_channels && channels > kPaletteSize) {
         words += fmt::format(" ({} channels, red to violet)", channels);

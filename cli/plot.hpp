@@ -19,7 +19,7 @@ struct PlotSignal {
 };
 
 // Signals over one axis of values. What has a single step, as a classifier's answer, is drawn as bars, a bar
-// for each channel.
+// for each channel, or for each few where there are more than bars fit side by side.
 struct PlotPanel {
   std::string title;
   std::vector<PlotSignal> signals;         // the last one on top

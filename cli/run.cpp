@@ -159,11 +159,14 @@ Result<int> run(const RunArguments& arguments) {
   if (Result<void> done = judge(outcome, *files); !done) return tl::unexpected(done.error());
   const int written = write_results(outcome, files->outputs);
   std::FILE* const stream = report_stream(files->outputs);
-  if (arguments.common.json) {
-    fmt::print(stream, "{}\n", to_json(outcome).dump(2, ' ', false, Json::error_handler_t::replace));
-  } else {
-    fmt::print(stream, "{}", as_text(outcome));
-  }
+  const std::string text = arguments.common.json
+                               ? to_json(outcome).dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+                               : without_controls(as_text(outcome));
+  // Of the two only standard output must have taken it.
+  if (stream == stdout)
+    fmt::print("{}", text);
+  else
+    std::fputs(text.c_str(), stream);
   const int judged = check_tolerance(outcome);
   return written != kOk ? written : judged;
 }

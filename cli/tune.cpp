@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/check_graph.hpp"
+#include "cli/computed_products.hpp"
 #include "cli/files.hpp"
 #include "cli/measure.hpp"
 #include "cli/placed_array.hpp"
@@ -289,11 +290,8 @@ double call_floats(const KernelCall& call) {
 }  // namespace
 
 double KernelCall::operations() const {
-  const Problem& p = part.problem;
-  if (!p.has_weights()) return 0;
   const ir::RowRange range = rows();
-  return 2.0 * static_cast<double>(batch) * static_cast<double>(range.end - range.begin) *
-         static_cast<double>(p.taps * p.group_channels()) * static_cast<double>(p.filters);
+  return 2.0 * static_cast<double>(batch) * computed_products(part.problem, steps, range.begin, range.end);
 }
 
 std::vector<KernelCall> kernel_calls(const ir::Graph& graph, int64_t batch, int64_t steps) {

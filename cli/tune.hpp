@@ -28,7 +28,9 @@ struct KernelCall {
   int64_t uses = 1;  // so many parts of the call are like it
 
   ir::RowRange rows() const { return ir::part_rows(part, out_steps).front(); }
-  double operations() const;  // of one use, two for each multiply-add; 0 where nothing is multiplied
+  // Of one use, two for each multiply-add that is computed (computed_products); 0 where nothing is
+  // multiplied.
+  double operations() const;
 };
 
 // Those of a call that take time: each once, without the single rows at the ends of transposed layers.

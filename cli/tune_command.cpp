@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -25,6 +26,7 @@
 #include "ir/graph.hpp"
 #include "runtime/cpu_id.hpp"
 #include "runtime/model.hpp"
+#include "runtime/verbose.hpp"
 
 namespace convsmith::cli {
 
@@ -217,7 +219,7 @@ Result<void> write_tuning(const std::string& path, TuningFile file, const std::v
 class Progress {
  public:
   void show(const std::string& text) const {
-    if (is_terminal_) fmt::print(stderr, "\r{:<78.78}\r", text);
+    if (is_terminal_) std::fputs(fmt::format("\r{:<78.78}\r", text).c_str(), stderr);
   }
   ~Progress() { show(""); }
 
@@ -396,7 +398,7 @@ int report_mismatches(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     for (const TunedKernel& kernel : row.kernels) {
       for (const std::string& mismatch : kernel.mismatches) {
-        fmt::print(stderr, "error: {}.\n", mismatch);
+        tell("error", mismatch + ".");
         exit_code = kFailure;
       }
     }

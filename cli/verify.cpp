@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -56,7 +57,7 @@ VerifyOptions verify_options(const Options& options, int64_t count) {
   result.back_ends = available_back_ends(options.common.backend, options.common.isa);
   if (isatty(STDERR_FILENO) != 0) {
     result.progress = [count](int64_t cases, int64_t failures) {
-      fmt::print(stderr, "\r{} of {} cases, {} failures ", cases, count, failures);
+      std::fputs(fmt::format("\r{} of {} cases, {} failures ", cases, count, failures).c_str(), stderr);
     };
   }
   return result;
@@ -79,7 +80,7 @@ nlohmann::json as_json(const VerifyReport& report, const std::vector<std::string
 
 void print_failures(const std::vector<std::string>& failures) {
   const auto shown = std::min<size_t>(failures.size(), kMostShownFailures);
-  for (size_t i = 0; i < shown; ++i) fmt::print("{}\n", failures[i]);
+  for (size_t i = 0; i < shown; ++i) fmt::print("{}\n", without_controls(failures[i]));
   if (shown < failures.size()) fmt::print("... and {} more\n", failures.size() - shown);
 }
 
@@ -102,7 +103,7 @@ int print_report(const VerifyReport& report, const Options& options, bool comple
     fmt::print("{}\n", as_json(report, missing).dump(2));
     return passed ? kOk : kFailure;
   }
-  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r{:60}\r", "");
+  if (isatty(STDERR_FILENO) != 0) std::fputs(fmt::format("\r{:60}\r", "").c_str(), stderr);
   fmt::print("{}\n", verdict(report));
   print_failures(report.failures);
   for (const std::string& name : missing) fmt::print("never ran: {}\n", name);
@@ -275,7 +276,11 @@ int verify_model_file(const Options& options, const ModelSpec& loaded) {
     if (const auto done = draw_weights(spec, options.common.rules, seed); !done) return report(done.error());
     command += fmt::format(" --weights-seed {}", seed);
   }
-  return verify_model(options, std::move(spec), command);
+  const int exit_code = verify_model(options, std::move(spec), command);
+  const std::string inputs = several_inputs(loaded);
+  if (!inputs.empty() && !options.common.json)
+    fmt::print("inputs, in this order: {}\n", without_controls(inputs));
+  return exit_code;
 }
 
 // What draws calls or chooses kernels has no use for a program, whose `# run` line is its call.
@@ -308,6 +313,10 @@ int verify_vir(const Options& options, const VirFile& file) {
     const auto back_ends = back_ends_for(listing.program, common.backend, common.isa);
     if (!back_ends) return report(in_file(common.spec, back_ends.error()));
     for (const BackEnd back_end : *back_ends) all.back_ends.insert(back_end_name(back_end));
+    VirArrays arrays(*call, DataKind::kFloats, common.seed, {});
+    if (const auto done = run_checked(listing.program, listing.lines, arrays); !done)
+      return report(in_file(common.spec, done.error()));
+    note_idle(listing.program, arrays);
     for (const DataKind data :
          {DataKind::kIntegers, DataKind::kFloats, DataKind::kSpecial, DataKind::kHuge, DataKind::kTiny}) {
       if (options.data && options.data != data) continue;
@@ -416,6 +425,7 @@ void add_verify(CLI::App& app, int& exit_code) {
   command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
   command.add_flag("--small-chunks", options->small_chunks,
                    "Shrink the chunks of steps of chosen schedules and chains of passes");
+  command.footer("Examples:\n  convsmith verify --random 200\n  convsmith verify model.keras --guard");
   command.callback([options, &exit_code] { exit_code = run_verify(*options); });
 }
 

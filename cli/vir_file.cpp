@@ -7,6 +7,7 @@
 #include <charconv>
 #include <memory>
 
+#include "cli/common_options.hpp"
 #include "cli/files.hpp"
 #include "codegen/control_word.hpp"
 #include "codegen/target.hpp"
@@ -181,6 +182,15 @@ Result<void> run_checked(const vir::Program& program, const std::vector<int>& li
                                 ? fmt::format("line {}", lines[fault->instruction])
                                 : fmt::format("instruction {}", fault->instruction);
   return make_error(ErrorCode::kInvalidData, fmt::format("vir text, {}: {}.", place, fault->what));
+}
+
+void note_idle(const vir::Program& program, const VirArrays& arrays) {
+  for (const float value : arrays.out())
+    if (std::bit_cast<uint32_t>(value) != PlacedArray::kCanary) return;
+  print_note(
+      fmt::format("The program '{}' writes nothing to out in the call of its '# run' line, so nothing is "
+                  "compared; give it other arguments there, such as batch=1 steps=16.",
+                  program.name));
 }
 
 Result<std::unique_ptr<Kernel>> compile_vir(const vir::Program& program, BackEnd back_end) {

@@ -63,6 +63,8 @@ class VirArrays {
 // One call on the interpreter, where every operation is checked. An error (kInvalidData) names the one that
 // may not run, by its line in a file, where `lines` has those of the instructions.
 Result<void> run_checked(const vir::Program& program, const std::vector<int>& lines, VirArrays& arrays);
+// Says so where a call that run_checked made has left all of `out` as it was.
+void note_idle(const vir::Program& program, const VirArrays& arrays);
 
 // The interpreter with the program's number of lanes, then those of `back_ends` that make machine code for
 // it.

@@ -263,7 +263,8 @@ Result<CodeMemory> CodeMemory::create() {
   if (shared) return memory;
   auto own = create_private();
   if (own) {
-    own->why_private_ = shared.error().message;
+    own->why_private_ =
+        "Memory that is mapped twice is refused: " + shared.error().message.substr(kRefused.size());
     return own;
   }
   return make_error(ErrorCode::kUnavailable, join_reasons(shared.error().message, own.error().message));

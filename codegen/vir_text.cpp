@@ -68,7 +68,7 @@ class Parser {
 
  private:
   Result<void> fail(const std::string& what) const {
-    return make_error(ErrorCode::kInvalidSpec, fmt::format("vir text, line {}: {}.", line_, what));
+    return make_error(ErrorCode::kInvalidSpec, fmt::format("vir text, line {}: {}.", std::max(line_, 1), what));
   }
 
   // Splits the next line at blanks; '#' starts a comment.

@@ -36,4 +36,21 @@ std::size_t utf8_length(std::string_view text) {
   return malformed ? 0 : length;
 }
 
+std::string without_controls(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const std::string_view character = text.substr(0, length == 0 ? 1 : length);
+    const char c = text[0];
+    const bool steers = length == 1 ? (c < ' ' && c != '\n' && c != '\t') || c == 0x7F
+                                    : length == 2 && c == '\xC2' && text[1] < '\xA0';
+    if (length == 0 || steers)
+      out.push_back('?');
+    else
+      out.append(character);
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
+
 }  // namespace convsmith

@@ -123,9 +123,36 @@ Result<bool> parse_property(LoopNest& nest, std::string_view word, std::string_v
   return true;
 }
 
-// "for f1 = 0..32 step 16": the word, the name, the step and what stands behind it mean something; extents
-// follow.
-Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
+// "0..32", "taps*8"; empty where the range depends on the call.
+std::string range_text(const LoopNest& nest, size_t loop) {
+  const Dim dim = nest.loops[loop].dim;
+  if (nest.cut() && loop_name(nest, loop).size() == 1) {
+    if (dim == Dim::kTap) return "taps";
+    if (dim == Dim::kReduction) return fmt::format("taps*{}", nest.problem.group_channels());
+  }
+  const auto extent = loop_extent(nest, loop);
+  return extent ? fmt::format("0..{}", *extent) : "";
+}
+
+// What a line says of a loop's range, which follows from the layer and from the loops outside.
+struct Range {
+  size_t loop;
+  int line;
+  std::string text;
+};
+
+Result<void> check_range(const LoopNest& nest, const Range& range) {
+  const std::string real = range_text(nest, range.loop);
+  if (range.text == real) return {};
+  return fail(range.line,
+              fmt::format("the loop {} is said to run over {}, and {}; mend it or leave '= ..' out",
+                          loop_name(nest, range.loop), range.text.substr(0, 60),
+                          real.empty() ? "how far it runs is not known before a call"
+                                       : "by the layer and the loops outside it runs over " + real));
+}
+
+// "for f1 = 0..32 step 16"; the range may be left out.
+Result<void> parse_loop(LoopNest& nest, std::vector<Range>& ranges, std::string_view line, int number) {
   const std::string_view word = take_word(line);
   if (word == "band") {
     nest.loops.push_back({Dim::kStep, 1, Role::kBand});
@@ -148,6 +175,7 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
   if (!known || dim == std::string_view::npos)
     return fail(number, fmt::format("'{} {}' is no loop", word, name));
   loop.dim = static_cast<Dim>(dim);
+  std::string range;
   for (std::string_view next = take_word(line); !next.empty(); next = take_word(line)) {
     if (next == "tail") {
       auto tail = parse_tail(rest_of(line));
@@ -155,13 +183,20 @@ Result<void> parse_loop(LoopNest& nest, std::string_view line, int number) {
       loop.tail = std::move(*tail);
       break;
     }
-    if (next != "step" && next != "wide") continue;
+    if (next != "step" && next != "wide") {
+      range += next;
+      continue;
+    }
     const std::string_view text = take_word(line);
     const auto size = parse_size(text);
     if (!size) return fail(number, fmt::format("'{}' is no {}", text, next));
     (next == "step" ? loop.step : loop.wide) = *size;
   }
   nest.loops.push_back(loop);
+  if (!range.empty() && !range.starts_with('='))
+    return fail(number,
+                fmt::format("'{}' stands where '= 0..N' or 'step N' is expected", range.substr(0, 60)));
+  if (!range.empty()) ranges.push_back({nest.loops.size() - 1, number, range.substr(1)});
   if (loop_name(nest, nest.loops.size() - 1) != name) {
     return fail(number,
                 fmt::format("this loop is called {}, not {}", loop_name(nest, nest.loops.size() - 1), name));
@@ -180,15 +215,7 @@ std::string print(const LoopNest& nest) {
       continue;
     }
     fmt::format_to(std::back_inserter(out), "  {} {}", role_word(l.role), loop_name(nest, i));
-    const auto extent = loop_extent(nest, i);
-    const bool outermost = loop_name(nest, i).size() == 1;
-    const bool reduction_in_band =
-        nest.cut() && outermost && (l.dim == Dim::kTap || l.dim == Dim::kReduction);
-    if (reduction_in_band) {
-      out += l.dim == Dim::kTap ? " = taps" : fmt::format(" = taps*{}", nest.problem.group_channels());
-    } else if (extent) {
-      fmt::format_to(std::back_inserter(out), " = 0..{}", *extent);
-    }
+    if (const std::string range = range_text(nest, i); !range.empty()) out += " = " + range;
     if (l.step != 1) fmt::format_to(std::back_inserter(out), " step {}", l.step);
     if (l.wide > 1) fmt::format_to(std::back_inserter(out), " wide {}", l.wide);
     if (!l.tail.sizes.empty() || l.tail.strategy == TailStrategy::kMask)
@@ -208,6 +235,7 @@ std::string print(const LoopNest& nest) {
 Result<NestList> parse_nests(std::string_view text) {
   NestList list;
   LoopNest nest;
+  std::vector<Range> ranges;
   bool open = false;
   for (int number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
@@ -218,10 +246,12 @@ Result<NestList> parse_nests(std::string_view text) {
     if (line.empty()) continue;
     if (open && line.starts_with('}')) {
       if (auto ok = verify(nest); !ok) return tl::unexpected(ok.error());
+      for (const Range& range : ranges)
+        if (auto ok = check_range(nest, range); !ok) return tl::unexpected(ok.error());
       list.nests.push_back(std::move(nest));
       open = false;
     } else if (open) {
-      if (auto ok = parse_loop(nest, line, number); !ok) return tl::unexpected(ok.error());
+      if (auto ok = parse_loop(nest, ranges, line, number); !ok) return tl::unexpected(ok.error());
     } else if (list.nests.empty() && list.layer.empty() && line.starts_with("layer ")) {
       list.layer = line.substr(6);
     } else if (!list.nests.empty() && !line.starts_with("nest ")) {
@@ -230,6 +260,7 @@ Result<NestList> parse_nests(std::string_view text) {
       auto problem = parse_header(line, number);
       if (!problem) return tl::unexpected(problem.error());
       nest = {};
+      ranges.clear();
       nest.problem = *problem;
       open = true;
     }

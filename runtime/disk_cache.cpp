@@ -79,6 +79,14 @@ Result<DiskCache> DiskCache::open(const std::string& folder, uint64_t limit_byte
   return DiskCache(path, limit_bytes);
 }
 
+Result<void> DiskCache::check(const std::string& folder) {
+  std::error_code error;
+  const std::string path = std::filesystem::absolute(folder, error).string();
+  if (error) return not_used(folder, error.message());
+  if (const auto usable = PrivateFolder::check(path); !usable) return not_used(folder, usable.error());
+  return {};
+}
+
 KernelResult DiskCache::get(const Wanted& wanted, CodeMemory& memory,
                             const std::function<KernelResult()>& make) const {
   auto build = build_of(wanted.backend);

@@ -31,6 +31,8 @@ class DiskCache {
  public:
   // Error (kUnavailable): why the folder can't be used. It is made where only its last name is missing.
   static Result<DiskCache> open(const std::string& folder, uint64_t limit_bytes);
+  // Whether open would succeed; makes nothing.
+  static Result<void> check(const std::string& folder);
 
   struct Wanted {
     std::string key;   // all that shapes the code, with back end and instruction set

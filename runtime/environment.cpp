@@ -61,7 +61,7 @@ constexpr EnvironmentVariable kVariables[] = {
     {"CONVSMITH_H5_HELPER", "the path of this version's convsmith-h5dump",
      [](const std::string&) { return check_model_files(); }},
     {"CONVSMITH_CACHE_DIR", "a folder of this user's that nobody else can write to",
-     [](const std::string& value) { return without_value(DiskCache::open(value, 1)); }},
+     [](const std::string& value) { return DiskCache::check(value); }},
     {"CONVSMITH_CACHE_BYTES", "a whole number of bytes",
      [](const std::string& value) { return without_value(parse_cache_bytes(value)); }},
     {"CONVSMITH_TUNING", "the path of a file that tune wrote",

@@ -152,7 +152,12 @@ class KnownKernel final : public Kernel {
 
 std::unique_ptr<Kernel> to_private_memory(std::unique_ptr<Kernel> kernel) {
   // Never destroyed, as that of process_code_memory.
-  static auto& memory = *new Result<CodeMemory>(CodeMemory::create_private());
+  static auto& memory = *[] {
+    auto* const own = new Result<CodeMemory>(CodeMemory::create_private());
+    if (*own)
+      say(1, "CONVSMITH_PROFILE: kernels live in private memory, written first and made executable then.");
+    return own;
+  }();
   const Kernel::Code code = kernel->code();
   auto copy = memory ? publish(*memory, code.bytes, code.entry) : tl::unexpected(memory.error());
   if (copy) return std::move(*copy);

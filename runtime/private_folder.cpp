@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 
 namespace convsmith {
@@ -65,6 +66,19 @@ tl::expected<PrivateFolder, std::string> PrivateFolder::open(const std::string& 
   if (!fd || fstat(fd.get(), &status) != 0) return failed("can't be opened");
   if (const char* why = distrust(status, geteuid())) return Refused(why);
   return PrivateFolder(std::move(fd));
+}
+
+tl::expected<void, std::string> PrivateFolder::check(const std::string& path) {
+  struct stat status {};
+  if (lstat(path.c_str(), &status) != 0 && errno == ENOENT) {
+    std::filesystem::path name = path;
+    if (!name.has_filename()) name = name.parent_path();
+    if (access(name.parent_path().c_str(), W_OK | X_OK) == 0) return {};
+    return failed("can't be made");
+  }
+  const auto folder = open(path);
+  if (!folder) return Refused(folder.error());
+  return {};
 }
 
 tl::expected<std::vector<uint8_t>, std::string> PrivateFolder::read(const std::string& name,

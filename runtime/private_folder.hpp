@@ -45,6 +45,9 @@ class PrivateFolder {
   // Makes the folder (0700) where it is missing. The error is the end of a sentence.
   static tl::expected<PrivateFolder, std::string> open(const std::string& path);
 
+  // Whether open would succeed; makes nothing.
+  static tl::expected<void, std::string> check(const std::string& path);
+
   // The contents of a regular file of ours with no more than `limit` bytes. Empty where there is none.
   tl::expected<std::vector<uint8_t>, std::string> read(const std::string& name, size_t limit) const;
 

@@ -37,7 +37,9 @@ class Members {
   Members(const Json& object, std::string where, std::string& why)
       : object_(object), where_(std::move(where)), why_(why) {}
 
-  std::string text(const char* name) { return get<std::string>(name, "a text", &Json::is_string); }
+  std::string text(const char* name) {
+    return plain(name, get<std::string>(name, "a text", &Json::is_string));
+  }
   // A whole number, at least 1.
   int64_t count(const char* name) {
     const auto number = get<int64_t>(name, "a whole number", &Json::is_number_integer);
@@ -49,7 +51,7 @@ class Members {
     std::vector<std::string> all;
     for (const Json& word : get<Json>(name, "a list", &Json::is_array)) {
       if (!word.is_string()) refuse(fmt::format("has a '{}' that is no list of texts", name));
-      if (word.is_string()) all.push_back(word.get<std::string>());
+      if (word.is_string()) all.push_back(plain(name, word.get<std::string>()));
     }
     return all;
   }
@@ -79,6 +81,13 @@ class Members {
   }
 
  private:
+  // Texts become parts of sentences.
+  std::string plain(const char* name, std::string found) {
+    if (std::any_of(found.begin(), found.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }))
+      refuse(fmt::format("has control characters in its '{}'", name));
+    return found;
+  }
+
   template <class T>
   T get(const char* name, const char* kind, bool (Json::*is_kind)() const noexcept) {
     ++asked_;
@@ -116,6 +125,21 @@ CpuId read_cpu(const Json& json, std::string& why) {
             members.words("features")};
   members.finish();
   return cpu;
+}
+
+// Whether brackets stand in each other no deeper than in any tuning file: millions of them are a tree that
+// takes many times the memory and time of its text.
+bool is_flat(std::string_view text) {
+  constexpr int kDeepest = 16;
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size() && depth <= kDeepest; ++i) {
+    if (text[i] == '"') quoted = !quoted;
+    if (quoted && text[i] == '\\') ++i;
+    if (quoted) continue;
+    depth += text[i] == '[' || text[i] == '{' ? 1 : text[i] == ']' || text[i] == '}' ? -1 : 0;
+  }
+  return depth <= kDeepest;
 }
 
 Result<std::string> read_file(const std::string& path) {
@@ -164,6 +188,7 @@ Result<TuningFile> parse_tuning(std::string_view text, const std::string& name) 
     return make_error(ErrorCode::kInvalidData,
                       fmt::format("'{}' is no tuning file that this convsmith reads: {}.", name, why));
   };
+  if (!is_flat(text)) return refuse("it is nested deeper than any");
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return refuse("it is no JSON");
   std::string why;

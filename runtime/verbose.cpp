@@ -5,9 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "frontend/utf8.hpp"
 #include "runtime/environment.hpp"
 
 namespace convsmith {
+
+// One write, so that lines of several threads stay lines; fmt::print would throw.
+void tell(std::string_view kind, std::string_view sentence) {
+  std::fputs(fmt::format("{}: {}\n", kind, without_controls(sentence)).c_str(), stderr);
+}
 
 int verbose_level() {
   static const int level = [] {
@@ -15,14 +21,14 @@ int verbose_level() {
     if (text == nullptr || *text == '\0') return 0;
     const Result<int> wanted = parse_verbose_level(text);
     // Who sets it wants to hear something, and would hear nothing.
-    if (!wanted) fmt::print(stderr, "convsmith: {}\n", wanted.error().message);
+    if (!wanted) tell("convsmith", wanted.error().message);
     return wanted.value_or(0);
   }();
   return level;
 }
 
 void say(int level, std::string_view line) {
-  if (verbose_level() >= level) fmt::print(stderr, "convsmith: {}\n", line);
+  if (verbose_level() >= level) tell("convsmith", line);
 }
 
 namespace {
@@ -34,8 +40,7 @@ constexpr std::string_view kStages = ",graph,nest,schedule,vir,regalloc,asm,llvm
 std::string read_stages() {
   const char* const text = std::getenv("CONVSMITH_DUMP");
   const std::string stages = text == nullptr ? "" : text;
-  if (const Result<void> ok = check_stages(stages); !ok)
-    fmt::print(stderr, "convsmith: {}\n", ok.error().message);
+  if (const Result<void> ok = check_stages(stages); !ok) tell("convsmith", ok.error().message);
   return "," + stages + ",";
 }
 
@@ -73,7 +78,9 @@ bool dump_wanted(std::string_view stage) {
 }
 
 void dump(std::string_view stage, std::string_view text) {
-  fmt::print(stderr, "--- {} ---\n{}{}", stage, text, text.ends_with('\n') ? "" : "\n");
+  std::fputs(fmt::format("--- {} ---\n{}{}", stage, without_controls(text), text.ends_with('\n') ? "" : "\n")
+                 .c_str(),
+             stderr);
 }
 
 PassScope::~PassScope() {

@@ -11,6 +11,10 @@
 
 namespace convsmith {
 
+// "KIND: SENTENCE" on standard error, without what could steer a terminal: sentences quote files. Where
+// standard error is closed or full nobody can be told, and that ends nothing.
+void tell(std::string_view kind, std::string_view sentence);
+
 int verbose_level();
 void say(int level, std::string_view line);
 

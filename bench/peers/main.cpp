@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "bench/command.hpp"
 #include "bench/peers/check.hpp"
 #include "bench/peers/measure_row.hpp"
 #include "bench/peers/report.hpp"
@@ -45,7 +47,7 @@ Result<Table> read_table(const std::string& path) {
 }
 
 void show_progress(const std::string& words) {
-  if (isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\r{:70}\r", words);
+  if (isatty(STDERR_FILENO) != 0) std::fputs(fmt::format("\r{:70}\r", words).c_str(), stderr);
 }
 
 // The machine, the ways and the layers of a run.
@@ -230,18 +232,8 @@ void add_options(CLI::App& app, Options& options) {
 }  // namespace convsmith::bench
 
 int main(int argc, char** argv) {
-  using namespace convsmith;
-  CLI::App app("Times convsmith beside other libraries on the layers of bench/shapes.csv, on one thread.");
-  bench::Options options;
-  cli::add_back_end_options(app, options.common);
-  bench::add_options(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& wanted) {
-    return app.exit(wanted);
-  } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "error: {}\nTry 'peers_bench --help'.\n", error.what());
-    return cli::kUsage;
-  }
-  return bench::run(options);
+  using namespace convsmith::bench;
+  return run_command(
+      "Times convsmith beside other libraries on the layers of bench/shapes.csv, on one thread.",
+      "peers_bench", add_options, run, argc, argv);
 }

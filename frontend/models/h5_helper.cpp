@@ -106,11 +106,11 @@ bool try_again() {
 }
 
 // Sends the file and takes the answer, until the other side has closed its end, has sent more than `most`
-// bytes, or time is up.
+// bytes, does not greet, or time is up.
 std::string exchange(int socket, std::string_view file, uint64_t most, Clock::time_point end) {
   std::string answer;
   std::vector<char> buffer(std::size_t{1} << 16);
-  while (answer.size() <= most) {
+  while (answer.size() <= most && kH5Greeting.starts_with(answer.substr(0, kH5Greeting.size()))) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now()).count();
     pollfd state{socket, static_cast<short>(POLLIN | (file.empty() ? 0 : POLLOUT)), 0};
     const int ready = left > 0 ? poll(&state, 1, static_cast<int>(std::min<int64_t>(left, 1000))) : 0;

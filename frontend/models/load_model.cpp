@@ -153,7 +153,7 @@ Result<LoadedModel> load(Parts parts, const LoadOptions& options) {
 }  // namespace
 
 Result<void> check_model_files() {
-  const Result<std::string> helper = find_h5_helper();
+  const Result<std::string> helper = ask_h5_helper(" ");  // it greets before it finds that this is no HDF5
   return helper ? Result<void>() : tl::unexpected(helper.error());
 }
 

@@ -63,17 +63,6 @@ constexpr const char* kModel = R"({"class_name": "Sequential", "config": {"name"
   {"class_name": "InputLayer", "config": {"batch_input_shape": [null, null, 4], "name": "in"}},
   {"class_name": "Conv1D", "config": {"name": "c", "filters": 4, "kernel_size": [3]}}]}})";
 
-constexpr const char* kTwo = R"({"class_name": "Functional", "config": {"name": "two", "layers": [
-  {"class_name": "InputLayer", "name": "zz", "inbound_nodes": [],
-   "config": {"batch_input_shape": [null, null, 4], "name": "zz"}},
-  {"class_name": "InputLayer", "name": "aa", "inbound_nodes": [],
-   "config": {"batch_input_shape": [null, null, 4], "name": "aa"}},
-  {"class_name": "Subtract", "name": "sub", "config": {"name": "sub"},
-   "inbound_nodes": [[["aa", 0, 0, {}], ["zz", 0, 0, {}]]]},
-  {"class_name": "Activation", "name": "pos", "config": {"name": "pos", "activation": "relu"},
-   "inbound_nodes": [[["aa", 0, 0, {}]]]}],
-  "input_layers": [["aa", 0, 0], ["zz", 0, 0]], "output_layers": [["sub", 0, 0], ["pos", 0, 0]]}})";
-
 void make_arrays(const TemporaryFolder& folder) {
   using cli_test::input_file;
   input_file(folder, "x.npy", {2, 10, 4});
@@ -102,16 +91,22 @@ void make_files(const TemporaryFolder& folder) {
   folder.write("missing.csv", "a,b,c,d\n,1,2,3\n" + rows);
   folder.write("broken.csv", "a,b,c,d\n1,2,3,4\n1,x,3,4\n" + rows);
   folder.write("text.txt", "1\n2\n");
-  for (const char* name : {"empty.npy", "empty.csv", "empty.wav", "empty.json", "empty.keras", "empty.npz"})
+  for (const char* name :
+       {"empty.npy", "empty.csv", "empty.wav", "empty.json", "empty.keras", "empty.npz", "empty.vir"})
     folder.write(name, "");
   folder.write("bad.keras", "PK\3\4 and no more");
   folder.write("bad.npz", "PK\3\4 and no more");
   folder.write("bad.h5", "\x89HDF\r\n\x1a\n and no more");
   folder.write("layer.json", R"({"class_name": "Conv1D", "config": {"filters": 4, "kernel_size": 3}})");
   folder.write("model.json", kModel);
-  folder.write("two.json", kTwo);
+  folder.write("two.json", cli_test::model_of_two_inputs(4));
   folder.write("layer.nest", "nest of twigs\n");
   folder.write("p.vir", "vir x lanes 4 scratch 0 {\n}\n");
+  folder.write("idle.vir", "# run in=8 out=8\nvir idle lanes 8 scratch 0 {\n}\n");
+  folder.write(
+      "ranges.nest",
+      "nest Conv1D(8, 3, input_shape=(None, 4)) {\n  for n\n  for g = 0..1\n  for f = 0..999\n  for o\n"
+      "  for k = 0..3\n  for c = 0..4\n}\n");
   for (const char* name : {"folder", "folder.npy", "folder.keras", "folder.html", "folder.o"})
     std::filesystem::create_directory(folder / name);
   std::filesystem::create_symlink("loop.npy", folder / "loop.npy");

@@ -54,4 +54,21 @@ inline Tensor read_npy(const std::string& path) {
   return signal ? signal->tensor : Tensor{};
 }
 
+// A model's JSON: inputs zz and aa, outputs sub (aa - zz) and pos (relu of aa).
+inline std::string model_of_two_inputs(int channels) {
+  std::string text = R"({"class_name": "Functional", "config": {"name": "two", "layers": [
+  {"class_name": "InputLayer", "name": "zz", "inbound_nodes": [],
+   "config": {"batch_input_shape": [null, null, CHANNELS], "name": "zz"}},
+  {"class_name": "InputLayer", "name": "aa", "inbound_nodes": [],
+   "config": {"batch_input_shape": [null, null, CHANNELS], "name": "aa"}},
+  {"class_name": "Subtract", "name": "sub", "config": {"name": "sub"},
+   "inbound_nodes": [[["aa", 0, 0, {}], ["zz", 0, 0, {}]]]},
+  {"class_name": "Activation", "name": "pos", "config": {"name": "pos", "activation": "relu"},
+   "inbound_nodes": [[["aa", 0, 0, {}]]]}],
+  "input_layers": [["aa", 0, 0], ["zz", 0, 0]], "output_layers": [["sub", 0, 0], ["pos", 0, 0]]}})";
+  for (const std::string word = "CHANNELS"; text.find(word) != std::string::npos;)
+    text.replace(text.find(word), word.size(), std::to_string(channels));
+  return text;
+}
+
 }  // namespace convsmith::cli_test

@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/processors.hpp"
+#include "frontend/utf8.hpp"
 #include "runtime/tuning.hpp"
 #include "tests/cli/call_cli.hpp"
 #include "tests/support/places.hpp"
@@ -77,6 +80,57 @@ TEST(CommandLine, WhatIsMistypedIsNamed) {
     EXPECT_THAT(call({word}).err, Not(HasSubstr("Did you mean")));
 }
 
+// Whatever files hold: no sentence and no report steers a terminal.
+TEST(CommandLine, NoControlBytesOfFilesArePrinted) {
+  const TemporaryFolder folder;
+  const std::string evil = "\x1b[31m\x07\x7f\xc2\x9b\x9b\xffx";
+  const std::string x = folder.write("x.csv", "a,b\n1,2\n3,4\n");
+  const std::string tuning = R"({"format": "convsmith tuning", "version": 1, "convsmith": "1", "cpu": ")" +
+                             evil + R"(", "entries": []})";
+  const std::vector<std::vector<std::string>> lines = {
+      {"verify", folder.write("a.vir", evil)},
+      {"verify", folder.write("b.vir", "# run in=8 out=8\nvir " + evil + " lanes 8 scratch 0 {\n}\n")},
+      {"compare", folder / "b.vir", "--backend", "interp"},
+      {"explain", folder / "b.vir", "--backend", "interp"},
+      {"verify", folder.write("c.vir", "# run in" + evil + "=8\nvir x lanes 8 scratch 0 {\n}\n")},
+      {"verify", folder.write("a.nest", "nest " + evil + " {\n}\n")},
+      {"verify", folder.write("b.nest", "nest Conv1D(4, 3, input_shape=(None, 4)) {\n " + evil + "\n}\n")},
+      {"run", "Dense(3)", "--input", folder.write("a.csv", "a,b\n1," + evil + "\n")},
+      {"run", "Dense(3)", "--input", folder.write("b.csv", evil + ",b\n1,2\n")},
+      {"run", "Dense(3)", "--input", x + ":" + evil},
+      {"inspect", folder.write("a.json", R"({"class_name": ")" + evil + R"(", "config": {}})")},
+      {"inspect", folder.write("b.json", evil)},
+      {"explain", folder.write("c.json", R"({"class_name": "Conv1D", "config": {")" + evil + R"(": 1}})")},
+      {"explain", kLayer, "--schedule", folder.write("s", evil)},
+      {"explain", kLayer, "--schedule", evil},
+      {"run", kLayer, "--input", x, "--tuning", folder.write("t.json", tuning)},
+      {"run", kLayer, "--" + evil},
+      {"run", kLayer, "--input", folder / evil},
+      {evil}};
+  for (const auto& words : lines) {
+    const Outcome outcome = call(words, "CONVSMITH_VERBOSE=2");
+    EXPECT_FALSE(outcome.err.empty() && outcome.out.empty());
+    const std::string said = outcome.err + outcome.out;
+    for (const char* bad : {"\x1b", "\x07", "\x7f", "\xc2\x9b", "\x9b", "\xff"})
+      EXPECT_EQ(said.find(bad), std::string::npos) << words[0] << " " << words.back() << "\n" << said;
+  }
+  EXPECT_EQ(without_controls("a\tb\n\xc3\xa9\xc2\xa0\xe2\x82\xac\r\xc3"),
+            "a\tb\n\xc3\xa9\xc2\xa0\xe2\x82\xac??");
+}
+
+TEST(CommandLine, HelpHasTheExamplesOfItsCommand) {
+  for (const char* command : {"run", "inspect", "explain", "compile", "compare", "tune", "verify", "info"}) {
+    const std::string help = call({command, "--help"}).out;
+    EXPECT_THAT(help, HasSubstr(std::string("  convsmith ") + command));
+    EXPECT_THAT(help, Not(HasSubstr("Environment:"))) << command;
+    for (const char* other : {"run", "inspect", "explain", "compile", "compare", "tune", "verify", "info"})
+      if (std::string(other) != command) {
+        EXPECT_THAT(help, Not(HasSubstr(std::string("\n  convsmith ") + other))) << command;
+      }
+  }
+  EXPECT_THAT(call({"--help"}).out, HasSubstr("Environment:"));
+}
+
 TEST(CommandLine, NumbersOutOfRangeAreFullSentences) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"compare", kLayer, "--batch", "0"},
@@ -112,6 +166,8 @@ TEST(CommandLine, InfoChecksEveryVariable) {
       {"CONVSMITH_MAX_ISA", "avx2", "sse", "CONVSMITH_MAX_ISA is 'sse'"},
       {"CONVSMITH_NUM_THREADS", "3", "many", "it must be a whole number from 1 to 1024."},
       {"CONVSMITH_NUM_THREADS", "1", "0", "CONVSMITH_NUM_THREADS is '0'"},
+      {"CONVSMITH_H5_HELPER", "", "/bin/true", "does not answer as the program of this version does"},
+      {"CONVSMITH_H5_HELPER", "", "/bin/cat", "does not answer as the program of this version does"},
       {"CONVSMITH_LLVM_MODULE", "", "/nowhere.so", "The LLVM back end is not available"},
       {"CONVSMITH_CACHE_DIR", folder / "cache", "/nope/cache",
        "CONVSMITH_CACHE_DIR is '/nope/cache', which "},
@@ -140,6 +196,7 @@ TEST(CommandLine, InfoChecksEveryVariable) {
     const std::string shown = call({"info"}, std::string(c.name) + "=" + cli_test::quoted(c.bad)).out;
     EXPECT_THAT(shown, HasSubstr("wrong, may be " + bad["legal"].get<std::string>()));
   }
+  EXPECT_FALSE(std::filesystem::exists(folder / "cache")) << "info only looks";
 }
 
 TEST(CommandLine, AWrongLevelOfVerbosityIsSaid) {

@@ -59,8 +59,8 @@ TEST(Csv, ErrorsNameTheLine) {
       {"1,2\nx,4\n", "line 2, column 1 is 'x'"},
       {"1,x\n", "line 1, column 2 is 'x'"},
       {"1.0.0\n", "line 1, column 1"},
-      {"1e50\n", "it must be a float32 number"},
-      {"-1e999\n", "it must be a float32 number"},
+      {"1e50\n", "beyond the largest float32"},
+      {"-1e999\n", "beyond the largest float32"},
       {"0x10\n", "line 1"},
       {std::string("1\0002\n", 4), "line 1"},
       {"1 2\n3 4\n", "line 1, column 1 is '1 2'"},
@@ -160,6 +160,41 @@ TEST(Csv, TheFirstLineTellsTheSeparator) {
   EXPECT_EQ(read("\"time (s; rel)\",mv\n1,2\n"), "(1, 2) 1 2");
   EXPECT_EQ(read("time (s; rel),mv\n1,2\n"), "(1, 2) 1 2") << "the second line has no semicolon";
   EXPECT_EQ(read("\"a;b\"\tc\n1\t2\n", {"a;b"}), "(1, 1) 1");
+}
+
+TEST(Csv, DecimalCommasAndPointsDoNotMix) {
+  for (const char* text :
+       {"a;b\n1.5;1,5\n", "a;b\n1,5;2\n2;1.5\n", "1,5;2\n3.25;4\n", "a;b\n-1,5e3;1\n.5;2\n"})
+    EXPECT_THAT(read(text), HasSubstr("decimals must have commas or points, not both")) << text;
+  EXPECT_THAT(read("a;b\n1.5;7\n2;1,25\n"),
+              HasSubstr("x.csv: line 3, column 2 is '1,25', and line 2, column 1 is '1.5'; decimals"));
+  EXPECT_EQ(read("a;b;c\n1,5;x.y;2\n", {"a", "c"}), "(1, 2) 1.5 2") << "of columns that are taken";
+  EXPECT_EQ(read("a;b\n1.5;n/a\n"), "(1, 2) 1.5 nan");
+  EXPECT_EQ(read("a,b\n1.5,2.5\n"), "(1, 2) 1.5 2.5");
+}
+
+// As pandas.read_csv(..).to_numpy(float32) has them.
+TEST(Csv, TruthValuesAreNumbers) {
+  EXPECT_EQ(read("a,b\nTrue,1\nFalse,2\n"), "(2, 2) 1 1 0 2");
+  EXPECT_EQ(read("a,b\ntrue,FALSE\n"), "(1, 2) 1 0");
+  EXPECT_EQ(read("a\nTRUE\n\nfalse\nNA\n"), "(3, 1) 1 0 nan");
+  EXPECT_EQ(read("true,pred\n1,2\n", {"true"}), "(1, 1) 1") << "a name over numbers";
+  EXPECT_EQ(read("1.5,True\n2.5,False\n"), "(2, 2) 1.5 1 2.5 0") << "no names";
+  EXPECT_EQ(read("a\nTrue\n3\n"), "(2, 1) 1 3") << "no line of units";
+  for (const char* word : {"tRUE", "yes", "T", "Truee"})
+    EXPECT_THAT(read(fmt::format("a\n1\n{}\n", word)), HasSubstr("it must be a float32 number")) << word;
+}
+
+TEST(Csv, NumbersBeyondFloat32) {
+  for (const char* number : {"1e39", "-3.5e38", "+1e400", "1e99999", "1E+39"})
+    for (const char* table : {"a\n1\n{}\n", "1\n2\n{}\n"})
+      EXPECT_THAT(read(fmt::format(fmt::runtime(table), number)),
+                  HasSubstr(fmt::format("line 3, column 1 is '{}', beyond the largest float32, 3.4028235e+38",
+                                        number)));
+  EXPECT_THAT(read("1e39\n2\n"), HasSubstr("line 1, column 1 is '1e39', beyond")) << "no name";
+  EXPECT_THAT(read("a;b\n1;3,5e38\n"), HasSubstr("is '3,5e38', beyond"));
+  EXPECT_EQ(read("a\n1e-60\n-1e-400\n1e-99999\n1e-45\n3.4028235e38\n-inf\n"),
+            "(6, 1) 0 -0 0 1e-45 3.4028235e+38 -inf");
 }
 
 TEST(Csv, WhatProgramsLeaveAround) {

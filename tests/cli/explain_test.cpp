@@ -33,6 +33,38 @@ std::string explained(const TemporaryFolder& folder, const std::string& spec, co
   return folder.write("layer." + stage, outcome.out);
 }
 
+// What a heading says of the assembly is true of its back end's.
+TEST(ExplainedFiles, AssemblySaysWhoTakesIt) {
+  const TemporaryFolder folder;
+  for (const std::string backend : {"xbyak", "llvm"}) {
+    const Outcome outcome =
+        call({"explain", kLayers[0], "--stage", "asm", "--isa", "avx2", "--backend", backend});
+    if (outcome.err.find("is not available") != std::string::npos) continue;
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const bool is_source = outcome.out.find("assembler source") != std::string::npos;
+    EXPECT_EQ(is_source, backend == "llvm");
+    EXPECT_EQ(outcome.out.find("no assembler takes") != std::string::npos, !is_source);
+    const std::string file = folder.write("code.s", outcome.out);
+    const std::string assemble =
+        "as " + quoted(file) + " -o " + quoted(folder / "code.o") + " >/dev/null 2>&1";
+    if (std::system("command -v as >/dev/null") == 0) {
+      EXPECT_EQ(std::system(assemble.c_str()) == 0, is_source) << outcome.out;
+    }
+  }
+}
+
+TEST(ExplainedFiles, NameTheInputsOfAModel) {
+  const TemporaryFolder folder;
+  const std::string model = folder.write("two.json", model_of_two_inputs(4));
+  for (const Words& words :
+       {Words{"explain", model}, Words{"explain", model, "--stage", "graph"},
+        Words{"compare", model, "--backend", "interp", "--steps", "9"},
+        Words{"verify", model, "--backend", "interp", "--random", "2"}, Words{"inspect", model}})
+    EXPECT_THAT(call(words).out, HasSubstr("inputs, in this order: aa, zz\n")) << words[0];
+  for (const char* command : {"explain", "compare", "verify"})
+    EXPECT_THAT(call({command, kLayers[0], "--backend", "interp"}).out, Not(HasSubstr("inputs,"))) << command;
+}
+
 TEST(ExplainedFiles, VerifyTakesEachStageThatRuns) {
   const TemporaryFolder folder;
   for (const std::string& spec : kLayers) {

@@ -36,6 +36,36 @@ std::string with(std::string text, const std::string& from, const std::string& t
   return text.replace(text.find(from), from.size(), to);
 }
 
+TEST(HostileNests, RangesMustBeThoseOfTheLayer) {
+  struct Case {
+    std::string from;
+    std::string to;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"for f = 0..24 step 8", "for f = 0..32 step 8",
+       "line 5: the loop f is said to run over 0..32, and by the layer and the loops outside it runs over "
+       "0..24"},
+      {"lanes f1 = 0..8", "lanes f1 = 0..16",
+       "the loop f1 is said to run over 0..16, and by the layer and the loops outside it runs over 0..8"},
+      {"for c = 0..8 step 2", "for c = 0..10 step 2", "over 0..10, and by"},
+      {"for k = taps", "for k = 0..5", "over 0..5, and by the layer and the loops outside it runs over taps"},
+      {"for o step 4", "for o = 0..40 step 4", "over 0..40, and how far it runs is not known before a call"},
+      {"for g = 0..1", "for g = 0..2", "line 3: the loop g is said to run over 0..2"},
+      {"Conv1D(24, 3", "Conv1D(48, 3",
+       "over 0..24, and by the layer and the loops outside it runs over 0..48"},
+      {"for f = 0..24 step 8", "for f over 24 step 8", "'over24' stands where"},
+  };
+  for (const Case& c : cases) {
+    const auto nest = ir::parse_nest(with(kNest, c.from, c.to));
+    ASSERT_FALSE(nest) << c.to;
+    EXPECT_THAT(nest.error().message, HasSubstr(c.says));
+  }
+  EXPECT_TRUE(ir::parse_nest(kNest));
+  EXPECT_TRUE(ir::parse_nest(with(with(kNest, " = 0..24", ""), " = taps", ""))) << "they may be left out";
+  EXPECT_TRUE(ir::parse_nest(with(kNest, " = 0..24", " = 0 .. 24")));
+}
+
 TEST(HostileNests, AreOneSentence) {
   const std::string texts[] = {
       "",

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace convsmith::cli {
@@ -71,6 +72,26 @@ TEST(Plot, ASingleStepIsDrawnAsBars) {
   EXPECT_EQ(count_of(both, "height='nan"), 0U);
   EXPECT_THAT(both, HasSubstr(">dog<"));
   EXPECT_THAT(both, HasSubstr("a&lt;b"));
+}
+
+// However many there are: a bar for each, or for each few, whose caption says so and which loses no peak.
+TEST(Plot, AnyNumberOfClassesIsDrawnAsBars) {
+  for (const auto& [classes, bars, each] :
+       {std::array{65, 65, 1}, std::array{256, 256, 1}, std::array{257, 129, 2}, std::array{1000, 250, 4},
+        std::array{100000, 256, 391}}) {
+    Tensor answer{{1, classes}, std::vector<float>(static_cast<size_t>(classes), 0.0F)};
+    answer.data[static_cast<size_t>(classes) - 1] = -4;
+    answer.data[10] = std::numeric_limits<float>::quiet_NaN();
+    const std::string svg =
+        svg_text({.title = "", .panels = {{"output", {{"y", &answer, "blue"}}, "class", {}}}, .rates = {0}});
+    EXPECT_EQ(count_of(svg, "fill='blue'"), static_cast<size_t>(bars)) << classes;
+    EXPECT_EQ(count_of(svg, "height='0.0' fill='blue'"), static_cast<size_t>(bars - 1)) << classes;
+    EXPECT_EQ(count_of(svg, ">nan<"), 1U) << classes;
+    EXPECT_EQ(count_of(svg, "channels"), 0U) << classes;
+    EXPECT_EQ(count_of(svg, fmt::format("of {}; each bar shows, of {} neighbours", classes, each)),
+              each == 1 ? 0U : 1U);
+    EXPECT_LT(svg.size(), 200000U);
+  }
 }
 
 TEST(Plot, ChannelsHaveColorsAndNames) {

@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/check_graph.hpp"
 #include "cli/commands.hpp"
+#include "cli/computed_products.hpp"
 #include "cli/shapes.hpp"
 #include "codegen/choose_schedule.hpp"
 #include "frontend/parse_layer.hpp"
@@ -37,10 +39,25 @@ ir::Graph graph_of(const char* text, int64_t channels) {
   return ir::build_graph(parse_layer(text, Rules::kAny).value().spec, channels, Rules::kAny).value();
 }
 
+// The figure of compare, of layers that are one kernel.
+TEST(Tune, CountsOperationsAsCompareDoes) {
+  for (const char* text : {"Conv1D(24, 11, dilation_rate=7, padding='same', input_shape=(None, 8))",
+                           "Conv1D(24, 9, strides=2, padding='same', input_shape=(None, 8))",
+                           "Conv1D(24, 5, padding='causal', input_shape=(None, 8))",
+                           "Conv1D(24, 5, groups=2, input_shape=(None, 8))",
+                           "DepthwiseConv1D(9, padding='same', input_shape=(None, 8))"}) {
+    const ir::Graph graph = graph_of(text, 8);
+    const auto calls = kernel_calls(graph, 3, 20);
+    ASSERT_EQ(calls.size(), 1U) << text;
+    EXPECT_EQ(calls[0].operations(), 2 * computed_products(graph, 3, input_steps(graph, 20))) << text;
+  }
+}
+
 TEST(Tune, FindsTheKernelsOfACall) {
   const auto one = kernel_calls(graph_of(kLayer, 8), 2, 64);
   ASSERT_EQ(one.size(), 1U);
-  EXPECT_EQ(one[0].operations(), 2.0 * 2 * 64 * 3 * 8 * 24);
+  // Of the three taps the first and the last each meet one step of padding.
+  EXPECT_EQ(one[0].operations(), 2.0 * 2 * (64 * 3 - 2) * 8 * 24);
   EXPECT_EQ(one[0].batch, 2);
   // Phases with equal numbers of taps are one kernel; the single rows at the ends are left out.
   const auto transposed =

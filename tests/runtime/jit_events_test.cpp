@@ -150,7 +150,10 @@ TEST(JitEvents, WatchedKernelsRunInPrivateMemoryWhereTheHostAllowsIt) {
     return std::string("nowhere");
   };
   const Place place = machine_code_places().front();
+  testing::internal::CaptureStderr();
   auto kernel = compile_at(place);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              HasSubstr("CONVSMITH_PROFILE: kernels live in private memory"));
   EXPECT_THAT(line_of(*kernel), AllOf(HasSubstr(" r-xp 00000000 00:00 0"), Not(HasSubstr("memfd"))));
   EXPECT_EQ(writable_and_executable(), "");
   ASSERT_TRUE(refuse_exec_gain());

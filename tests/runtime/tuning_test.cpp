@@ -110,7 +110,15 @@ TEST(TuningFile, RefusesWhatItIsNot) {
       {with("11.25", "\"11.25\""), "'best_us' that is a number"},
       {with("\"isa\"", "\"note\": null, \"isa\""), "entry 1 has members that are not known"},
       {print_tuning({"0.1.0", {}, {entry(kSchedule), entry(kWide)}}), "entry 2 is for the same kernel"},
-      {std::string(100000, '['), "it is no JSON"},
+      {std::string(10, '['), "it is no JSON"},
+      {std::string(50'000'000, '['), "it is nested deeper than any"},
+      {std::string(1'000'000, '[') + std::string(1'000'000, ']'), "it is nested deeper than any"},
+      {with("\"family\": 6", "\"family\": 1e999"), "it is no JSON"},
+      {with("\"version\": 2", "\"version\": 100000000000000000000000"), "'version'"},
+      {with("12.5", "1e-999"), "entry 1 has no positive 'chosen_us'"},
+      {with("\"CPU\"", "\"\\u001b[31m\""), "its 'cpu' has control characters in its 'name'"},
+      {with("avx2", "avx\\n2"), "its 'cpu' has control characters in its 'features'"},
+      {with("CPU", "\xff\xfe"), "it is no JSON"},
   };
   for (const auto& [text, why] : cases) {
     const auto read = parse_tuning(text, "t.json");
