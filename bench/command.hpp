@@ -5,7 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "runtime/verbose.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace convsmith::bench {
 

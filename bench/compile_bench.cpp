@@ -15,11 +15,11 @@
 
 #include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
-#include "cli/measure.hpp"
-#include "cli/random_layer.hpp"
+#include "cli/measure/measure.hpp"
+#include "cli/verify/random_layer.hpp"
 #include "convsmith/convsmith.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/build_graph.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "ir/graph/build_graph.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::bench {

@@ -17,12 +17,12 @@
 
 #include "bench/bench_main.hpp"
 #include "bench/shapes.hpp"
-#include "cli/back_ends.hpp"
-#include "cli/measure.hpp"
-#include "cli/placed_array.hpp"
-#include "cli/random_layer.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/build_graph.hpp"
+#include "cli/measure/measure.hpp"
+#include "cli/verify/back_ends.hpp"
+#include "cli/verify/placed_array.hpp"
+#include "cli/verify/random_layer.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "ir/graph/build_graph.hpp"
 #include "runtime/compiled_graph.hpp"
 
 namespace convsmith::bench {

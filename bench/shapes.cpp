@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "frontend/make_problem.hpp"
+#include "frontend/keras/make_problem.hpp"
 
 namespace convsmith::bench {
 

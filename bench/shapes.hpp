@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/shapes.hpp"
+#include "cli/measure/shapes.hpp"
 
 namespace convsmith::bench {
 

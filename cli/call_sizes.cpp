@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cli/common_options.hpp"
-#include "ir/fitting_steps.hpp"
+#include "ir/graph/fitting_steps.hpp"
 
 namespace convsmith::cli {
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "convsmith/error.hpp"
-#include "ir/graph.hpp"
+#include "ir/graph/graph.hpp"
 
 namespace convsmith::cli {
 

@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "cli/commands.hpp"
-#include "cli/files.hpp"
-#include "frontend/check.hpp"
-#include "ir/schedule.hpp"
+#include "cli/io/files.hpp"
+#include "frontend/base/check.hpp"
+#include "ir/nest/schedule.hpp"
 #include "runtime/environment.hpp"
+#include "runtime/host/verbose.hpp"
 #include "runtime/tuning.hpp"
-#include "runtime/verbose.hpp"
 
 namespace convsmith::cli {
 namespace {

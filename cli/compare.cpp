@@ -1,5 +1,5 @@
 // The compare subcommand: one table, a row for each back end and instruction set.
-#include "cli/compare.hpp"
+#include "cli/measure/compare.hpp"
 
 #include <fmt/format.h>
 
@@ -9,10 +9,10 @@
 #include <optional>
 
 #include "cli/call_sizes.hpp"
-#include "cli/check_layer.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
+#include "cli/verify/check_layer.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/control_word.hpp"
 #include "codegen/target.hpp"

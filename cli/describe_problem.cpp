@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "frontend/activations.hpp"
-#include "ir/graph.hpp"
-#include "ir/problem_text.hpp"
+#include "frontend/keras/activations.hpp"
+#include "ir/graph/graph.hpp"
+#include "ir/nest/problem_text.hpp"
 
 namespace convsmith::cli {
 namespace {

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
 #include "frontend/problem.hpp"
 
 namespace convsmith::cli {

@@ -12,7 +12,7 @@
 #include "cli/common_options.hpp"
 #include "cli/explain_sections.hpp"
 #include "cli/file_isa.hpp"
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
 #include "cli/load_spec.hpp"
 #include "cli/pipeline.hpp"
 #include "runtime/compile.hpp"

@@ -6,10 +6,10 @@
 
 #include "cli/describe_problem.hpp"
 #include "codegen/llvm_loader.hpp"
-#include "codegen/vir_text.hpp"
+#include "codegen/vir/text.hpp"
 #include "codegen/x86/disassemble.hpp"
-#include "ir/nest_text.hpp"
-#include "ir/problem_text.hpp"
+#include "ir/nest/nest_text.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::cli {

@@ -10,14 +10,14 @@
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/files.hpp"
-#include "cli/processors.hpp"
+#include "cli/io/files.hpp"
+#include "cli/measure/processors.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "convsmith/convsmith.hpp"
 #include "frontend/models/load_model.hpp"
 #include "runtime/compile.hpp"
-#include "runtime/cpu_id.hpp"
 #include "runtime/environment.hpp"
+#include "runtime/host/cpu_id.hpp"
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66

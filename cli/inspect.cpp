@@ -12,13 +12,13 @@
 
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
 #include "convsmith/model.hpp"
-#include "frontend/layer_class.hpp"
-#include "frontend/make_problem.hpp"
+#include "frontend/keras/layer_class.hpp"
+#include "frontend/keras/make_problem.hpp"
 #include "frontend/models/load_model.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/graph_work.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/graph_work.hpp"
 
 namespace convsmith::cli {
 namespace {

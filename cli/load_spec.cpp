@@ -7,14 +7,14 @@
 #include <limits>
 
 #include "cli/common_options.hpp"
-#include "cli/files.hpp"
-#include "codegen/vir_text.hpp"
-#include "codegen/vir_verify.hpp"
-#include "frontend/foreign_files.hpp"
-#include "frontend/json_value.hpp"
+#include "cli/io/files.hpp"
+#include "codegen/vir/text.hpp"
+#include "codegen/vir/verify.hpp"
+#include "frontend/keras/json_value.hpp"
 #include "frontend/models/architecture.hpp"
+#include "frontend/models/foreign_files.hpp"
 #include "frontend/models/load_model.hpp"
-#include "ir/nest_text.hpp"
+#include "ir/nest/nest_text.hpp"
 
 namespace convsmith::cli {
 namespace {

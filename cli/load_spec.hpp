@@ -7,13 +7,14 @@
 #include <variant>
 #include <vector>
 
-#include "codegen/vir_text.hpp"
+#include "cli/verify/nest_file.hpp"
+#include "codegen/vir/text.hpp"
 #include "convsmith/error.hpp"
-#include "frontend/make_problem.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
 #include "frontend/model_spec.hpp"
-#include "frontend/parse_layer.hpp"
 #include "frontend/problem.hpp"
-#include "ir/nest.hpp"
+#include "ir/nest/nest.hpp"
 
 namespace convsmith::cli {
 
@@ -25,11 +26,6 @@ struct LoadedModelSpec {
   std::vector<std::string> notes;
 };
 
-// Scheduled nests: all of `layer`, or each on its own.
-struct NestFile {
-  std::optional<LayerSpec> layer;
-  std::vector<ir::LoopNest> nests;
-};
 using VirFile = std::vector<vir::Listing>;
 
 // A layer with the notes of its parser, nests, vector programs, a model.

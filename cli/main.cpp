@@ -20,11 +20,11 @@
 #include <vector>
 
 #include "cli/commands.hpp"
-#include "cli/files.hpp"
 #include "cli/generate.hpp"
+#include "cli/io/files.hpp"
 #include "cli/program.hpp"
-#include "frontend/nearest.hpp"
-#include "runtime/verbose.hpp"
+#include "frontend/keras/nearest.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace {
 

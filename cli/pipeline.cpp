@@ -4,14 +4,13 @@
 
 #include "cli/common_options.hpp"
 #include "cli/run_line.hpp"
-#include "codegen/completed.hpp"
-#include "codegen/row_programs.hpp"
-#include "codegen/transpose_program.hpp"
-#include "codegen/vir_verify.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/build_nest.hpp"
-#include "ir/nest_verify.hpp"
-#include "ir/parts.hpp"
+#include "codegen/programs/row_programs.hpp"
+#include "codegen/programs/transpose_program.hpp"
+#include "codegen/schedule/completed.hpp"
+#include "codegen/vir/verify.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/nest/build_nest.hpp"
+#include "ir/nest/parts.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
@@ -32,10 +31,8 @@ struct Schedules {
 
 // From a scheduled nest on. Only what compiles is compiled: any legal nest can be looked at.
 Result<void> lower_into(Unit& unit, const Target& target) {
-  if (ir::verify_lowerable(*unit.nest)) {
-    unit.nest = completed(std::move(*unit.nest), target);
-    if (unit.schedule) unit.schedule = with_numbers(std::move(*unit.schedule), *unit.nest);
-  }
+  unit.nest = completed(std::move(*unit.nest), target);
+  if (unit.schedule) unit.schedule = with_numbers(std::move(*unit.schedule), *unit.nest);
   Result<vir::Program> program = lower_nest(*unit.nest, target);
   if (!program) return tl::unexpected(program.error());
   if (Result<void> done = vir::verify(*program); !done) return done;

@@ -8,9 +8,9 @@
 
 #include "cli/load_spec.hpp"
 #include "codegen/target.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/graph.hpp"
-#include "ir/schedule.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "ir/graph/graph.hpp"
+#include "ir/nest/schedule.hpp"
 
 namespace convsmith::cli {
 

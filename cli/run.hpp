@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "cli/common_options.hpp"
+#include "cli/io/tensor.hpp"
 #include "cli/load_spec.hpp"
-#include "cli/tensor.hpp"
 #include "convsmith/convsmith.hpp"
 #include "convsmith/error.hpp"
 #include "frontend/problem.hpp"

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "frontend/nearest.hpp"
+#include "frontend/keras/nearest.hpp"
 
 namespace convsmith::cli {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "cli/vir_file.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
-#include "ir/nest.hpp"
+#include "codegen/vir/vir.hpp"
+#include "ir/nest/nest.hpp"
 
 namespace convsmith::cli {
 
@@ -16,7 +16,7 @@ std::string run_line_text(const VirCall& call);
 
 // Of the program of a nest.
 std::string nest_run_line(const ir::LoopNest& nest, const vir::Program& program, const Target& target);
-// Of a program over rows (codegen/row_programs.hpp), or of the transpose.
+// Of a program over rows (codegen/programs/row_programs.hpp), or of the transpose.
 std::string rows_run_line(bool transpose, const vir::Program& program);
 
 }  // namespace convsmith::cli

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "cli/plot.hpp"
+#include "cli/io/plot.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::cli {
@@ -173,10 +173,8 @@ std::string plot_outcome(const Outcome& outcome) {
     const auto rows_of = [&](const Judge& judge) {
       return is_vector ? first_rows(judge.tensor, layout, true) : judge_rows(judge, layout);
     };
-    PlotPanel panel{outcome.outputs.size() == 1 ? "output" : r.outputs[i].name,
-                    {},
-                    is_vector ? "class" : "channel",
-                    {}};
+    PlotPanel panel{
+        outcome.outputs.size() == 1 ? "output" : r.outputs[i].name, {}, is_vector ? "class" : "channel", {}};
     for (const auto& [judge, difference] : outcome.differences)
       if (judge.output == i && difference.same_shape)
         add(panel, rows_of(judge), {"expected", nullptr, kExpected, 4});

@@ -4,17 +4,17 @@
 #include <chrono>
 
 #include "cli/file_isa.hpp"
-#include "cli/nest_file.hpp"
 #include "cli/run.hpp"
+#include "cli/verify/nest_file.hpp"
 #include "convsmith/model.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/weight_shapes.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/problem_text.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/weight_shapes.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/compile.hpp"
-#include "runtime/initialize_weights.hpp"
 #include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
+#include "runtime/objects/initialize_weights.hpp"
 #include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {

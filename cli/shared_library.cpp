@@ -14,7 +14,7 @@
 #include <optional>
 #include <vector>
 
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
 
 extern char** environ;
 

@@ -1,6 +1,6 @@
 // The verify subcommand: random layers and data, or one given layer, on all back ends against the
 // interpreter, and the interpreter against an independent reference.
-#include "cli/verify.hpp"
+#include "cli/verify/verify.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,9 +17,9 @@
 #include "cli/call_sizes.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/crash_line.hpp"
-#include "cli/files.hpp"
-#include "cli/random_model.hpp"
+#include "cli/io/files.hpp"
+#include "cli/verify/crash_line.hpp"
+#include "cli/verify/random_model.hpp"
 #include "cli/vir_file.hpp"
 #include "runtime/model.hpp"
 

@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "cli/common_options.hpp"
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
 #include "codegen/control_word.hpp"
 #include "codegen/target.hpp"
 

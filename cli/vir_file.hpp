@@ -3,11 +3,11 @@
 //   # run in=256 weights=256 out=256 scratch=64 steps=10 step_end=8
 //
 // in, weights, out, operand and scratch are sizes in floats (scratch: at least what the program asks for);
-// every other word is the value of an argument slot by its name in codegen/args.def; what is not named is 0.
-// Inputs are drawn from a seed. The interpreter runs a program first and checks every operation: what leaves
-// its arrays or does not end is an error, and never becomes machine code. Then it runs on every back end
-// whose vectors have as many lanes as the program, on the same arrays, and all must leave the bits in `out`
-// that the interpreter leaves. Used by verify and compare.
+// every other word is the value of an argument slot by its name in codegen/vir/args.def; what is not named is
+// 0. Inputs are drawn from a seed. The interpreter runs a program first and checks every operation: what
+// leaves its arrays or does not end is an error, and never becomes machine code. Then it runs on every back
+// end whose vectors have as many lanes as the program, on the same arrays, and all must leave the bits in
+// `out` that the interpreter leaves. Used by verify and compare.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/check_layer.hpp"
-#include "cli/placed_array.hpp"
-#include "cli/random_layer.hpp"
+#include "cli/verify/check_layer.hpp"
+#include "cli/verify/placed_array.hpp"
+#include "cli/verify/random_layer.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/kernel.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "convsmith/error.hpp"
 
 namespace convsmith::cli {

@@ -1,5 +1,5 @@
 # Tells the code that looks for the LLVM module and for convsmith-h5dump where they are installed, seen from the
-# library and from programs (frontend/companion.hpp).
+# library and from programs (frontend/keras/companion.hpp).
 set(libexec_dir ${CMAKE_INSTALL_FULL_LIBEXECDIR}/convsmith)
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH lib_to_libexec ${CMAKE_INSTALL_FULL_LIBDIR} ${libexec_dir})

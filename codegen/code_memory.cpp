@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U

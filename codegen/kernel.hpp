@@ -10,7 +10,7 @@ namespace convsmith {
 // One call. Plain old data: compiled code reads it by slot, eight bytes each.
 struct KernelArgs {
 #define ARG(enumerator, text, type, meaning) type enumerator;
-#include "codegen/args.def"
+#include "codegen/vir/args.def"
 #undef ARG
 };
 

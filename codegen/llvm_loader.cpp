@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "frontend/companion.hpp"
+#include "frontend/keras/companion.hpp"
 
 namespace convsmith {
 

@@ -12,7 +12,7 @@
 #include "codegen/code_image.hpp"
 #include "codegen/kernel.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "convsmith/error.hpp"
 
 namespace convsmith {
@@ -43,10 +43,10 @@ constexpr uint64_t llvm_build_id() {
   };
   add(__VERSION__);
 #define OP(enumerator, text, signature, meaning) add(text), add(signature), add(meaning);
-#include "codegen/vir_ops.def"
+#include "codegen/vir/ops.def"
 #undef OP
 #define ARG(enumerator, text, type, meaning) add(text), add(#type);
-#include "codegen/args.def"
+#include "codegen/vir/args.def"
 #undef ARG
   for (const size_t bytes : {sizeof(vir::Program), sizeof(vir::Inst), sizeof(Target), sizeof(CodeImage),
                              sizeof(KernelArgs), sizeof(Error), sizeof(LlvmModule)}) {

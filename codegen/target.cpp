@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith {
 

@@ -1,6 +1,6 @@
 // A whole Keras model as its file says it: layers with their weights, and the graph of their calls. Nested
 // models are already inlined. Made by the readers in frontend/models/ and by layers::Sequential; turned into
-// tensors and passes by ir/build_graph, which finds every error of shapes.
+// tensors and passes by ir/graph/build_graph, which finds every error of shapes.
 //
 // Invariants (made by the readers): nodes are in topological order, every node has the number of inputs that
 // its layer takes, and every layer has the weights that its arguments ask for, by number. Shapes of weights

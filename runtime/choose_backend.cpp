@@ -7,7 +7,7 @@
 #include "codegen/llvm_loader.hpp"
 #include "convsmith/convsmith.hpp"
 #include "runtime/compile.hpp"
-#include "runtime/verbose.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace convsmith {
 

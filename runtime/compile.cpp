@@ -4,22 +4,21 @@
 
 #include <algorithm>
 
-#include "codegen/choose_schedule.hpp"
-#include "codegen/completed.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/llvm_loader.hpp"
-#include "codegen/lower.hpp"
+#include "codegen/lower/lower.hpp"
 #include "codegen/machine_kernel.hpp"
-#include "codegen/vir_text.hpp"
-#include "codegen/vir_verify.hpp"
+#include "codegen/schedule/choose_schedule.hpp"
+#include "codegen/schedule/completed.hpp"
+#include "codegen/vir/text.hpp"
+#include "codegen/vir/verify.hpp"
 #include "codegen/x86/assemble.hpp"
 #include "codegen/x86/disassemble.hpp"
 #include "codegen/x86/regalloc_text.hpp"
-#include "ir/build_nest.hpp"
-#include "ir/nest_text.hpp"
-#include "ir/nest_verify.hpp"
+#include "ir/nest/build_nest.hpp"
+#include "ir/nest/nest_text.hpp"
+#include "runtime/host/verbose.hpp"
 #include "runtime/jit_events.hpp"
-#include "runtime/verbose.hpp"
 
 namespace convsmith {
 
@@ -114,7 +113,6 @@ Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, s
     return ir::apply(layer.naive, layer.schedule);
   }();
   if (!nest) return tl::unexpected(nest.error());
-  if (auto ok = ir::verify_lowerable(*nest); !ok) return tl::unexpected(ok.error());
   layer.nest = completed(std::move(*nest), target);
   auto program = lower_nest(layer.nest, target);
   if (!program) return tl::unexpected(program.error());
@@ -156,9 +154,10 @@ Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& pro
   return finish(layer->nest, layer->program, backend, target, memory);
 }
 
-Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& nest, Backend backend, Isa isa,
-                                                           CodeMemory* memory) {
+Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& scheduled, Backend backend,
+                                                           Isa isa, CodeMemory* memory) {
   const Target& target = host_target(isa);
+  const ir::LoopNest nest = completed(scheduled, target);
   auto program = lower_nest(nest, target);
   if (!program) return tl::unexpected(program.error());
   if (auto ok = vir::verify(*program); !ok) return tl::unexpected(ok.error());

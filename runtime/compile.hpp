@@ -9,13 +9,13 @@
 #include "codegen/code_memory.hpp"
 #include "codegen/kernel.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "convsmith/error.hpp"
 #include "convsmith/options.hpp"
 #include "frontend/problem.hpp"
-#include "ir/nest.hpp"
-#include "ir/pack_layout.hpp"
-#include "ir/schedule.hpp"
+#include "ir/nest/nest.hpp"
+#include "ir/nest/pack_layout.hpp"
+#include "ir/nest/schedule.hpp"
 
 namespace convsmith {
 
@@ -53,7 +53,7 @@ CompiledKernel kernel_without_code(const ir::LoopNest& nest, const vir::Program&
                                    const Target& target);
 // Of a program that is no convolution.
 CompiledKernel kernel_without_code(const vir::Program& program, const Target& target);
-// The same from a nest that is scheduled already (a .nest file).
+// The same from a nest that is scheduled and completed already (codegen/schedule/completed.hpp).
 Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target);
 
 // The last pass. kAuto is not allowed here. `memory` is not used for the interpreter.

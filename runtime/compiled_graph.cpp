@@ -5,12 +5,12 @@
 #include <algorithm>
 
 #include "codegen/control_word.hpp"
-#include "codegen/row_programs.hpp"
-#include "codegen/transpose_program.hpp"
-#include "frontend/ceil_div.hpp"
-#include "frontend/check.hpp"
-#include "ir/plan_slots.hpp"
-#include "ir/problem_text.hpp"
+#include "codegen/programs/row_programs.hpp"
+#include "codegen/programs/transpose_program.hpp"
+#include "frontend/base/ceil_div.hpp"
+#include "frontend/base/check.hpp"
+#include "ir/graph/plan_slots.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/disk_cache.hpp"
 
 namespace convsmith {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "convsmith/convsmith.hpp"
-#include "ir/graph.hpp"
-#include "ir/parts.hpp"
+#include "ir/graph/graph.hpp"
+#include "ir/nest/parts.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/run_kernel.hpp"
@@ -42,8 +42,8 @@ struct CompiledGraph {
   };
   std::vector<Place> places;  // by tensor
   // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps, whole
-  // rows (ir/parts.hpp), at a time: the second one reads step by step what the first one makes and nobody
-  // else reads, so that stays in a cache.
+  // rows (ir/nest/parts.hpp), at a time: the second one reads step by step what the first one makes and
+  // nobody else reads, so that stays in a cache.
   std::vector<int64_t> chunks;
   // By operation: whether the operation before such a chain, a transpose that only the chain reads, belongs
   // to it, too: then only the input of a chunk is turned at a time.
@@ -79,9 +79,9 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
                                               std::span<const std::span<const float>> arrays);
 
-// What the rows of the operation that begins a chain look at (rows: ir/parts.hpp, else output steps): row u
-// at the input from position u * stride - before to u * stride + behind - 1, of an operation that is not
-// transposed less its left padding.
+// What the rows of the operation that begins a chain look at (rows: ir/nest/parts.hpp, else output steps):
+// row u at the input from position u * stride - before to u * stride + behind - 1, of an operation that is
+// not transposed less its left padding.
 struct ChainReach {
   int64_t stride;
   int64_t before;

@@ -12,9 +12,9 @@
 #include "codegen/code_id.hpp"
 #include "codegen/llvm_loader.hpp"
 #include "codegen/machine_kernel.hpp"
+#include "runtime/host/private_folder.hpp"
+#include "runtime/host/verbose.hpp"
 #include "runtime/jit_events.hpp"
-#include "runtime/private_folder.hpp"
-#include "runtime/verbose.hpp"
 
 namespace convsmith {
 

@@ -8,14 +8,14 @@
 #include <unordered_map>
 
 #include "convsmith/convsmith.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
-#include "frontend/weight_shapes.hpp"
-#include "ir/build_graph.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "frontend/keras/weight_shapes.hpp"
+#include "ir/graph/build_graph.hpp"
 #include "runtime/disk_cache.hpp"
+#include "runtime/host/verbose.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/layer_data.hpp"
-#include "runtime/verbose.hpp"
 
 namespace convsmith {
 

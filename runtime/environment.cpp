@@ -13,9 +13,9 @@
 #include "frontend/models/load_model.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/disk_cache.hpp"
+#include "runtime/host/verbose.hpp"
 #include "runtime/jit_events.hpp"
 #include "runtime/tuning.hpp"
-#include "runtime/verbose.hpp"
 
 namespace convsmith {
 

@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/vir.hpp"
-#include "frontend/check_spec.hpp"
+#include "codegen/vir/vir.hpp"
+#include "frontend/keras/check_spec.hpp"
 #include "runtime/call_arithmetic.hpp"
 #include "runtime/compiled_graph.hpp"
 
@@ -380,7 +380,7 @@ class GraphCall {
     return is_stepwise(p) && operand_follows;
   }
 
-  // The rows of phase `k` of a part (ir/parts.hpp): where its phases are all there, or before and behind
+  // The rows of phase `k` of a part (ir/nest/parts.hpp): where its phases are all there, or before and behind
   // those of the merged part.
   template <class Rows>
   void for_rows(const ir::Part& part, const Int& k, const Int& out_steps, Rows&& rows) {

@@ -14,12 +14,12 @@
 
 #include "codegen/code_memory.hpp"
 #include "codegen/machine_kernel.hpp"
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 #include "runtime/compile.hpp"
-#include "runtime/gdb_jit.hpp"
-#include "runtime/jit_dump.hpp"
-#include "runtime/private_folder.hpp"
-#include "runtime/verbose.hpp"
+#include "runtime/host/gdb_jit.hpp"
+#include "runtime/host/jit_dump.hpp"
+#include "runtime/host/private_folder.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace convsmith {
 

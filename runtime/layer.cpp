@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "frontend/make_problem.hpp"
+#include "frontend/keras/make_problem.hpp"
 #include "runtime/layer_data.hpp"
 
 namespace convsmith {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "convsmith/convsmith.hpp"
-#include "frontend/make_problem.hpp"
+#include "frontend/keras/make_problem.hpp"
 #include "runtime/compiled_graph.hpp"
 
 namespace convsmith {

@@ -5,16 +5,16 @@
 #include <algorithm>
 
 #include "codegen/control_word.hpp"
-#include "frontend/check.hpp"
-#include "frontend/check_spec.hpp"
+#include "frontend/base/check.hpp"
+#include "frontend/keras/check_spec.hpp"
 #include "frontend/model_spec.hpp"
 #include "frontend/models/load_model.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/fitting_steps.hpp"
-#include "ir/fold.hpp"
-#include "ir/fuse.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/fitting_steps.hpp"
+#include "ir/graph/fold.hpp"
+#include "ir/graph/fuse.hpp"
 #include "runtime/disk_cache.hpp"
-#include "runtime/verbose.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace convsmith {
 

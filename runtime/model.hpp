@@ -5,8 +5,8 @@
 
 #include "convsmith/model.hpp"
 #include "frontend/model_spec.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/graph.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/graph.hpp"
 #include "runtime/compiled_graph.hpp"
 
 namespace convsmith {

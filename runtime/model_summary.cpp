@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "frontend/weight_shapes.hpp"
-#include "ir/graph_work.hpp"
+#include "frontend/keras/weight_shapes.hpp"
+#include "ir/graph/graph_work.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith {

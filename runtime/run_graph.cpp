@@ -5,8 +5,8 @@
 
 #include "codegen/control_word.hpp"
 #include "runtime/graph_call.hpp"
+#include "runtime/host/thread_memory.hpp"
 #include "runtime/host_machine.hpp"
-#include "runtime/thread_memory.hpp"
 
 namespace convsmith {
 

@@ -4,11 +4,11 @@
 #include <cstdlib>
 
 #include "codegen/control_word.hpp"
-#include "frontend/check_spec.hpp"
+#include "frontend/keras/check_spec.hpp"
 #include "runtime/call_arithmetic.hpp"
+#include "runtime/host/thread_memory.hpp"
 #include "runtime/host_machine.hpp"
 #include "runtime/run_kernel.hpp"
-#include "runtime/thread_memory.hpp"
 
 namespace convsmith {
 

@@ -13,8 +13,8 @@
 #include <optional>
 #include <set>
 
-#include "ir/problem_text.hpp"
-#include "runtime/verbose.hpp"
+#include "ir/nest/problem_text.hpp"
+#include "runtime/host/verbose.hpp"
 
 namespace convsmith {
 

@@ -22,7 +22,7 @@
 #include "convsmith/options.hpp"
 #include "frontend/problem.hpp"
 #include "runtime/compile.hpp"
-#include "runtime/cpu_id.hpp"
+#include "runtime/host/cpu_id.hpp"
 
 namespace convsmith {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/check_spec.hpp"
+#include "frontend/keras/check_spec.hpp"
 
 namespace convsmith {
 namespace {

@@ -55,9 +55,9 @@ expect_listed README.md "$supported" layer < <(
   sed -nE '/kConvolutions\[\]/,/;/p' frontend/models/layer_ops.cpp | grep -oE '"[A-Za-z0-9]+"' | tr -d '"'
   quoted_in_table frontend/models/layer_ops.cpp 'constexpr Entry kLayers[]' | grep -vx InputLayer)
 expect_listed README.md "$(grep -F '| `activation` |' <<<"$supported")" activation < <(
-  grep -oE '^ +\{"[a-z0-9_]+"' frontend/activations.cpp | tr -d ' {"')
+  grep -oE '^ +\{"[a-z0-9_]+"' frontend/keras/activations.cpp | tr -d ' {"')
 expect_listed docs/nest.md "$(section docs/nest.md '## Schedule steps' | grep '^### ')" 'schedule step' < <(
-  quoted_in_table ir/schedule.cpp 'constexpr StepInfo kSteps[]')
+  quoted_in_table ir/nest/schedule_text.cpp 'constexpr StepInfo kSteps[]')
 
 expect_same docs/cli.md 'commands of the synopsis' \
   "$(cat cli/*.cpp | tr -d '\n' | grep -oE 'add_subcommand\( *"[a-z]+"' | grep -oE '"[a-z]+"' | tr -d '"')" \
@@ -72,7 +72,7 @@ expect_same docs/cli.md 'environment variables' \
   "$(grep -rhoE '"CONVSMITH_[A-Z_]+"' cli codegen frontend ir runtime --include=*.cpp --include=*.hpp | tr -d '"')" \
   "$(section docs/cli.md '## Environment' | grep -oE '^\| `CONVSMITH_[A-Z_]+`' | tr -d '|` ')"
 expect_same docs/cli.md 'functions of artifacts' \
-  "$(sed -n '/c_functions(bool embedded) {/,/^}/p' runtime/lower_graph.cpp | grep -oE '"[a-z_]+"' | tr -d '"')" \
+  "$(sed -n '/c_functions(bool embedded) {/,/^}/p' runtime/aot/lower_graph.cpp | grep -oE '"[a-z_]+"' | tr -d '"')" \
   "$(section docs/cli.md '## compile' | grep -oE '`NAME_[a-z_]+`' | sed -E 's/`NAME_([a-z_]+)`/\1/')"
 expect_same docs/cli.md 'exit codes' \
   "$(grep -ohE '^inline constexpr int k[A-Za-z]+ = [0-9]+' cli/commands.hpp cli/interrupt.hpp | grep -oE '[0-9]+$')" \

@@ -3,7 +3,8 @@
 #
 #   include/convsmith <- frontend <- ir <- codegen <- runtime <- cli
 #
-# and that third-party code stays in its room: Xbyak in codegen/x86, LLVM in codegen/llvm, Zydis in
+# and inside a folder its rooms, in the orders of `order` below;
+# that third-party code stays in its room: Xbyak in codegen/x86, LLVM in codegen/llvm, Zydis in
 # codegen/x86/disassemble, HDF5 in frontend/h5dump, CLI11 in cli; that the readers of vir (codegen/x86, llvm, interp) know neither Keras nor loop nests;
 # and that examples use nothing but the public headers. Tests and benchmarks may look anywhere.
 set -euo pipefail
@@ -16,7 +17,13 @@ find include frontend ir codegen runtime cli examples \
     BEGIN {
       rank["include"] = 0; rank["convsmith"] = 0; rank["frontend"] = 1; rank["ir"] = 2
       rank["codegen"] = 3; rank["runtime"] = 4; rank["cli"] = 5
+      order("frontend/base frontend frontend/keras frontend/models")
+      order("ir/nest ir/graph")
+      order("codegen/vir codegen codegen/programs codegen/lower codegen/schedule")
+      order("runtime runtime/aot runtime/objects runtime/capi")
+      order("cli/io cli/verify cli/measure cli")
     }
+    function order(text,   room, n, i) { n = split(text, room, " "); for (i = 1; i <= n; i++) place[room[i]] = i }
     function bad(why) { print file ":" line ": " what ": " why; failures++ }
     {
       split($0, part, ":"); file = part[1]; line = part[2]
@@ -24,6 +31,9 @@ find include frontend ir codegen runtime cli examples \
       name = what; gsub(/[<>"]/, "", name); sub(/[ \t].*$/, "", name)
       room = file; sub(/\/.*/, "", room)
       other = name; sub(/\/.*/, "", other)
+      from = file; sub(/\/[^\/]*$/, "", from)
+      to = name; sub(/\/[^\/]*$/, "", to)
+      if (room == other && (from in place) && (to in place) && place[to] > place[from]) bad(from " must not know " to)
       count++
 
       if (what ~ /^"/ && !(other in rank)) bad("a quoted include names its folder from the root")
@@ -40,7 +50,7 @@ find include frontend ir codegen runtime cli examples \
       if (name ~ /^Zydis/ && file !~ /^codegen\/x86\/disassemble/) bad("belongs in codegen/x86/disassemble.cpp")
       if (room == "include" && what ~ /^</ && name ~ /\// && name != "tl/expected.hpp")
         bad("public headers need the standard library and tl::expected only")
-      if (file ~ /^codegen\/(x86|llvm|interp)\// && (other == "ir" || (other == "frontend" && name != "frontend/check.hpp")))
+      if (file ~ /^codegen\/(x86|llvm|interp)\// && (other == "ir" || (other == "frontend" && name != "frontend/base/check.hpp")))
         bad("a reader of vir knows neither Keras nor loop nests")
     }
     END {

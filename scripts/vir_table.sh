@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the operations or the arguments of vir as the Markdown tables of docs/vir.md, from codegen/vir_ops.def
+# Prints the operations or the arguments of vir as the Markdown tables of docs/vir.md, from codegen/vir/ops.def
 # and args.def.
 #
 #   scripts/vir_table.sh ops|args
@@ -7,9 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case ${1:-} in
-  ops) file=codegen/vir_ops.def ;;
+  ops) file=codegen/vir/ops.def ;;
   args)
-    file=codegen/args.def
+    file=codegen/vir/args.def
     printf '| argument | meaning |\n|---|---|\n'
     ;;
   *)

@@ -2,7 +2,7 @@
 // where it is, per program. Not a test: minutes of work.
 //
 //   g++ -std=c++20 -O3 -march=native -ffp-contract=off -I. -Iinclude scripts/vmath_ulp.cpp
-//       codegen/vmath*.cpp codegen/vir.cpp -o vmath_ulp -pthread
+//       codegen/programs/vmath*.cpp codegen/vir/vir.cpp -o vmath_ulp -pthread
 //   ./vmath_ulp [name or all [skip]]
 //
 // skip n: where |x| is below 2^-30 or at least 256, look at every n-th block of 1024 floats only (default 1:
@@ -23,7 +23,7 @@
 #include <thread>
 #include <vector>
 
-#include "codegen/vmath.hpp"
+#include "codegen/programs/vmath.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
 
 namespace {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fits the polynomials of codegen/vmath*.cpp: minimax of the relative error, coefficients in binary32.
+"""Fits the polynomials of codegen/programs/vmath*.cpp: minimax of the relative error, coefficients in binary32.
 
     pip install numpy mpmath; python3 scripts/vmath_ulp_fit.py
 

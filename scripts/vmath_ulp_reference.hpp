@@ -1,6 +1,6 @@
 // The activations in double precision, in forms that do not cancel, with their limits at +-inf: the truth
-// against which vmath is measured, here and in tests/codegen/vmath_test.cpp. Parameters are the floats of
-// the Activation.
+// against which vmath is measured, here and in tests/codegen/programs/vmath_test.cpp. Parameters are the
+// floats of the Activation.
 #pragma once
 
 #include <algorithm>

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cli/measure.hpp"
+#include "cli/measure/measure.hpp"
 
 namespace convsmith::bench {
 namespace {

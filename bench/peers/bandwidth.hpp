@@ -7,7 +7,7 @@
 
 #include "bench/peers/limits.hpp"
 #include "bench/peers/table.hpp"
-#include "cli/placed_array.hpp"
+#include "cli/verify/placed_array.hpp"
 #include "convsmith/options.hpp"
 
 namespace convsmith::bench {

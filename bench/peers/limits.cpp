@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "cli/random_layer.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/build_graph.hpp"
+#include "cli/verify/random_layer.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "ir/graph/build_graph.hpp"
 
 namespace convsmith::bench {
 namespace {

@@ -16,8 +16,8 @@
 #include "bench/peers/report.hpp"
 #include "cli/commands.hpp"
 #include "cli/common_options.hpp"
-#include "cli/compare.hpp"
-#include "cli/files.hpp"
+#include "cli/io/files.hpp"
+#include "cli/measure/compare.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::bench {

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <limits>
 
-#include "cli/placed_array.hpp"
-#include "cli/random_layer.hpp"
-#include "frontend/make_problem.hpp"
+#include "cli/verify/placed_array.hpp"
+#include "cli/verify/random_layer.hpp"
+#include "frontend/keras/make_problem.hpp"
 
 namespace convsmith::bench {
 namespace {

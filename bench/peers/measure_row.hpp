@@ -7,7 +7,7 @@
 #include "bench/peers/bandwidth.hpp"
 #include "bench/peers/peers.hpp"
 #include "bench/peers/table.hpp"
-#include "cli/measure.hpp"
+#include "cli/measure/measure.hpp"
 
 namespace convsmith::bench {
 

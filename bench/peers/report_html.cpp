@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bench/peers/report.hpp"
-#include "cli/html_report.hpp"
+#include "cli/io/html_report.hpp"
 
 namespace convsmith::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::interp {
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "codegen/vir_text.hpp"
+#include "codegen/vir/text.hpp"
 
 namespace convsmith::interp {
 
@@ -19,7 +19,7 @@ constexpr int kUnknown = -1;
 // By argument: whether a program may store through it.
 constexpr bool kMayStore[] = {
 #define ARG(enumerator, text, type, meaning) std::is_same_v<type, float*>,
-#include "codegen/args.def"
+#include "codegen/vir/args.def"
 #undef ARG
 };
 

@@ -15,7 +15,7 @@
 
 #include "codegen/interp/interp.hpp"
 #include "codegen/interp/state.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::interp {
 

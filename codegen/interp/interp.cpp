@@ -10,8 +10,8 @@
 #include "codegen/interp/arithmetic.hpp"
 #include "codegen/interp/block_trace.hpp"
 #include "codegen/interp/checked_call.hpp"
-#include "codegen/vir_verify.hpp"
-#include "frontend/check.hpp"
+#include "codegen/vir/verify.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::interp {
 

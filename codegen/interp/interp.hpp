@@ -11,7 +11,7 @@
 #include <string>
 
 #include "codegen/kernel.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::interp {
 

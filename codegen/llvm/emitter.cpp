@@ -12,7 +12,7 @@
 #include "codegen/kernel.hpp"
 #include "codegen/llvm/lane_ops.hpp"
 #include "codegen/llvm/mode_ops.hpp"
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::llvm_backend {
 

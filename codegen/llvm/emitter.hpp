@@ -11,7 +11,7 @@
 #include <span>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::llvm_backend {
 

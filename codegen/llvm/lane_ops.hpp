@@ -6,7 +6,7 @@
 #include <array>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::llvm_backend {
 

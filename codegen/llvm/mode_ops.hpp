@@ -5,7 +5,7 @@
 #include <llvm/IR/IRBuilder.h>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::llvm_backend {
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/machine_code.hpp"
 #include "convsmith/error.hpp"
 

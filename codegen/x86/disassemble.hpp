@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/assemble.hpp"
 
 namespace convsmith::x86 {

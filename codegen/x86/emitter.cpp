@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

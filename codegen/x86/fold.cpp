@@ -1,6 +1,6 @@
 #include "codegen/x86/fold.hpp"
 
-#include "codegen/vir_operands.hpp"
+#include "codegen/vir/operands.hpp"
 
 namespace convsmith::x86 {
 

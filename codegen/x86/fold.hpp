@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::x86 {
 

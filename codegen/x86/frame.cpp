@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

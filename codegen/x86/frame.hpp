@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/emitter.hpp"
 #include "codegen/x86/machine_code.hpp"
 #include "codegen/x86/regalloc.hpp"

@@ -6,7 +6,7 @@
 
 #include "codegen/code_image.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "convsmith/error.hpp"
 
 namespace convsmith::x86 {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/emitter.hpp"
 #include "codegen/x86/fold.hpp"
 #include "codegen/x86/frame.hpp"

@@ -1,7 +1,7 @@
 // Instruction selection for calls of other functions and what passes between them.
 #include "codegen/control_word.hpp"
 #include "codegen/x86/isel.hpp"
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

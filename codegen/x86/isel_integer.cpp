@@ -2,7 +2,7 @@
 #include <bit>
 
 #include "codegen/x86/isel.hpp"
-#include "frontend/check.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

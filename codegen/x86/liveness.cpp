@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "codegen/vir_operands.hpp"
-#include "frontend/check.hpp"
+#include "codegen/vir/operands.hpp"
+#include "frontend/base/check.hpp"
 
 namespace convsmith::x86 {
 

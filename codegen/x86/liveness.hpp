@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/fold.hpp"
 
 namespace convsmith::x86 {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "codegen/x86/liveness.hpp"
 #include "convsmith/error.hpp"
 

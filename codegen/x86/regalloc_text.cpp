@@ -5,7 +5,7 @@
 #include <array>
 #include <iterator>
 
-#include "codegen/vir_text.hpp"
+#include "codegen/vir/text.hpp"
 #include "codegen/x86/fold.hpp"
 #include "codegen/x86/liveness.hpp"
 #include "codegen/x86/regalloc.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "codegen/target.hpp"
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 
 namespace convsmith::x86 {
 

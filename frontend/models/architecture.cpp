@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "frontend/json_value.hpp"
+#include "frontend/keras/json_value.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/model_form.hpp"
 #include "frontend/models/operators.hpp"

@@ -11,7 +11,7 @@
 
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
-#include "frontend/value.hpp"
+#include "frontend/keras/value.hpp"
 
 namespace convsmith::models {
 

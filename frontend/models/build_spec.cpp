@@ -9,7 +9,7 @@
 #include <queue>
 #include <utility>
 
-#include "frontend/dtype_policy.hpp"
+#include "frontend/keras/dtype_policy.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/missing.hpp"
 #include "frontend/models/operators.hpp"

@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "convsmith/error.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/model_spec.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith::models {
 

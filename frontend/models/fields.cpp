@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "frontend/check_spec.hpp"
+#include "frontend/keras/check_spec.hpp"
 
 namespace convsmith::models {
 namespace {

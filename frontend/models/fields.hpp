@@ -10,9 +10,9 @@
 
 #include "convsmith/error.hpp"
 #include "convsmith/layer_spec.hpp"
-#include "frontend/bind_context.hpp"
-#include "frontend/keras1_names.hpp"
-#include "frontend/value.hpp"
+#include "frontend/keras/bind_context.hpp"
+#include "frontend/keras/keras1_names.hpp"
+#include "frontend/keras/value.hpp"
 
 namespace convsmith::models {
 

@@ -17,9 +17,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "frontend/companion.hpp"
+#include "frontend/keras/companion.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/models/h5_records.hpp"
-#include "frontend/value.hpp"
 
 extern char** environ;
 

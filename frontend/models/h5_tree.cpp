@@ -5,9 +5,9 @@
 #include <cstring>
 #include <limits>
 
+#include "frontend/keras/value.hpp"
 #include "frontend/models/h5_helper.hpp"
 #include "frontend/models/h5_records.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith::models {
 namespace {

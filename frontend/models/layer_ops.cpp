@@ -7,14 +7,14 @@
 #include <iterator>
 #include <utility>
 
-#include "frontend/activations.hpp"
-#include "frontend/bind_layer.hpp"
-#include "frontend/check_spec.hpp"
-#include "frontend/dtype_policy.hpp"
+#include "frontend/keras/activations.hpp"
+#include "frontend/keras/bind_layer.hpp"
+#include "frontend/keras/check_spec.hpp"
+#include "frontend/keras/dtype_policy.hpp"
+#include "frontend/keras/weight_shapes.hpp"
 #include "frontend/models/fields.hpp"
 #include "frontend/models/operators.hpp"
 #include "frontend/models/preprocessing.hpp"
-#include "frontend/weight_shapes.hpp"
 
 namespace convsmith::models {
 namespace {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "convsmith/error.hpp"
-#include "frontend/bind_context.hpp"
+#include "frontend/keras/bind_context.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/model_spec.hpp"
 #include "frontend/models/fields.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith::models {
 

@@ -7,15 +7,15 @@
 #include <optional>
 #include <utility>
 
-#include "frontend/foreign_files.hpp"
-#include "frontend/json_value.hpp"
+#include "frontend/keras/json_value.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/build_spec.hpp"
+#include "frontend/models/foreign_files.hpp"
 #include "frontend/models/h5_helper.hpp"
 #include "frontend/models/h5_tree.hpp"
 #include "frontend/models/weights.hpp"
 #include "frontend/models/zip_file.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith {
 namespace {

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <set>
 
-#include "frontend/layer_class.hpp"
+#include "frontend/keras/layer_class.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/substitutes.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "frontend/value.hpp"
+#include "frontend/keras/value.hpp"
 
 namespace convsmith::models {
 

@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
-#include "frontend/activations.hpp"
-#include "frontend/check_spec.hpp"
+#include "frontend/keras/activations.hpp"
+#include "frontend/keras/check_spec.hpp"
 #include "frontend/models/constants.hpp"
 #include "frontend/models/layer_ops.hpp"
 

@@ -9,9 +9,9 @@
 #include <string_view>
 
 #include "convsmith/error.hpp"
-#include "frontend/bind_context.hpp"
+#include "frontend/keras/bind_context.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/model_spec.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith::models {
 

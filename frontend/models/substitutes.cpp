@@ -6,7 +6,7 @@
 #include <iterator>
 #include <vector>
 
-#include "frontend/layer_class.hpp"
+#include "frontend/keras/layer_class.hpp"
 #include "frontend/models/model_form.hpp"
 
 namespace convsmith::models {

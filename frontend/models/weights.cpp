@@ -6,9 +6,9 @@
 #include <map>
 #include <utility>
 
+#include "frontend/keras/value.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/weight_names.hpp"
-#include "frontend/value.hpp"
 
 namespace convsmith::models {
 namespace {

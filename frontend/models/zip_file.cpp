@@ -6,7 +6,7 @@
 #include <optional>
 #include <set>
 
-#include "frontend/value.hpp"
+#include "frontend/keras/value.hpp"
 #include "frontend/zip/zip_archive.hpp"
 
 namespace convsmith::models {

@@ -1,5 +1,5 @@
 // Errors as values. A user's mistake is an Error: one full sentence that names the argument, its
-// value and what would be legal. A mistake of our own is a failed CHECK (frontend/check.hpp).
+// value and what would be legal. A mistake of our own is a failed CHECK (frontend/base/check.hpp).
 #pragma once
 
 #include "convsmith/language.hpp"

@@ -9,10 +9,10 @@
 #include <bit>
 #include <cstring>
 
-#include "cli/random_layer.hpp"
-#include "frontend/check.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/graph_interp.hpp"
+#include "cli/verify/random_layer.hpp"
+#include "frontend/base/check.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/graph_interp.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/model.hpp"

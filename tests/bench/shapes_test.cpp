@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/parse_layer.hpp"
 
 namespace convsmith::bench {
 namespace {

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <string>
 
-#include "cli/reference.hpp"
-#include "frontend/activations.hpp"
+#include "cli/verify/reference.hpp"
+#include "frontend/keras/activations.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/places.hpp"
@@ -51,7 +51,8 @@ TEST_P(ActivationKnowledge, IsInBothReferences) {
   if (!is_elementwise(GetParam())) return;
   for (const double x : {-3.0, -0.75, 0.0, 0.25, 2.5}) {
     const double y = reference_activation(activation(), x);
-    EXPECT_FALSE(std::isnan(y)) << keras_name_of(GetParam()) << " of " << x << " in cli/reference_activation";
+    EXPECT_FALSE(std::isnan(y)) << keras_name_of(GetParam()) << " of " << x
+                                << " in cli/verify/reference_activation";
     EXPECT_NEAR(reference::evaluate(activation(), x), y, 1e-12) << keras_name_of(GetParam()) << " of " << x;
   }
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/tensor.hpp"
+#include "cli/io/tensor.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/places.hpp"
 

@@ -11,8 +11,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "cli/processors.hpp"
-#include "frontend/utf8.hpp"
+#include "cli/measure/processors.hpp"
+#include "frontend/base/utf8.hpp"
 #include "runtime/tuning.hpp"
 #include "tests/cli/call_cli.hpp"
 #include "tests/support/places.hpp"

@@ -1,14 +1,14 @@
 // The rows of a comparison.
-#include "cli/compare.hpp"
+#include "cli/measure/compare.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "cli/check_layer.hpp"
-#include "cli/check_model.hpp"
-#include "cli/random_model.hpp"
-#include "frontend/parse_layer.hpp"
+#include "cli/verify/check_layer.hpp"
+#include "cli/verify/check_model.hpp"
+#include "cli/verify/random_model.hpp"
+#include "frontend/keras/parse_layer.hpp"
 
 namespace convsmith::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "cli/tensor.hpp"
+#include "cli/io/tensor.hpp"
 #include "tests/cli/call_cli.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/golden_arrays.hpp"

@@ -1,6 +1,6 @@
 // What verify is made of: random layers and models, small verifications that pass, and proof that wrong
 // kernels, weights and sizes are found.
-#include "cli/verify.hpp"
+#include "cli/verify/verify.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,13 +8,13 @@
 #include <cmath>
 #include <set>
 
-#include "cli/random_model.hpp"
+#include "cli/verify/random_model.hpp"
 #include "cli/vir_file.hpp"
 #include "codegen/interp/interp.hpp"
-#include "codegen/vir_text.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
-#include "ir/build_graph.hpp"
+#include "codegen/vir/text.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "ir/graph/build_graph.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith::cli {

@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "codegen/vir_text.hpp"
-#include "codegen/vir_verify.hpp"
+#include "codegen/vir/text.hpp"
+#include "codegen/vir/verify.hpp"
 #include "tests/cli/call_cli.hpp"
 
 namespace convsmith::cli_test {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "codegen/kernel.hpp"
-#include "codegen/vir_builder.hpp"
+#include "codegen/vir/builder.hpp"
 
 namespace convsmith::vir {
 

@@ -2,7 +2,7 @@
 // tests compare it with the register tile: as many fmas as it says, nothing on the stack, no moves.
 #pragma once
 
-#include "codegen/vir.hpp"
+#include "codegen/vir/vir.hpp"
 #include "tests/codegen/x86_decode.hpp"
 
 namespace convsmith::x86_test {

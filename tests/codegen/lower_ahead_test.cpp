@@ -1,10 +1,11 @@
 // Which tiles ask early for what is read next, and how much of it in one round.
 #include <gtest/gtest.h>
 
-#include "codegen/lower.hpp"
-#include "codegen/schedule_forms.hpp"
-#include "ir/build_nest.hpp"
-#include "ir/problem_text.hpp"
+#include "codegen/lower/lower.hpp"
+#include "codegen/schedule/completed.hpp"
+#include "codegen/schedule/schedule_forms.hpp"
+#include "ir/nest/build_nest.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/compile.hpp"
 
 namespace convsmith {
@@ -24,7 +25,7 @@ std::vector<int> requests(const vir::Program& program) {
 std::vector<int> requests_of_form(const char* layer, const FilterForm& form) {
   const ir::LoopNest nest = ir::build_nest(ir::parse_problem(layer).value());
   const ir::LoopNest tiled = ir::apply(nest, lanes_over_filters(form, 16)).value();
-  return requests(lower(tiled, target_for(Isa::kAvx512), "").value());
+  return requests(lower(completed(tiled, target_for(Isa::kAvx512)), target_for(Isa::kAvx512), "").value());
 }
 
 // Tiles that make little of each input ask for the next one's.

@@ -9,9 +9,11 @@
 #include <iterator>
 #include <span>
 
-#include "codegen/schedule_forms.hpp"
-#include "ir/build_nest.hpp"
-#include "ir/nest_text.hpp"
+#include "codegen/lower/lower.hpp"
+#include "codegen/schedule/completed.hpp"
+#include "codegen/schedule/schedule_forms.hpp"
+#include "ir/nest/build_nest.hpp"
+#include "ir/nest/nest_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/codegen/random_nest.hpp"
 #include "tests/support/guarded_buffer.hpp"
@@ -260,7 +262,7 @@ TEST(LowerForms, LiftedWindowsMustFitTheRegisters) {
     const FilterForm form{.rows = 4, .ragged = true, .lift = lift, .slide = true};
     const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, 16));
     ASSERT_TRUE(nest) << nest.error().message;
-    const auto program = lower(*nest, target_for(Isa::kAvx512), "");
+    const auto program = lower(completed(*nest, target_for(Isa::kAvx512)), target_for(Isa::kAvx512), "");
     ASSERT_FALSE(program);
     EXPECT_THAT(program.error().message,
                 testing::HasSubstr("in whole vectors, one block of filters, and at most"));

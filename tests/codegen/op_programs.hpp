@@ -17,7 +17,7 @@
 
 #include "codegen/control_word.hpp"
 #include "codegen/kernel.hpp"
-#include "codegen/vir_builder.hpp"
+#include "codegen/vir/builder.hpp"
 
 namespace convsmith::vir {
 

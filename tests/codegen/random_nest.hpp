@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <iterator>
 
-#include "codegen/completed.hpp"
-#include "codegen/lower.hpp"
-#include "codegen/schedule_forms.hpp"
-#include "ir/build_nest.hpp"
+#include "codegen/lower/lower.hpp"
+#include "codegen/schedule/completed.hpp"
+#include "codegen/schedule/schedule_forms.hpp"
+#include "ir/nest/build_nest.hpp"
 #include "tests/support/random_problem.hpp"
 
 namespace convsmith::test {

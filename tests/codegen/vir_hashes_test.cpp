@@ -12,13 +12,13 @@
 #include <iterator>
 #include <sstream>
 
-#include "cli/random_layer.hpp"
-#include "cli/shapes.hpp"
+#include "cli/measure/shapes.hpp"
+#include "cli/verify/random_layer.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir_text.hpp"
-#include "frontend/make_problem.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/parts.hpp"
+#include "codegen/vir/text.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/nest/parts.hpp"
 #include "runtime/compile.hpp"
 #include "tests/support/places.hpp"
 

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "codegen/vir_builder.hpp"
+#include "codegen/vir/builder.hpp"
 
 namespace convsmith::x86_test {
 

@@ -13,9 +13,9 @@
 #include "codegen/interp/interp.hpp"
 #include "codegen/machine_kernel.hpp"
 #include "codegen/target.hpp"
-#include "codegen/vir_builder.hpp"
-#include "codegen/vir_text.hpp"
-#include "codegen/vir_verify.hpp"
+#include "codegen/vir/builder.hpp"
+#include "codegen/vir/text.hpp"
+#include "codegen/vir/verify.hpp"
 #include "codegen/x86/assemble.hpp"
 
 namespace convsmith::x86_test {

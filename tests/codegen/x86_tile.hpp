@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/vir_builder.hpp"
+#include "codegen/vir/builder.hpp"
 
 namespace convsmith::x86_test {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "convsmith/layer_spec.hpp"
-#include "frontend/activations.hpp"
+#include "frontend/keras/activations.hpp"
 
 namespace convsmith {
 

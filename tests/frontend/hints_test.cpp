@@ -1,8 +1,8 @@
 // Errors that know what was meant: names that are nearly right, and those of PyTorch and Keras 1.
 #include <gtest/gtest.h>
 
-#include "frontend/nearest.hpp"
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/nearest.hpp"
+#include "frontend/keras/parse_layer.hpp"
 
 namespace convsmith {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <set>
 
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
-#include "frontend/weight_shapes.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "frontend/keras/weight_shapes.hpp"
 #include "golden.hpp"
 
 namespace convsmith {

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <limits>
 
-#include "frontend/json_value.hpp"
-#include "frontend/keras_objects.hpp"
-#include "frontend/layer_config.hpp"
+#include "frontend/keras/json_value.hpp"
+#include "frontend/keras/keras_objects.hpp"
+#include "frontend/keras/layer_config.hpp"
+#include "frontend/keras/parse_layer.hpp"
 #include "frontend/models/load_model.hpp"
-#include "frontend/parse_layer.hpp"
 #include "tests/frontend/models/json_models.hpp"
 
 namespace convsmith {

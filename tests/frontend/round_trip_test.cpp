@@ -5,11 +5,11 @@
 #include <array>
 #include <limits>
 
-#include "frontend/activations.hpp"
-#include "frontend/layer_class.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
-#include "frontend/parse_value.hpp"
+#include "frontend/keras/activations.hpp"
+#include "frontend/keras/layer_class.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "frontend/keras/parse_value.hpp"
 
 namespace convsmith {
 namespace {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/parse_layer.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   using namespace convsmith;

@@ -1,13 +1,13 @@
 // build_graph: shapes by Keras's rules, errors that name the layer, and values against sums written down
 // here.
-#include "ir/build_graph.hpp"
+#include "ir/graph/build_graph.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "ir/graph_interp.hpp"
+#include "ir/graph/graph_interp.hpp"
 #include "tests/support/model_maker.hpp"
 
 namespace convsmith::ir {

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ir/build_graph.hpp"
-#include "ir/fold.hpp"
-#include "ir/fuse.hpp"
-#include "ir/graph_interp.hpp"
-#include "ir/plan_slots.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/fold.hpp"
+#include "ir/graph/fuse.hpp"
+#include "ir/graph/graph_interp.hpp"
+#include "ir/graph/plan_slots.hpp"
 #include "tests/support/model_maker.hpp"
 
 namespace convsmith::ir {

@@ -106,7 +106,7 @@ test_paths() {
     [[ -e $file ]] || continue
     ! grep -aoF -m3 -e "$SOURCE" -e "$BUILD" "$file" || fail "$file has the paths above"
   done
-  grep -aq 'frontend/layer_class\.cpp' "$SHARED" || fail "where a CHECK stands is not said at all"
+  grep -aq 'frontend/keras/layer_class\.cpp' "$SHARED" || fail "where a CHECK stands is not said at all"
 }
 
 test_progress() {

@@ -7,8 +7,8 @@
 
 #include "codegen/control_word.hpp"
 #include "convsmith/convsmith.hpp"
-#include "frontend/parse_layer.hpp"
-#include "ir/build_graph.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "ir/graph/build_graph.hpp"
 #include "tests/support/c_api.hpp"
 #include "tests/support/loaded_artifact.hpp"
 #include "tests/support/run_everywhere.hpp"

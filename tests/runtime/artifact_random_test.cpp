@@ -3,13 +3,13 @@
 
 #include <cstdlib>
 
-#include "cli/random_layer.hpp"
-#include "cli/random_model.hpp"
-#include "frontend/make_problem.hpp"
-#include "frontend/weight_shapes.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/graph_extents.hpp"
-#include "runtime/artifact.hpp"
+#include "cli/verify/random_layer.hpp"
+#include "cli/verify/random_model.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/weight_shapes.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/graph_extents.hpp"
+#include "runtime/aot/artifact.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/model.hpp"
 #include "tests/support/loaded_artifact.hpp"
@@ -92,8 +92,8 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
       ASSERT_GE(bytes, 0);
       std::vector<std::byte> workspace(static_cast<size_t>(bytes) + 16);
       using Run = int(const float* const*, float* const*, int64_t, const int64_t*, void*);
-      status = loaded.function<Run>(run)(in.data(), pointers<float>(outputs).data(), call.batch,
-                                           steps.data(), workspace.data());
+      status = loaded.function<Run>(run)(in.data(), pointers<float>(outputs).data(), call.batch, steps.data(),
+                                         workspace.data());
     }
     ASSERT_EQ(status, static_cast<int>(wanted));
     if (wanted != RunStatus::kOk || call.batch == 0) continue;

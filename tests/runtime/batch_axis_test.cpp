@@ -8,13 +8,13 @@
 #include <cmath>
 #include <thread>
 
-#include "cli/check_model.hpp"
-#include "cli/reference_model.hpp"
+#include "cli/verify/check_model.hpp"
+#include "cli/verify/reference_model.hpp"
 #include "convsmith/convsmith.h"
-#include "ir/build_graph.hpp"
-#include "ir/fitting_steps.hpp"
-#include "ir/graph_interp.hpp"
-#include "runtime/artifact.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/graph/fitting_steps.hpp"
+#include "ir/graph/graph_interp.hpp"
+#include "runtime/aot/artifact.hpp"
 #include "runtime/model.hpp"
 #include "runtime/why_refused.hpp"
 #include "tests/cli/call_cli.hpp"

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "runtime/private_folder.hpp"
+#include "runtime/host/private_folder.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/process.hpp"

@@ -2,7 +2,7 @@
 // lies, and give the interpreter's bits.
 #include <gtest/gtest.h>
 
-#include "ir/problem_text.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/guarded_buffer.hpp"
 #include "tests/support/random_problem.hpp"
@@ -103,8 +103,9 @@ TEST_P(GuardTest, NothingIsTouchedOutsideOfTheTensors) {
   FaultReport fault;
   for (int i = 0; i < layers && !HasFailure(); ++i) {
     Layer layer = random_layer(r);
-    const std::string text = ir::problem_text(layer.problem) + " batch " + std::to_string(layer.tensors.batch) +
-                             " steps " + std::to_string(layer.tensors.steps);
+    const std::string text = ir::problem_text(layer.problem) + " batch " +
+                             std::to_string(layer.tensors.batch) + " steps " +
+                             std::to_string(layer.tensors.steps);
     SCOPED_TRACE(text);
     fault.set_case(name_of(place) + ": " + text);
     const CompiledPtr compiled = compile_at(place, layer.problem);

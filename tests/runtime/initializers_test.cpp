@@ -7,10 +7,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "frontend/keras_objects.hpp"
-#include "runtime/draw_weight.hpp"
-#include "runtime/initialize_weights.hpp"
-#include "runtime/random.hpp"
+#include "frontend/keras/keras_objects.hpp"
+#include "runtime/objects/draw_weight.hpp"
+#include "runtime/objects/initialize_weights.hpp"
+#include "runtime/objects/random.hpp"
 #include "tests/runtime/keras_object_json.hpp"
 
 namespace convsmith {
@@ -222,7 +222,9 @@ TEST(Initializers, Mistakes) {
   EXPECT_THAT(message({"Orthogonal"}, {40000, 40000}), testing::HasSubstr("orthogonalized in minutes"));
   EXPECT_EQ(message({"STFT"}, {3, 2, 2}),
             "`kernel_initializer` is STFT, which is not drawn; give the weights themselves.");
-  EXPECT_EQ(message({"Xavier"}, {3, 2, 2}), "`kernel_initializer`: unknown initializer 'Xavier'. Xavier's are 'glorot_uniform' and 'glorot_normal' here.");
+  EXPECT_EQ(message({"Xavier"}, {3, 2, 2}),
+            "`kernel_initializer`: unknown initializer 'Xavier'. Xavier's are 'glorot_uniform' and "
+            "'glorot_normal' here.");
   EXPECT_EQ(message({"RandomNormal", {{"mean", std::string("0")}}}, {2}),
             "`kernel_initializer`: mean of RandomNormal cannot be '0'.");
   EXPECT_THAT(message({"Zeros"}, {int64_t{1} << 31, int64_t{1} << 31}), testing::HasSubstr("elements."));

@@ -13,7 +13,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "runtime/gdb_jit.hpp"
+#include "runtime/host/gdb_jit.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/process.hpp"

@@ -2,7 +2,7 @@
 // everywhere.
 #include <gtest/gtest.h>
 
-#include "ir/problem_text.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/random_problem.hpp"
 #include "tests/support/run_everywhere.hpp"

@@ -8,7 +8,7 @@
 
 #include "codegen/control_word.hpp"
 #include "convsmith/convsmith.hpp"
-#include "ir/problem_text.hpp"
+#include "ir/nest/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/layer_shapes.hpp"
 #include "tests/support/own_threads.hpp"

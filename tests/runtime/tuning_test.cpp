@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "convsmith/convsmith.hpp"
-#include "frontend/parse_layer.hpp"
-#include "ir/build_graph.hpp"
-#include "ir/problem_text.hpp"
-#include "runtime/artifact.hpp"
+#include "frontend/keras/parse_layer.hpp"
+#include "ir/graph/build_graph.hpp"
+#include "ir/nest/problem_text.hpp"
+#include "runtime/aot/artifact.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/c_api.hpp"

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "convsmith/convsmith.h"
-#include "runtime/run_model.hpp"
+#include "runtime/objects/run_model.hpp"
 #include "tests/cli/temporary_folder.hpp"
 #include "tests/support/model_maker.hpp"
 #include "tests/support/unet_json.hpp"

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "cli/shared_library.hpp"
-#include "runtime/artifact.hpp"
+#include "runtime/aot/artifact.hpp"
 #include "tests/cli/temporary_folder.hpp"
 
 namespace convsmith::test {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "frontend/make_problem.hpp"
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/make_problem.hpp"
+#include "frontend/keras/parse_layer.hpp"
 
 namespace convsmith::bench {
 namespace {

@@ -1,5 +1,5 @@
 // Files of others: what they are, and how to get one that can be read.
-#include "frontend/foreign_files.hpp"
+#include "frontend/models/foreign_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "frontend/parse_layer.hpp"
+#include "frontend/keras/parse_layer.hpp"
 #include "tests/frontend/models/json_models.hpp"
 #include "tests/frontend/models/model_files.hpp"
 

@@ -1,0 +1,74 @@
+// Rows of few channels leave most lanes of a vector idle. Where the rows of a tile are one run of memory, in
+// the input, in the output and in an operand that has steps, vectors go over the run as if it were one row of
+// as many channels. What differs by channel only is repeated in scratch, once for each row of a tile.
+#include "codegen/lower/lower.hpp"
+#include "codegen/lower/lowerer.hpp"
+
+namespace convsmith {
+
+bool can_join_rows(const Problem& p, int64_t lanes) {
+  const bool is_run = p.layout == Layout::kChannelsLast && p.stride == 1 && p.in_pitch() == p.channels &&
+                      p.out_pitch() == p.channels && !(p.has_weights() && p.taps > 1);
+  const bool operand_is_run = p.combine == Combine::kNone || !p.operand_has_steps ||
+                              (p.operand_has_channels && p.operand_pitch() == p.channels);
+  return p.is_channelwise() && p.groups > 1 && p.groups % lanes != 0 && is_run && operand_is_run;
+}
+
+namespace lowering {
+
+// Of all rows of a tile, in whole vectors.
+int64_t Lowerer::joined_floats() const {
+  return (tile_steps_ * p_.groups + lanes() - 1) / lanes() * lanes();
+}
+
+// Bias, weights and operand, and a vector that the last row may overwrite.
+int64_t Lowerer::joined_scratch() const {
+  return 4 * (3 * joined_floats() + lanes());
+}
+
+// One row, again and again, each over what the one before wrote too much.
+void Lowerer::repeat(P from, bool is_padded, P to) {
+  std::vector<V> row;
+  for (int64_t c = 0; c < p_.groups; c += lanes()) {
+    const std::optional<M> mask = is_padded ? std::nullopt : unit_mask(std::min(p_.groups - c, lanes()));
+    row.push_back(load_operand(from, is_padded ? 4 * layout_.tile_offset(c) : 4 * c, true, mask));
+  }
+  const P at = b_.pcopy(to);
+  b_.loop(b_.iconst(tile_steps_), "repeat", [&] {
+    for (size_t v = 0; v < row.size(); ++v) b_.store(at, static_cast<int64_t>(v) * b_.vector_bytes(), row[v]);
+    b_.paddc(at, at, 4 * p_.groups);
+  });
+}
+
+void Lowerer::repeat_weights() {
+  if (!p_.has_weights()) return;
+  joined_weights_ = b_.arg_ptr(Arg::kScratch);
+  const P from = b_.arg_ptr(Arg::kWeights);
+  repeat(from, true, *joined_weights_);
+  if (!p_.has_bias) return;
+  const P weights = b_.paddc(from, 4 * layout_.tile_width(p_.groups));
+  repeat(weights, true, b_.paddc(*joined_weights_, 4 * joined_floats()));
+}
+
+void Lowerer::repeat_operand(P operand) {
+  if (p_.operand_has_steps || !p_.operand_has_channels) return;
+  joined_operand_ = b_.paddc(b_.arg_ptr(Arg::kScratch), 8 * joined_floats());
+  repeat(operand, false, *joined_operand_);
+}
+
+// The tile as a single row.
+void Lowerer::joined_tile(const Cursor& at, const Cover& cover) {
+  Cursor row = at;
+  if (joined_weights_) row.weights = *joined_weights_;
+  if (joined_operand_) row.operand = *joined_operand_;
+  Cover joined = cover;
+  joined.groups = cover.steps * p_.groups;
+  joined.steps = 1;
+  const ir::PackLayout packed = layout_;
+  layout_.units = layout_.block = layout_.pad = joined_floats();
+  tile(row, joined);
+  layout_ = packed;
+}
+
+}  // namespace lowering
+}  // namespace convsmith

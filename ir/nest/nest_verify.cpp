@@ -1,0 +1,213 @@
+#include "ir/nest/nest_verify.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace convsmith::ir {
+
+namespace {
+
+tl::unexpected<Error> fail(std::string what) {
+  return make_error(ErrorCode::kInvalidSpec, fmt::format("Loop nest: {}.", what));
+}
+
+bool is_reduction(Dim dim) {
+  return dim == Dim::kTap || dim == Dim::kChannel || dim == Dim::kReduction;
+}
+
+// The loops over one dimension, from the outside in, as far as they are seen.
+struct Chain {
+  int count = 0;
+  int64_t step = 0;  // of the last one
+  Role role = Role::kSerial;
+};
+
+Result<void> extend(Chain& chain, const Loop& loop) {
+  const char letter = kDimLetters[static_cast<size_t>(loop.dim)];
+  if (loop.role == Role::kBand) {
+    if (loop.dim != Dim::kStep || chain.count > 0)
+      return fail("a band loop runs over o and stands outside the other loops over o");
+    return {};
+  }
+  if (loop.step < 1)
+    return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
+  if (chain.count > 0 && (chain.step % loop.step != 0 || chain.step == loop.step)) {
+    return fail(
+        fmt::format("a loop over {} with step {} stands inside one with step {}, which is no larger multiple",
+                    letter, loop.step, chain.step));
+  }
+  if (chain.role == Role::kLanes || chain.role == Role::kUnroll)
+    return fail(fmt::format("a loop over {} stands inside its lanes or unroll loop", letter));
+  chain = {chain.count + 1, loop.step, loop.role};
+  return {};
+}
+
+Result<void> verify_whole(const Chain& chain, Dim dim, bool fused) {
+  const char letter = kDimLetters[static_cast<size_t>(dim)];
+  if (is_reduction(dim) && (dim == Dim::kReduction) != fused)
+    return chain.count == 0 ? Result<void>{}
+                            : fail(fmt::format("{} runs beside the fused reduction", letter));
+  if (chain.count == 0) return fail(fmt::format("no loop runs over {}", letter));
+  if (chain.step != 1)
+    return fail(fmt::format("the innermost loop over {} has step {}; it must be 1", letter, chain.step));
+  return {};
+}
+
+// The chain of one output is in ascending (tap, channel) order when every tap loop stands outside
+// every channel loop: splitting alone never changes the order of one dimension.
+Result<void> verify_strict_order(const LoopNest& nest) {
+  bool channel_seen = false;
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == Dim::kChannel && loop.role != Role::kUnroll) channel_seen = true;
+    if (loop.dim == Dim::kTap && channel_seen) {
+      return fail("a tap loop stands inside a channel loop, which would change the order of the sum");
+    }
+    if (is_reduction(loop.dim) && (loop.role == Role::kLanes || loop.role == Role::kTile)) {
+      return fail("the reduction can't be split over lanes or accumulators");
+    }
+    if (!is_reduction(loop.dim) && loop.role == Role::kUnroll) return fail("only the reduction is unrolled");
+  }
+  return {};
+}
+
+// A lane's positions and its steps are each one run of floats.
+bool can_lift(const LoopNest& nest) {
+  const Problem& p = nest.problem;
+  return lanes_dim(nest) == Dim::kFilter && nest.ragged && p.combine == Combine::kNone &&
+         p.in_pitch() == p.channels && p.out_pitch() == p.filters &&
+         extent_inside_steps(nest, Dim::kGroup) == p.groups &&
+         extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
+}
+
+bool can_slide_lifted(const LoopNest& nest) {
+  const Problem& p = nest.problem;
+  return nest.lifted > 0 && nest.blended == 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 &&
+         !p.starts_from_bias;
+}
+
+// Rows that share vectors are neighbours, and have no vector beside the shared one.
+bool can_slide_shared(const LoopNest& nest) {
+  return nest.blended > 0 && nest.lifted == 0 && nest.row_distance() == 1 &&
+         nest.problem.group_filters() < lane_count(nest);
+}
+
+// Of a loop that is written out; the schedule steps that make such loops have the same limit.
+constexpr int64_t kMostIterations = 64;
+// Of all loops together: no CPU has registers for so many sums, and no cache room for so much code.
+constexpr int64_t kMostSums = 256;
+constexpr int64_t kMostWrittenOut = 8192;
+
+Result<void> verify_iterations(const LoopNest& nest) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& loop = nest.loops[i];
+    if (loop.role == Role::kSerial || loop.role == Role::kBand) continue;
+    const auto extent = loop_extent(nest, i);
+    if (!extent) return fail(fmt::format("loop '{}' must have constant extent", loop_name(nest, i)));
+    if (*extent / loop.step > kMostIterations) {
+      return fail(fmt::format("loop '{}' has {} iterations; written out are at most {}", loop_name(nest, i),
+                              *extent / loop.step, kMostIterations));
+    }
+  }
+  return {};
+}
+
+Result<void> verify_written_out(const LoopNest& nest) {
+  int64_t sums = 1;
+  int64_t products = 1;
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& loop = nest.loops[i];
+    if (loop.role != Role::kTile && loop.role != Role::kUnroll) continue;
+    const int64_t iterations = (*loop_extent(nest, i) + loop.step - 1) / loop.step;
+    products *= iterations;
+    if (loop.role == Role::kTile) sums *= iterations;
+  }
+  if (sums > kMostSums)
+    return fail(fmt::format("a tile of {} sums is more than the {} that compile", sums, kMostSums));
+  if (products <= kMostWrittenOut) return {};
+  return fail(fmt::format("{} products would be written out; {} compile", products, kMostWrittenOut));
+}
+
+}  // namespace
+
+Result<void> verify(const LoopNest& nest) {
+  std::array<Chain, kDimLetters.size()> chains{};
+  for (const Loop& loop : nest.loops) {
+    if (auto ok = extend(chains[static_cast<size_t>(loop.dim)], loop); !ok) return ok;
+  }
+  const bool fused = nest.fused();
+  for (size_t d = 0; d < chains.size(); ++d) {
+    if (auto ok = verify_whole(chains[d], static_cast<Dim>(d), fused); !ok) return ok;
+  }
+  if (fused && !nest.cut())
+    return fail("a fused reduction needs a band loop, since it can't skip single taps");
+  if (nest.ragged && !nest.cut()) return fail("'ragged' needs a band loop");
+  if (nest.slide && !nest.ragged) return fail("'slide' needs 'ragged'");
+  if (auto ok = verify_iterations(nest); !ok) return ok;
+  return verify_strict_order(nest);
+}
+
+Result<void> verify_lowerable(const LoopNest& nest) {
+  if (auto ok = verify(nest); !ok) return ok;
+  if (!nest.cut()) return fail("compiling needs a band loop ('cut o')");
+  if (auto ok = verify_written_out(nest); !ok) return ok;
+  const auto lanes = lanes_dim(nest);
+  if (!lanes) return fail("compiling needs a lanes loop ('lanes f', 'lanes o' or 'lanes g')");
+  if (*lanes != Dim::kFilter && *lanes != Dim::kStep && *lanes != Dim::kGroup)
+    return fail("lanes run over f, o or g");
+  const Problem& p = nest.problem;
+  if (p.transposed) return fail("a transposed layer is compiled as its phases");
+  if (*lanes == Dim::kGroup && (!p.is_channelwise() || p.layout != Layout::kChannelsLast)) {
+    return fail("lanes over g need a depthwise, channels-last layer");
+  }
+  if (*lanes == Dim::kFilter && !p.has_weights()) return fail("lanes over f need weights");
+  if (*lanes == Dim::kFilter && p.layout != Layout::kChannelsLast)
+    return fail("lanes over f need channels-last");
+  // Lanes over steps read neighbouring floats only where a step is one float in memory.
+  const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
+  if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
+  if (*lanes == Dim::kStep && !contiguous && !nest.staged) return fail("lanes over these steps need 'stage'");
+  if (nest.staged && (*lanes != Dim::kStep || (contiguous && p.layout == Layout::kChannelsLast)))
+    return fail("'stage' is only for lanes over steps, and not for a single channel of neighbouring steps");
+  if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
+    return fail("'ragged' is for sums of products with lanes over f or g");
+  if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest) && !can_slide_shared(nest)) {
+    return fail(
+        "'slide' is for lanes over g; with 'lift' for one group, stride and dilation 1; or with 'blend' "
+        "where "
+        "the filters of a group are one vector and the dilation divides the stride");
+  }
+  if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
+  if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
+  if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
+  if (nest.read_ahead && *lanes != Dim::kFilter) return fail("'read_ahead' is for lanes over f");
+  if (nest.lifted > 0 && !can_lift(nest))
+    return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  if (nest.near && (nest.lifted == 0 || nest.slide || !can_be_near(p, lane_count(nest)))) {
+    return fail(
+        "'near' is for 'lift' without 'slide', with stride 1, taps that are not millions of steps apart, and "
+        "one channel or no more channels and filters than lanes");
+  }
+  if (nest.near && p.channels > 1 && nest.fused())
+    return fail("'near' with several channels can't read them as one fused reduction");
+  if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {
+    return fail(fmt::format(
+        "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "
+        "most 1/{0} of the last vector, which is 4 or 8 lanes",
+        nest.blended));
+  }
+  if (nest.loops[0].dim != Dim::kSample || nest.loops[0].step != 1)
+    return fail("compiling needs one loop over n, outside all others");
+  int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction
+  for (const Loop& loop : nest.loops) {
+    const int next = is_reduction(loop.dim)                                  ? 2
+                     : loop.role == Role::kTile || loop.role == Role::kLanes ? 1
+                                                                             : 0;
+    if (next < phase)
+      return fail("the order must be output loops, then tile and lanes loops, then the reduction");
+    phase = next;
+  }
+  return {};
+}
+
+}  // namespace convsmith::ir

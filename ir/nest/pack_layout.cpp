@@ -1,0 +1,33 @@
+#include "ir/nest/pack_layout.hpp"
+
+namespace convsmith::ir {
+
+PackLayout pack_layout(const LoopNest& nest) {
+  const Problem& p = nest.problem;
+  const Dim lanes = lanes_dim(nest).value();
+  PackLayout layout{};
+  layout.units_are_groups = lanes == Dim::kGroup;
+  layout.outer = layout.units_are_groups ? 1 : p.groups;
+  layout.units = layout.units_are_groups ? p.groups : p.group_filters();
+  layout.block = innermost_step(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  layout.pad = 1;
+  if (lanes != Dim::kStep) layout.pad = lane_count(nest);
+  if (nest.panel != 0) layout.block = layout.pad = nest.panel;
+  layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
+  layout.has_bias = p.has_bias;
+  return layout;
+}
+
+ParallelBlocks parallel_blocks(const LoopNest& nest) {
+  const Dim dim = nest.problem.groups > 1 ? Dim::kGroup : Dim::kFilter;
+  const int64_t extent = dim_extent(nest.problem, dim).value();
+  // A transposed output is written in whole rows of filters.
+  if (nest.lifted > 0) return {Dim::kSample, 1, 1};
+  if (transposes_output(nest) && extent_inside_steps(nest, dim) == extent) return {Dim::kSample, 1, 1};
+  for (const Loop& loop : nest.loops) {
+    if (loop.dim == dim) return {dim, loop.step, (extent + loop.step - 1) / loop.step};
+  }
+  return {dim, extent, 1};
+}
+
+}  // namespace convsmith::ir

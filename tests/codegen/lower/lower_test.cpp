@@ -1,0 +1,488 @@
+// Lowering: the vir program of a scheduled nest computes the bits of the naive nest, for every form of
+// schedule, and its hot loops are made of what the register tile says.
+#include "codegen/lower/lower.hpp"
+#include "codegen/schedule/completed.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <optional>
+
+#include "codegen/interp/interp.hpp"
+#include "codegen/schedule/cache_blocking.hpp"
+#include "codegen/schedule/choose_schedule.hpp"
+#include "codegen/vir/text.hpp"
+#include "codegen/vir/verify.hpp"
+#include "codegen/x86/assemble.hpp"
+#include "ir/nest/build_nest.hpp"
+#include "ir/nest/nest_interp.hpp"
+#include "ir/nest/nest_text.hpp"
+#include "runtime/run_kernel.hpp"
+#include "tests/codegen/hot_loop.hpp"
+#include "tests/support/random_problem.hpp"
+
+namespace convsmith {
+namespace {
+
+// The output of the scheduled nest, lowered and run by the interpreter.
+std::vector<float> run_lowered(const ir::LoopNest& nest, Isa isa, const test::Tensors& t) {
+  auto compiled = compile_nest(nest, Backend::kInterp, isa, nullptr);
+  EXPECT_TRUE(compiled) << (compiled ? "" : compiled.error().message) << ir::print(nest);
+  if (!compiled) return {};
+  std::vector<float> out(t.out.size(), 9.0F);
+  const auto packed = pack_weights(*compiled, t.kernel, t.bias);
+  const RunStatus status =
+      run_kernel(**compiled, packed->data, t.in.data(), out.data(), t.batch, t.steps, {}, t.operand.data());
+  EXPECT_TRUE(status == RunStatus::kOk || status == RunStatus::kEmptyOutput) << describe(status);
+  return out;
+}
+
+float apply_relu(const Activation& activation, float x) {
+  return activation.kind == ActivationKind::kRelu && 0.0F > x ? 0.0F : x;
+}
+
+std::vector<float> run_naive(const Problem& p, test::Tensors t) {
+  ir::interpret(
+      ir::build_nest(p),
+      {t.in.data(), t.kernel.data(), t.bias.data(), t.out.data(), t.batch, t.steps, t.operand.data()},
+      [&](float x) { return apply_relu(p.activation, x); }, [&](float x) { return apply_relu(p.after, x); });
+  return t.out;
+}
+
+void expect_same(const std::vector<float>& expected, const std::vector<float>& actual,
+                 const std::string& what) {
+  ASSERT_EQ(expected.size(), actual.size());
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (std::isnan(expected[i]) && std::isnan(actual[i])) continue;
+    ASSERT_EQ(std::memcmp(&expected[i], &actual[i], sizeof(float)), 0)
+        << what << "output " << i << ": " << expected[i] << " and " << actual[i];
+  }
+}
+
+TEST(Lower, ChosenSchedulesGiveTheNaiveBits) {
+  test::Random r(4);
+  for (int round = 0; round < 900; ++round) {
+    const Problem p = test::random_problem(r);
+    const Isa isa = round % 3 == 0 ? Isa::kAvx512 : round % 3 == 1 ? Isa::kAvx2 : Isa::kBaseline;
+    const test::Tensors t(p, r.between(0, 2), r.between(0, r.once_in(2) ? 10 : 90), r);
+    const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target_for(isa)));
+    ASSERT_TRUE(nest);
+    expect_same(run_naive(p, t), run_lowered(*nest, isa, t), ir::print(*nest));
+  }
+}
+
+// What an artifact for several CPUs relies on.
+TEST(Lower, KernelsOfSeveralTargetsReadTheSamePackedWeights) {
+  test::Random r(6);
+  for (int round = 0; round < 400; ++round) {
+    const Problem p = round % 4 == 0 ? test::random_pass(r) : test::random_problem(r);
+    const test::Tensors t(p, r.between(0, 2), r.between(0, r.once_in(2) ? 10 : 90), r);
+    const Target& best = target_for(round % 2 == 0 ? Isa::kAvx512 : Isa::kAvx2);
+    std::optional<ir::PackLayout> layout;
+    for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
+      if (isa > best.isa) continue;
+      const ir::Schedule schedule = choose_schedule(p, target_for(isa), &best);
+      EXPECT_EQ(ir::parse_schedule(ir::print(schedule)).value(), schedule);
+      const auto nest = ir::apply(ir::build_nest(p), schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      EXPECT_EQ(ir::parse_nest(ir::print(*nest)).value(), *nest) << ir::print(*nest);
+      if (!layout) layout = ir::pack_layout(*nest);
+      EXPECT_EQ(ir::pack_layout(*nest), *layout) << ir::print(*nest);
+      expect_same(run_naive(p, t), run_lowered(*nest, isa, t), ir::print(*nest));
+    }
+  }
+}
+
+// Reductions without weights, operands, rows of wider tensors: all of it on every form of schedule.
+TEST(Lower, PassesGiveTheNaiveBits) {
+  test::Random r(14);
+  for (int round = 0; round < 1500; ++round) {
+    Problem p = test::random_pass(r);
+    if (r.once_in(3)) p.activation = make_relu();
+    if (p.combine != Combine::kNone && r.once_in(3)) p.after = make_relu();
+    const Isa isa = round % 3 == 0 ? Isa::kAvx512 : round % 3 == 1 ? Isa::kAvx2 : Isa::kBaseline;
+    const test::Tensors t(p, r.between(0, 2), r.between(0, r.once_in(2) ? 10 : 90), r);
+    const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target_for(isa)));
+    ASSERT_TRUE(nest);
+    const auto read = ir::parse_nest(ir::print(*nest));
+    ASSERT_TRUE(read) << read.error().message << ir::print(*nest);
+    EXPECT_EQ(*read, *nest) << ir::print(*nest);
+    expect_same(run_naive(p, t), run_lowered(*nest, isa, t), ir::print(*nest));
+  }
+}
+
+TEST(Lower, GroupsOutsideAndInsideTheStagedTileAgree) {
+  const char* orders[] = {
+      "reorder n g b o f f1 o1 k c; stage",
+      "reorder n b o g f f1 o1 k c; stage",
+      "split g 3; reorder n g b o g1 f f1 o1 k c; stage",
+  };
+  test::Random r(8);
+  for (const char* order : orders) {
+    const auto schedule =
+        ir::parse_schedule(std::string("cut o; split o 8; lanes o1; split f 2; tile f1; ") + order);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 30; ++round) {
+      Problem p;
+      p.groups = r.between(2, 8);
+      p.channels = p.groups * r.between(1, 5);
+      p.filters = p.groups * r.between(1, 5);
+      p.taps = r.between(1, 4);
+      p.stride = r.between(1, 3);
+      p.dilation = r.between(1, 3);
+      p.layout = r.once_in(2) && p.stride > 1 ? Layout::kChannelsFirst : Layout::kChannelsLast;
+      p.pad_same = true;
+      const test::Tensors t(p, 2, r.between(1, 40), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+    }
+  }
+}
+
+// The blocks of filters of a chunk read one copy of its input.
+TEST(Lower, ChunksAreStagedForAllTheirBlocks) {
+  const std::string two =
+      "cut o; split o 48; split o1 16; split o2 8; tile o2; lanes o3; split f 2; tile f1; ";
+  const std::string three =
+      "cut o; split o 96; split o1 48; split o2 16; split o3 8; tile o3; lanes o4; split f 2; tile f1; ";
+  struct Order {
+    std::string steps;
+    bool before_blocks;  // a chunk is staged outside the loop over blocks of filters
+  };
+  const Order orders[] = {{two + "reorder n g b o f o1 f1 o2 o3 k c; stage", true},
+                          {two + "reorder n b g f o o1 f1 o2 o3 k c; stage", false},
+                          {two + "reorder n b o g f o1 f1 o2 o3 k c; stage", true},
+                          {two + "reorder n b o g o1 f f1 o2 o3 k c; stage", true},
+                          {three + "reorder n g b o o1 f o2 f1 o3 o4 k c; stage", true},
+                          {three + "reorder n g b o f o1 o2 f1 o3 o4 k c; stage", true}};
+  test::Random r(9);
+  for (const Order& order : orders) {
+    const auto schedule = ir::parse_schedule(order.steps);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 30; ++round) {
+      Problem p;
+      p.groups = r.between(1, 3);
+      p.channels = p.groups * r.between(1, 3);
+      p.filters = p.groups * r.between(3, 5);
+      p.taps = r.between(1, 4);
+      p.stride = r.between(1, 4);
+      p.dilation = r.between(1, 3);
+      p.layout = Layout::kChannelsFirst;
+      p.pad_same = true;
+      const test::Tensors t(p, 2, r.between(1, 400), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+      const std::string program = vir::print(
+          lower(completed(*nest, target_for(Isa::kAvx2)), target_for(Isa::kAvx2), "chunks").value());
+      const size_t stage = program.find(" stage {");
+      const size_t blocks = program.find(" f {");
+      ASSERT_TRUE(stage != std::string::npos && blocks != std::string::npos) << program;
+      EXPECT_EQ(stage < blocks, order.before_blocks) << program;
+      // The taps of a tile that sees all of them are written out.
+      EXPECT_EQ(program.find(" all {") != std::string::npos, p.stride > 1) << program;
+    }
+  }
+}
+
+// Rows of the slab that are too far apart for an instruction's offset are walked to.
+TEST(Lower, TapsOfALongSlabAreNotWrittenOut) {
+  Problem p;
+  p.channels = 16;
+  p.filters = 8;
+  p.taps = 2;
+  p.stride = 1000000;
+  p.dilation = 999999;
+  p.layout = Layout::kChannelsFirst;
+  const Target& target = target_for(Isa::kAvx512);
+  const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target));
+  const auto program = lower(completed(*nest, target), target, "long");
+  ASSERT_TRUE(program) << program.error().message;
+  const auto verified = vir::verify(*program);
+  EXPECT_TRUE(verified) << verified.error().message;
+}
+
+// Calls with such lengths copy their rows, others read them where they are.
+TEST(Lower, RowsThatMeetInTheFirstCacheAreStaged) {
+  test::Random r(10);
+  const Target& target = target_for(Isa::kAvx2);
+  for (const int64_t filters : {1, 9}) {
+    Problem p;
+    p.channels = 16;
+    p.filters = filters;
+    p.taps = 5;
+    p.layout = Layout::kChannelsFirst;
+    p.pad_same = true;
+    const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target));
+    ASSERT_TRUE(nest->staged);
+    const auto program = lower(completed(*nest, target), target, "meet");
+    EXPECT_GE(program->scratch_bytes, 4 * p.channels * target.lanes);
+    EXPECT_NE(vir::print(*program).find(" meet {"), std::string::npos);
+    const auto compiled = compile_nest(*nest, Backend::kInterp, Isa::kAvx2, nullptr);
+    const int64_t meeting = meeting_distance(p, target) / 4;
+    for (const int64_t steps : {meeting, int64_t{1000}}) {
+      const test::Tensors t(p, 2, steps, r);
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx2, t), ir::print(*nest));
+      std::vector<float> scratch(static_cast<size_t>(program->scratch_bytes / 4), 123.0F);
+      std::vector<float> out(t.out.size());
+      RunOptions options;
+      options.workspace = scratch.data();
+      run_kernel(**compiled, pack_weights(*compiled, t.kernel, t.bias)->data, t.in.data(), out.data(),
+                 t.batch, t.steps, options);
+      const bool copies = std::ranges::any_of(scratch, [](float x) { return x != 123.0F; });
+      EXPECT_EQ(copies, steps == meeting) << steps;
+    }
+  }
+}
+
+// Schedules that nobody chooses today must be as right as the chosen ones.
+TEST(Lower, OtherSchedulesGiveTheNaiveBits) {
+  const char* schedules[] = {
+      // no tile at all
+      "cut o; split f 16; lanes f1; reorder n g b o f f1 k c",
+      // filters outside everything
+      "cut o; split f 32; split f1 16; tile f1; lanes f2; split o 5; tile o1; reorder n g f b o o1 f1 f2 k c",
+      // two levels of filter blocks and of step chunks
+      "cut o; fuse k c; split f 64; split f1 32; split f2 16; tile f2; lanes f3; split o 12; split o1 4; "
+      "tile o2;"
+      " reorder n g b f o f1 o1 o2 f2 f3 r",
+      // steps in lanes although filters are many
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 5; tile f1; reorder n g b o f f1 o1 o2 k "
+      "c; stage",
+      "cut o; split o 16; lanes o1; reorder n g b o f o1 k c; stage",
+      // filter loops outside the staged tile: each stages anew
+      "cut o; split o 32; split o1 16; tile o1; lanes o2; split f 20; tile f1; reorder n g b f o f1 o1 o2 k "
+      "c; stage",
+      // chunks of steps around staged tiles
+      "cut o; split o 64; split o1 16; lanes o2; split f 3; tile f1; reorder n g b o o1 f f1 o2 k c; stage",
+  };
+  test::Random r(5);
+  for (const char* text : schedules) {
+    const auto schedule = ir::parse_schedule(text);
+    ASSERT_TRUE(schedule);
+    for (int round = 0; round < 25; ++round) {
+      Problem p;
+      p.channels = r.between(2, 20);
+      p.filters = r.between(1, 100);
+      p.taps = r.between(1, 5);
+      const bool fused = std::string(text).find("fuse") != std::string::npos;
+      p.stride = r.between(1, 3);
+      p.dilation = fused ? 1 : r.between(1, 3);
+      p.pad_same = true;
+      p.has_bias = r.once_in(2);
+      const test::Tensors t(p, 2, r.between(1, 70), r);
+      const auto nest = ir::apply(ir::build_nest(p), *schedule);
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx512, t), ir::print(*nest));
+    }
+  }
+}
+
+TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
+  Problem p;
+  p.channels = 6;
+  p.filters = 40;
+  p.taps = 3;
+  const std::pair<const char*, const char*> refusals[] = {
+      {"split f 8; lanes f1; reorder n g o f f1 k c", "needs a band loop"},
+      {"cut o", "needs a lanes loop"},
+      {"cut o; split f 8; lanes f1; reorder n g b o f f1 k c", "16 iterations"},
+      {"cut o; split f 16; lanes f1; reorder n g b f1 f o k c", "no larger multiple"},
+      {"cut o; split o 16; lanes o1; reorder n g b o f o1 k c", "need 'stage'"},
+      {"cut o; split f 16; lanes f1; split c 4; unroll c1; reorder n g b o f f1 k c c1", "unrolled by 4"},
+      {"cut o; split f 16; lanes f1; split k 2; reorder n g b o f f1 k k1 c", "may only be split once"},
+  };
+  for (const auto& [text, message] : refusals) {
+    const auto nest = ir::apply(ir::build_nest(p), *ir::parse_schedule(text));
+    const auto program =
+        nest ? lower(completed(*nest, target_for(Isa::kAvx512)), target_for(Isa::kAvx512), "x")
+             : tl::unexpected(nest.error());
+    ASSERT_FALSE(program) << text;
+    EXPECT_NE(program.error().message.find(message), std::string::npos)
+        << text << " -> " << program.error().message;
+  }
+}
+
+struct Form {
+  const char* name;
+  int channels, filters, taps, dilation, groups;
+  Layout layout = Layout::kChannelsLast;
+  int stride = 1;
+};
+
+Problem problem_of(const Form& form) {
+  Problem p;
+  p.channels = form.channels;
+  p.filters = form.filters;
+  p.taps = form.taps;
+  p.dilation = form.dilation;
+  p.groups = form.groups;
+  p.layout = form.layout;
+  p.stride = form.stride;
+  p.pad_same = true;
+  return p;
+}
+
+bool is_written_out(const ir::LoopNest& nest) {
+  const Problem& p = nest.problem;
+  return nest.near && nest.lifted * p.group_filters() * p.taps * p.group_channels() <= 1024;
+}
+
+// Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones. A
+// lifted tile that slides takes a vector of channels at once, one over neighbouring steps is written out.
+int64_t largest_tile(const ir::LoopNest& nest) {
+  const Problem& p = nest.problem;
+  if (nest.lifted > 0 && nest.slide) return ir::lane_count(nest) * p.taps * p.filters;
+  int64_t tile = 1;
+  int64_t unroll = 1;
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const ir::Loop& loop = nest.loops[i];
+    if (loop.role != ir::Role::kTile && loop.role != ir::Role::kUnroll) continue;
+    const int64_t extent =
+        std::min(ir::loop_extent(nest, i).value(), loop.dim == ir::Dim::kFilter  ? p.group_filters()
+                                                   : loop.dim == ir::Dim::kGroup ? p.groups
+                                                                                 : INT64_MAX);
+    (loop.role == ir::Role::kTile ? tile : unroll) *= (extent + loop.step - 1) / loop.step;
+  }
+  if (nest.blended > 0) {  // all filters of a group are one block
+    const int64_t vectors = (p.group_filters() + ir::lane_count(nest) - 1) / ir::lane_count(nest);
+    const int64_t rows = tile / vectors;
+    tile = rows * (vectors - 1) + (rows + nest.blended - 1) / nest.blended;
+  }
+  const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
+  if (is_written_out(nest)) return lifted * p.taps * p.group_channels();
+  return std::max(tile, lifted) * unroll;
+}
+
+// Nothing but the tile: no FMA of one lane, nothing on the stack, no register moves; but where rows share a
+// vector and one of them lacks the tap, a sum is copied before it.
+void expect_lean(const x86_test::HotLoop& code, const ir::LoopNest& nest, const std::string& where) {
+  EXPECT_EQ(code.packed_fmas, code.vir_fmas) << where;
+  EXPECT_EQ(code.scalar_fmas, 0) << where;
+  // A tile that is written out finds its own addresses, from integers that may be on the stack.
+  EXPECT_LE(code.stack_accesses, is_written_out(nest) ? 4 : 0) << where;
+  EXPECT_EQ(code.vector_spills, 0) << where;
+  const bool copies = nest.blended > 0 && code.packed_fmas != largest_tile(nest);
+  EXPECT_LE(code.vector_moves, copies ? code.packed_fmas : 0) << where;
+}
+
+// For each form: in the largest hot loop as many packed FMAs as the tile has accumulators (times the
+// unroll), none scalar, nothing on the stack, no register moves.
+TEST(Lower, HotLoopsHoldOnlyTheTile) {
+  const Form forms[] = {
+      {"overlapping rows", 64, 64, 5, 1, 1},
+      {"tap loop", 64, 64, 5, 3, 1},
+      {"masked filters", 15, 15, 51, 8, 1},
+      {"filters that leave half a vector", 16, 12, 5, 1, 1},
+      {"channels first", 64, 64, 5, 1, 1, Layout::kChannelsFirst},
+      {"groups", 64, 64, 5, 1, 4},
+      {"groups of 16 filters", 128, 128, 3, 1, 8},
+      {"small groups", 64, 64, 5, 1, 16},
+      {"groups of 2", 32, 32, 5, 1, 16},
+      {"groups of 2, strided", 32, 32, 5, 3, 16, Layout::kChannelsLast, 2},
+      {"depthwise", 64, 64, 9, 1, 64},
+      {"depthwise ragged", 61, 61, 9, 1, 61},
+      {"depthwise strided", 64, 64, 31, 1, 64, Layout::kChannelsLast, 2},
+      {"one filter", 32, 1, 7, 1, 1},
+      {"one filter of one channel", 1, 1, 64, 1, 1},
+      {"few filters", 32, 4, 7, 1, 1},
+      {"few filters of few channels", 3, 8, 7, 1, 1},
+      {"few filters of few channels, many taps", 3, 8, 11, 1, 1},
+      {"few filters of one channel", 1, 4, 65, 1, 1},
+      {"filters beyond a vector", 16, 24, 9, 1, 1, Layout::kChannelsLast, 2},
+      {"stem", 1, 16, 15, 1, 1},
+      {"one tap", 512, 512, 1, 1, 1},
+      {"long dilated", 32, 32, 64, 512, 1},
+  };
+  for (const Form& form : forms) {
+    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+      const Target& target = target_for(isa);
+      const auto layer = lower_layer(problem_of(form), target, "");
+      ASSERT_TRUE(layer) << layer.error().message;
+      const auto code = x86::assemble(layer->program, target);
+      ASSERT_TRUE(code) << form.name << ": " << code.error().message;
+      const auto loops = x86_test::hot_loops(*code, layer->program);
+      ASSERT_FALSE(loops.empty()) << form.name;
+      int most = 0;
+      const std::string where =
+          std::string(form.name) + " on " + std::string(target.name) + "\n" + ir::print(layer->nest);
+      for (const auto& loop : loops) {
+        expect_lean(loop, layer->nest, where);
+        most = std::max(most, loop.packed_fmas);
+      }
+      EXPECT_EQ(most, largest_tile(layer->nest)) << where;
+      EXPECT_GE(most, 5) << form.name;
+    }
+  }
+}
+
+// Single steps that are left take several blocks of filters at once.
+TEST(Lower, SingleStepsAreWideTiles) {
+  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+    const Target& target = target_for(isa);
+    const auto layer = lower_layer(problem_of({"", 512, 512, 3, 1, 1}), target, "");
+    ASSERT_TRUE(layer) << layer.error().message;
+    const auto code = x86::assemble(layer->program, target);
+    ASSERT_TRUE(code) << code.error().message;
+    const auto wide = x86_test::blocks_called(*code, layer->program, "f.wide");
+    ASSERT_FALSE(wide.empty()) << target.name;
+    const auto loops = x86_test::hot_loops(*code, layer->program);
+    int most = 0;
+    for (const auto& loop : loops) {
+      if (loop.begin >= wide[0].begin && loop.end <= wide[0].end) most = std::max(most, loop.packed_fmas);
+    }
+    EXPECT_GE(most, 10) << target.name << "\n" << ir::print(layer->nest);
+    EXPECT_EQ(wide[0].vector_spills, 0) << target.name;
+  }
+}
+
+// A sliding window has no loop of its own: a whole tile is written out, with one load for each input and,
+// where registers hold them, one for each weight.
+TEST(Lower, SlidingWindowsLoadEachInputOnce) {
+  int keeping = 0;
+  for (const auto& [taps, stride, dilation] : {std::array{7, 1, 1},
+                                               {31, 1, 1},
+                                               {33, 1, 1},
+                                               {7, 2, 1},
+                                               {31, 2, 1},
+                                               {33, 2, 1},
+                                               {7, 1, 4},
+                                               {5, 2, 3}}) {
+    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+      const Target& target = target_for(isa);
+      const Problem p = problem_of({"", 64, 64, taps, dilation, 64, Layout::kChannelsLast, stride});
+      const auto layer = lower_layer(p, target, "");
+      ASSERT_TRUE(layer) << layer.error().message;
+      ASSERT_TRUE(layer->nest.slide) << ir::print(layer->nest);
+      const auto code = x86::assemble(layer->program, target);
+      ASSERT_TRUE(code) << code.error().message;
+      const int64_t vectors = ir::pack_layout(layer->nest).block / target.lanes;
+      const int64_t apart = stride / std::gcd(stride, dilation);
+      const int64_t rows = largest_tile(layer->nest) / vectors;
+      const auto windows = x86_test::blocks_called(*code, layer->program, "inside");
+      ASSERT_FALSE(windows.empty()) << ir::print(layer->nest);
+      for (const auto& window : windows) {
+        SCOPED_TRACE(std::to_string(rows) + " rows on " + std::string(target.name) + "\n" +
+                     ir::print(layer->nest));
+        EXPECT_EQ(window.packed_fmas, rows * taps * vectors);
+        EXPECT_EQ(window.vir_fmas, window.packed_fmas);
+        EXPECT_EQ(window.vector_spills, 0);
+        EXPECT_EQ(window.vector_moves, 0);
+        EXPECT_LE(window.stack_accesses, 2) << "pointers that wait for the tile";
+        const int64_t alive = std::min<int64_t>(taps, (rows - 1) * apart + 1);
+        const bool keeps_weights = vectors * (rows + alive) + 2 <= target.vector_registers;
+        keeping += keeps_weights ? 1 : 0;
+        const int64_t weights = keeps_weights ? taps : rows * taps;
+        EXPECT_LE(window.vector_loads, vectors * (taps + (rows - 1) * apart + weights));
+      }
+    }
+  }
+  EXPECT_GE(keeping, 8) << "those with 32 registers";
+}
+
+}  // namespace
+}  // namespace convsmith
