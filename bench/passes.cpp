@@ -1,4 +1,5 @@
 #include "bench/passes.hpp"
+#include "convsmith/activation.hpp"
 
 #include <optional>
 #include <utility>

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "ir/graph/graph.hpp"
 #include "ir/nest/problem_text.hpp"

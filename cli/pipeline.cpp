@@ -8,6 +8,7 @@
 #include "codegen/programs/transpose_program.hpp"
 #include "codegen/schedule/completed.hpp"
 #include "codegen/vir/verify.hpp"
+#include "convsmith/activation.hpp"
 #include "ir/graph/build_graph.hpp"
 #include "ir/nest/build_nest.hpp"
 #include "ir/nest/parts.hpp"

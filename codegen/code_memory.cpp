@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/base/ceil_div.hpp"
 #include "frontend/base/check.hpp"
 
 #ifndef MFD_EXEC
@@ -49,10 +50,6 @@ ForkState& watch_forks() {
 size_t page_bytes() {
   static const auto bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   return bytes;
-}
-
-size_t round_up(size_t bytes, size_t unit) {
-  return (bytes + unit - 1) / unit * unit;
 }
 
 // Whole pages, at least one.

@@ -1,3 +1,4 @@
+#include "convsmith/activation.hpp"
 // Prints the configs of 50 layers of all five kinds as JSON lines, for docs/keras_round_trip.py.
 //   write_configs [keras2|keras3]
 #include <convsmith/layers.hpp>

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "convsmith/activation.hpp"
+#include "convsmith/activation_value.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/tensor.hpp"
 

@@ -15,7 +15,7 @@
 
 #include <cstdint>
 
-#include "convsmith/activation.hpp"
+#include "convsmith/activation_value.hpp"
 
 namespace convsmith {
 

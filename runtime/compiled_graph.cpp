@@ -7,6 +7,7 @@
 #include "codegen/control_word.hpp"
 #include "codegen/programs/row_programs.hpp"
 #include "codegen/programs/transpose_program.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/base/ceil_div.hpp"
 #include "frontend/base/check.hpp"
 #include "ir/graph/plan_slots.hpp"

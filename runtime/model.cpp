@@ -36,12 +36,22 @@ std::vector<Shape> open_shapes(const std::vector<std::vector<ir::Axis>>& all_axe
   return shapes;
 }
 
+// What a pass leaves is dumped and verified.
 void check(const ir::Graph& graph, std::string_view pass) {
+  if (dump_wanted("graph")) dump("graph", fmt::format("after {}\n{}", pass, ir::print(graph)));
   const Result<void> ok = ir::verify_graph(graph);
   if (ok) return;
   fail_check(__FILE__, __LINE__,
              fmt::format("after {}: {}\n{}", pass, ok.error().message, ir::print(graph)).c_str());
 }
+
+struct GraphPass {
+  std::string_view name;
+  ir::Graph (*rewrite)(ir::Graph graph);
+};
+// In this order, behind build_graph (docs/graph.md).
+constexpr GraphPass kPasses[] = {
+    {"fold", ir::fold}, {"fuse", ir::fuse}, {"flatten_elementwise", ir::flatten_elementwise}};
 
 }  // namespace
 
@@ -52,16 +62,19 @@ Result<ir::Graph> optimized_graph(const ModelSpec& model, Rules rules) {
         fmt::format("Layer {} has no weights; a model in JSON needs a file with its weights.", layer->name));
   }
   const ScopedControlWord modes(kUsualModes);
-  auto graph = ir::build_graph(model, rules);
+  auto graph = [&] {
+    const PassScope scope("build_graph");
+    return ir::build_graph(model, rules);
+  }();
   if (!graph) return graph;
   check(*graph, "build_graph");
-  *graph = ir::fold(std::move(*graph));
-  check(*graph, "fold");
-  *graph = ir::fuse(std::move(*graph));
-  check(*graph, "fuse");
-  *graph = ir::flatten_elementwise(std::move(*graph));
-  check(*graph, "flatten_elementwise");
-  if (dump_wanted("graph")) dump("graph", ir::print(*graph));
+  for (const GraphPass& pass : kPasses) {
+    {
+      const PassScope scope(pass.name);
+      *graph = pass.rewrite(std::move(*graph));
+    }
+    check(*graph, pass.name);
+  }
   return graph;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codegen/control_word.hpp"
+#include "frontend/base/ceil_div.hpp"
 #include "runtime/graph_call.hpp"
 #include "runtime/host/thread_memory.hpp"
 #include "runtime/host_machine.hpp"
@@ -11,10 +12,6 @@
 namespace convsmith {
 
 namespace {
-
-int64_t round_up(int64_t bytes) {
-  return (bytes + kSlotLine - 1) / kSlotLine * kSlotLine;
-}
 
 // So many numbers have room on the stack; more, and what lies in slots, have their place in the workspace.
 constexpr int64_t kFewNumbers = 16;
@@ -25,7 +22,7 @@ int64_t numbers_of(const CompiledGraph& graph) {
 
 int64_t memory_of_table(const CompiledGraph& graph) {
   const int64_t numbers = numbers_of(graph);
-  return numbers <= kFewNumbers ? 0 : round_up(static_cast<int64_t>(sizeof(int64_t)) * numbers);
+  return numbers <= kFewNumbers ? 0 : round_up(static_cast<int64_t>(sizeof(int64_t)) * numbers, kSlotLine);
 }
 
 // One call, with all its memory at hand.
@@ -98,7 +95,7 @@ size_t workspace_bytes(const CompiledGraph& graph, int64_t batch, std::span<cons
   std::vector<int64_t> table(static_cast<size_t>(numbers_of(graph)));
   const Sizes sizes = size_up(graph, batch, steps, table.data());
   return static_cast<size_t>(memory_of_table(graph) + sizes.bytes +
-                             round_up(graph.scratch_bytes) * std::max(threads, 1));
+                             round_up(graph.scratch_bytes, kSlotLine) * std::max(threads, 1));
 }
 
 RunStatus run_graph(const CompiledGraph& graph, const PackedGraph& weights,

@@ -59,7 +59,7 @@ std::string describe_difference(const Arrays& expected, const Arrays& found) {
   return {};
 }
 
-std::optional<Finding> check_variants(const std::vector<Variant>& variants, const GraphCall& call,
+std::optional<Finding> check_variants(const std::vector<Variant>& variants, const FilledCall& call,
                                       const Judge& judge, const CheckOptions& options, Pools& pools) {
   Arrays expected;
   for (const Variant& variant : variants) {

@@ -27,7 +27,7 @@ struct Variant {
 };
 
 // A call with its arrays; `weights` are those of the graph, in its order.
-struct GraphCall {
+struct FilledCall {
   Call call;
   std::vector<int64_t> steps;  // by input
   Arrays inputs;
@@ -66,7 +66,7 @@ using Judge = std::function<std::string(const Arrays& outputs)>;
 
 // The first thing that is wrong, if anything is. The first variant is an interpreter, whose outputs `judge`
 // sees; all others must give the same bits.
-std::optional<Finding> check_variants(const std::vector<Variant>& variants, const GraphCall& call,
+std::optional<Finding> check_variants(const std::vector<Variant>& variants, const FilledCall& call,
                                       const Judge& judge, const CheckOptions& options, Pools& pools);
 
 // "3 of 12 outputs differ, ..."; empty if none does.

@@ -7,6 +7,7 @@
 
 #include "cli/verify/reference.hpp"
 #include "codegen/schedule/choose_schedule.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/parse_layer.hpp"
 #include "ir/graph/build_graph.hpp"
 #include "ir/nest/problem_text.hpp"
@@ -116,7 +117,7 @@ std::string check_rows(ActivationKind kind, const std::vector<Number>& sums, siz
   return {};
 }
 
-std::string check_reference(const CheckedLayer& layer, const GraphCall& call,
+std::string check_reference(const CheckedLayer& layer, const FilledCall& call,
                             const std::vector<float>& output) {
   const std::vector<Number> input = exact_numbers(call.inputs[0]);
   const int64_t channels = layer.graph.tensors[static_cast<size_t>(layer.graph.inputs[0])].channels;
@@ -177,10 +178,10 @@ Result<CheckedLayer> make_checked_nest(const ir::LoopNest& nest, const std::vect
 std::optional<Finding> check_call(const CheckedLayer& layer, const Call& call, const CheckOptions& options,
                                   Pools& pools) {
   const Arrays weights = make_weights(layer.graph, call);
-  GraphCall graph_call{call, {call.steps}, make_inputs(layer.graph, call), {}};
-  graph_call.weights.assign(weights.begin(), weights.end());
-  const auto judge = [&](const Arrays& outputs) { return check_reference(layer, graph_call, outputs[0]); };
-  return check_variants(layer.variants, graph_call, judge, options, pools);
+  FilledCall filled{call, {call.steps}, make_inputs(layer.graph, call), {}};
+  filled.weights.assign(weights.begin(), weights.end());
+  const auto judge = [&](const Arrays& outputs) { return check_reference(layer, filled, outputs[0]); };
+  return check_variants(layer.variants, filled, judge, options, pools);
 }
 
 }  // namespace convsmith::cli

@@ -32,15 +32,15 @@ std::vector<int64_t> shape_of(const std::vector<ir::Axis>& axes, const std::vect
 }
 
 // Outputs of a graph that is no variant: its layers are the model's, but not its passes.
-std::string compare_graph(const std::shared_ptr<const CompiledGraph>& graph, const GraphCall& call,
+std::string compare_graph(const std::shared_ptr<const CompiledGraph>& graph, const FilledCall& call,
                           const Arrays& expected, const char* name) {
-  const GraphCall own{call.call, call.steps, call.inputs, arrays_of(graph->graph)};
+  const FilledCall own{call.call, call.steps, call.inputs, arrays_of(graph->graph)};
   const CallOutput output = CallRunner(graph, own, false).run({});
   const std::string what = output.error.empty() ? describe_difference(output.values, expected) : output.error;
   return what.empty() ? what : fmt::format("the optimized graph against the {}: {}", name, what);
 }
 
-std::string check_reference(const CheckedModel& model, const GraphCall& call, const Arrays& outputs) {
+std::string check_reference(const CheckedModel& model, const FilledCall& call, const Arrays& outputs) {
   const ir::Graph& graph = model.plain->graph;
   const std::vector<int64_t> extents = ir::evaluate_extents(graph, call.steps);
   std::vector<ReferenceTensor> inputs;
@@ -125,17 +125,16 @@ Call random_model_call(const CheckedModel& model, uint64_t seed) {
 std::optional<Finding> check_call(const CheckedModel& model, const Call& call, const CheckOptions& options,
                                   Pools& pools) {
   const ir::Graph& graph = model.graph();
-  const GraphCall graph_call{call, input_steps(graph, call.steps), make_inputs(graph, call),
-                             arrays_of(graph)};
+  const FilledCall filled{call, input_steps(graph, call.steps), make_inputs(graph, call), arrays_of(graph)};
   const auto judge = [&](const Arrays& outputs) -> std::string {
-    std::string wrong = compare_graph(model.folded, graph_call, outputs, "one without fusion");
+    std::string wrong = compare_graph(model.folded, filled, outputs, "one without fusion");
     if (wrong.empty() && !has_batch_norm(*model.spec))
-      wrong = compare_graph(model.plain, graph_call, outputs, "one as it was built");
+      wrong = compare_graph(model.plain, filled, outputs, "one as it was built");
     // Where values are not finite, so is no bound.
     const bool is_plain = call.data == DataKind::kIntegers || call.data == DataKind::kFloats;
-    return wrong.empty() && is_plain ? check_reference(model, graph_call, outputs) : wrong;
+    return wrong.empty() && is_plain ? check_reference(model, filled, outputs) : wrong;
   };
-  return check_variants(model.variants, graph_call, judge, options, pools);
+  return check_variants(model.variants, filled, judge, options, pools);
 }
 
 }  // namespace convsmith::cli

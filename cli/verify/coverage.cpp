@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "codegen/programs/vmath.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/layer_class.hpp"
 #include "ir/nest/parts.hpp"

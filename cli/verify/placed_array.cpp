@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "frontend/base/ceil_div.hpp"
 #include "frontend/base/check.hpp"
 
 namespace convsmith::cli {
@@ -13,10 +14,6 @@ namespace convsmith::cli {
 namespace {
 
 constexpr size_t kMargin = 32;  // floats of canaries on each side on the heap: two of the widest vectors
-
-size_t round_up(size_t n, size_t unit) {
-  return (n + unit - 1) / unit * unit;
-}
 
 }  // namespace
 

@@ -1,4 +1,5 @@
 #include "cli/verify/random_layer.hpp"
+#include "convsmith/activation.hpp"
 
 #include <algorithm>
 #include <cmath>

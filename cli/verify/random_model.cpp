@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "cli/verify/random_layer.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/layer_class.hpp"
 #include "frontend/keras/make_problem.hpp"
 #include "frontend/keras/weight_shapes.hpp"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 
 namespace convsmith::cli {

@@ -85,7 +85,7 @@ constexpr std::string_view kWroteOutside = "something was written outside of the
 
 }  // namespace
 
-CallRunner::CallRunner(std::shared_ptr<const CompiledGraph> graph, const GraphCall& call, bool guard)
+CallRunner::CallRunner(std::shared_ptr<const CompiledGraph> graph, const FilledCall& call, bool guard)
     : graph_(std::move(graph)),
       call_(call),
       guard_(guard),

@@ -19,7 +19,7 @@ class CallRunner {
  public:
   // `call` is kept by reference. `guard`: inputs, outputs, packed weights and workspace lie beside pages that
   // may not be touched.
-  CallRunner(std::shared_ptr<const CompiledGraph> graph, const GraphCall& call, bool guard);
+  CallRunner(std::shared_ptr<const CompiledGraph> graph, const FilledCall& call, bool guard);
 
   // As the public interface does.
   CallOutput run(const ParallelFor& parallel);
@@ -36,7 +36,7 @@ class CallRunner {
   bool is_too_short() const;
 
   std::shared_ptr<const CompiledGraph> graph_;
-  const GraphCall& call_;
+  const FilledCall& call_;
   bool guard_;
   Random random_;
   std::vector<int64_t> extents_;

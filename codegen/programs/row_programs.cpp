@@ -5,6 +5,7 @@
 #include "codegen/programs/transpose.hpp"
 #include "codegen/programs/vmath.hpp"
 #include "codegen/vir/verify.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 
 namespace convsmith {

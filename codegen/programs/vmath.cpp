@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "codegen/programs/vmath_emitter.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 
 namespace convsmith {

@@ -9,4 +9,10 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
+// The next multiple of `unit`.
+template <class Int>
+constexpr Int round_up(Int n, Int unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
 }  // namespace convsmith

@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 #include "frontend/keras/nearest.hpp"
 

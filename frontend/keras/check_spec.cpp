@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/keras_objects.hpp"
 #include "frontend/keras/layer_arguments.hpp"

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/keras_objects.hpp"
 #include "frontend/keras/layer_class.hpp"

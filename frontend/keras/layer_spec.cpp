@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/keras_objects.hpp"
 #include "frontend/keras/layer_arguments.hpp"

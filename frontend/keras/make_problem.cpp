@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/check_spec.hpp"
 #include "frontend/keras/layer_class.hpp"

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/bind_layer.hpp"
 #include "frontend/keras/check_spec.hpp"

@@ -3,13 +3,14 @@
 
 #include "convsmith/language.hpp"
 
-#include <array>
 #include <limits>
+
+#include "convsmith/activation_value.hpp"
 
 namespace convsmith {
 
 // p0, p1, p2 are Activation::params.
-enum class ActivationKind {
+enum class ActivationKind : int {
   kLinear,             // x
   kRelu,               // p0 = negative_slope, p1 = max_value (inf: none), p2 = threshold
   kElu,                // p0 = alpha
@@ -47,11 +48,7 @@ constexpr bool is_elementwise(ActivationKind kind) {
   return kind < ActivationKind::kSoftmax;
 }
 
-struct Activation {
-  ActivationKind kind = ActivationKind::kLinear;
-  std::array<float, 3> params{};
-  bool operator==(const Activation&) const = default;
-};
+static_assert(Activation{}.kind == ActivationKind::kLinear);
 
 // relu with Keras's three arguments; relu6 and leaky_relu are its special cases.
 inline Activation make_relu(float negative_slope = 0.0F,

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/error.hpp"
 #include "convsmith/export.h"
 #include "convsmith/layer_spec.hpp"

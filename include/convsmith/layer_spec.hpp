@@ -18,7 +18,7 @@
 #include <variant>
 #include <vector>
 
-#include "convsmith/activation.hpp"
+#include "convsmith/activation_value.hpp"
 #include "convsmith/export.h"
 
 namespace convsmith {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/check_spec.hpp"

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 #include "ir/graph/graph_tidy.hpp"
 

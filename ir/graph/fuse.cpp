@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "convsmith/activation.hpp"
 #include "ir/graph/graph_extents.hpp"
 #include "ir/graph/graph_tidy.hpp"
 

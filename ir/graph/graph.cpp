@@ -1,4 +1,5 @@
 #include "ir/graph/graph.hpp"
+#include "convsmith/activation.hpp"
 
 namespace convsmith::ir {
 namespace {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/error.hpp"
 #include "convsmith/tensor.hpp"
 #include "frontend/problem.hpp"

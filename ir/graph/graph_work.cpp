@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "convsmith/activation.hpp"
 #include "frontend/base/ceil_div.hpp"
 #include "ir/graph/fitting_steps.hpp"
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/make_problem.hpp"

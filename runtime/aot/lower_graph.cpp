@@ -5,6 +5,7 @@
 
 #include "codegen/target.hpp"
 #include "codegen/vir/verify.hpp"
+#include "frontend/base/ceil_div.hpp"
 #include "frontend/base/check.hpp"
 #include "runtime/aot/vir_machine.hpp"
 #include "runtime/graph_call.hpp"
@@ -37,10 +38,6 @@ std::string part_name(const CompiledKernel& kernel) {
 
 std::string shared_name(const CompiledKernel& kernel) {
   return kernel.program->name + ".shared";
-}
-
-int64_t round_up(int64_t bytes) {
-  return (bytes + kSlotLine - 1) / kSlotLine * kSlotLine;
 }
 
 // The inputs' numbers of steps: the argument itself, or for several inputs from the array in `operand`.
@@ -200,7 +197,7 @@ vir::Program lower_part(const CompiledKernel& kernel, int lanes) {
   const Int block_parts = z.argument(Arg::kBlockParts);
   pass(Arg::kBlockBegin, Arg::kBlockEnd, share_of(z, z.argument(Arg::kBlockEnd), block_parts, of_block, 1));
   if (kernel.scratch_bytes > 0) {
-    const vir::I slice = b.imulc(index.reg(), round_up(kernel.scratch_bytes));
+    const vir::I slice = b.imulc(index.reg(), round_up(kernel.scratch_bytes, kSlotLine));
     z.pass(Arg::kScratch, b.padd(b.arg_ptr(Arg::kScratch), slice));
   }
   const Int own(b.modes());
@@ -395,7 +392,7 @@ vir::Program lower_workspace_bytes(const CompiledGraph& graph, int lanes, bool p
                    call.find_slots(z.argument(Arg::kSampleEnd));
                    Int threads = VirMachine::number(1);
                    if (parallel) threads = z.max(threads, z.argument(Arg::kThreads));
-                   const Int scratch = z.mulc(threads, round_up(graph.scratch_bytes));
+                   const Int scratch = z.mulc(threads, round_up(graph.scratch_bytes, kSlotLine));
                    z.assign(result, z.add(sizes.bytes, scratch));
                  });
   put_batch_first(program);

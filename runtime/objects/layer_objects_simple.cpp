@@ -5,6 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/check_spec.hpp"
 #include "frontend/keras/layer_config.hpp"

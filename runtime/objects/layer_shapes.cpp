@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/check_spec.hpp"
 #include "frontend/keras/make_problem.hpp"
 #include "frontend/problem.hpp"

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "cli/verify/random_layer.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/base/check.hpp"
 #include "ir/graph/build_graph.hpp"
 #include "ir/graph/graph_interp.hpp"

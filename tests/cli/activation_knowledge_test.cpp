@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/verify/reference.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
 #include "tests/cli/temporary_folder.hpp"

@@ -12,6 +12,7 @@
 #include "cli/vir_file.hpp"
 #include "codegen/interp/interp.hpp"
 #include "codegen/vir/text.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/make_problem.hpp"
 #include "frontend/keras/parse_layer.hpp"
 #include "ir/graph/build_graph.hpp"

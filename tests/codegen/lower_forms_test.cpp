@@ -12,6 +12,7 @@
 #include "codegen/lower/lower.hpp"
 #include "codegen/schedule/completed.hpp"
 #include "codegen/schedule/schedule_forms.hpp"
+#include "convsmith/activation.hpp"
 #include "ir/nest/build_nest.hpp"
 #include "ir/nest/nest_text.hpp"
 #include "runtime/run_kernel.hpp"

@@ -9,6 +9,7 @@
 #include "codegen/lower/lower.hpp"
 #include "codegen/schedule/completed.hpp"
 #include "codegen/schedule/schedule_forms.hpp"
+#include "convsmith/activation.hpp"
 #include "ir/nest/build_nest.hpp"
 #include "tests/support/random_problem.hpp"
 

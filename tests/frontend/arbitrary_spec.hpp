@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/layer_spec.hpp"
 #include "frontend/keras/activations.hpp"
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/json_value.hpp"
 #include "frontend/keras/keras_objects.hpp"
 #include "frontend/keras/layer_config.hpp"

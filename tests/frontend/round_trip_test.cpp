@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/activations.hpp"
 #include "frontend/keras/layer_class.hpp"
 #include "frontend/keras/make_problem.hpp"

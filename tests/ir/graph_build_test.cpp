@@ -7,6 +7,7 @@
 
 #include <cmath>
 
+#include "convsmith/activation.hpp"
 #include "ir/graph/graph_interp.hpp"
 #include "tests/support/model_maker.hpp"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "convsmith/activation.hpp"
 #include "ir/graph/build_graph.hpp"
 #include "ir/graph/fold.hpp"
 #include "ir/graph/fuse.hpp"

@@ -10,6 +10,7 @@
 
 #include "cli/verify/check_model.hpp"
 #include "cli/verify/reference_model.hpp"
+#include "convsmith/activation.hpp"
 #include "convsmith/convsmith.h"
 #include "ir/graph/build_graph.hpp"
 #include "ir/graph/fitting_steps.hpp"

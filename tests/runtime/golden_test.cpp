@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/convsmith.hpp"
 #include "tests/support/golden_arrays.hpp"
 #include "tests/support/run_everywhere.hpp"

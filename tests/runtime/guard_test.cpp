@@ -2,6 +2,7 @@
 // lies, and give the interpreter's bits.
 #include <gtest/gtest.h>
 
+#include "convsmith/activation.hpp"
 #include "ir/nest/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/guarded_buffer.hpp"

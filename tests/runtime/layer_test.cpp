@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "convsmith/activation.hpp"
 #include "convsmith/convsmith.hpp"
 #include "tests/support/layer_shapes.hpp"
 #include "tests/support/random_problem.hpp"

@@ -2,6 +2,7 @@
 // everywhere.
 #include <gtest/gtest.h>
 
+#include "convsmith/activation.hpp"
 #include "ir/nest/problem_text.hpp"
 #include "runtime/run_kernel.hpp"
 #include "tests/support/random_problem.hpp"

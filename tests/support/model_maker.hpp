@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "convsmith/activation.hpp"
 #include "frontend/model_spec.hpp"
 
 namespace convsmith::test {

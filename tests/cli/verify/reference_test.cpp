@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cli/verify/reference_model.hpp"
+#include "convsmith/activation.hpp"
 #include "frontend/keras/parse_layer.hpp"
 
 namespace convsmith::cli {

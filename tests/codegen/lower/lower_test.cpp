@@ -17,6 +17,7 @@
 #include "codegen/vir/text.hpp"
 #include "codegen/vir/verify.hpp"
 #include "codegen/x86/assemble.hpp"
+#include "convsmith/activation.hpp"
 #include "ir/nest/build_nest.hpp"
 #include "ir/nest/nest_interp.hpp"
 #include "ir/nest/nest_text.hpp"

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "codegen/programs/transpose_program.hpp"
+#include "convsmith/activation.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
 #include "tests/support/golden_arrays.hpp"
 #include "tests/support/run_program.hpp"

@@ -16,6 +16,7 @@
 #include "codegen/interp/interp.hpp"
 #include "codegen/vir/text.hpp"
 #include "codegen/vir/verify.hpp"
+#include "convsmith/activation.hpp"
 #include "scripts/vmath_ulp_reference.hpp"
 #include "tests/support/places.hpp"
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/layer_config.hpp"
 #include "frontend/keras/parse_layer.hpp"
 #include "tests/frontend/arbitrary_spec.hpp"

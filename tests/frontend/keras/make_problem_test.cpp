@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/check_spec.hpp"
 #include "frontend/keras/parse_layer.hpp"
 #include "frontend/keras/weight_shapes.hpp"

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/make_problem.hpp"
 #include "frontend/keras/parse_layer.hpp"
 #include "frontend/keras/parse_value.hpp"

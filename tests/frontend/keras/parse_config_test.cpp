@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "convsmith/activation.hpp"
 #include "frontend/keras/make_problem.hpp"
 
 namespace convsmith {

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "convsmith/activation.hpp"
 #include "tests/frontend/models/json_models.hpp"
 #include "tests/frontend/models/model_files.hpp"
 

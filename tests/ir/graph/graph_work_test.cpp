@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "convsmith/activation.hpp"
 #include "ir/graph/build_graph.hpp"
 #include "ir/graph/fold.hpp"
 #include "ir/graph/fuse.hpp"

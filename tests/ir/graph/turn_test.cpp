@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "convsmith/activation.hpp"
 #include "ir/graph/graph_builder.hpp"
 #include "ir/graph/graph_interp.hpp"
 #include "tests/support/model_maker.hpp"
