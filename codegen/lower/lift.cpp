@@ -133,7 +133,7 @@ void Lowerer::lift_blocks(size_t i, const Cursor& at, I tiles, I apart) {
 // The part of the epilogue that accumulators leave, over `vectors` vectors of sums.
 void Lowerer::finish_lifted(P sums, I vectors) {
   if (finishes_sums_) return;
-  finish_stored({sums, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false, Stage::kAll}, vectors);
+  finish_stored({sums, {}, {b_.vector_bytes(), {}}, {}, 1, {}, false}, vectors);
 }
 
 // By input position: each vector of inputs meets all taps as it comes out of the transpose, and the sums of

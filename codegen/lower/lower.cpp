@@ -46,16 +46,12 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   row_distance_ = nest.row_distance();
   unroll_ = ir::innermost_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
-  transposes_output_ = ir::transposes_output(nest);
   joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && !nest.ragged && can_join_rows(p_, lanes()) &&
                 ir::innermost_step(nest, Dim::kGroup) >= p_.groups;
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
   out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
   operand_row_ = channels_last ? 4 * p_.operand_pitch() : p_.operand_has_steps ? 4 : 0;
-  const bool operand_in_lanes = !p_.operand_has_steps || operand_row_ == 4;
-  epilogue_waits_ = p_.combine != Combine::kNone && channels_last && lanes_over_steps() &&
-                    (transposes_output_ || !operand_in_lanes);
   if (nest_.staged) {
     slab_channels_ = p_.groups * p_.group_channels();
     for (const Loop& l : nest.loops) {
@@ -222,19 +218,13 @@ void Lowerer::prologue() {
   }
   memory_.in_item = in_channel_;
   if (nest_.staged) decide_stage();
-  memory_.out_item = transposes_output_ ? Stride{4 * tile_steps_, {}} : out_channel_;
+  memory_.out_item = out_channel_;
   memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
   memory_.by_phase = nest_.staged && p_.stride > 1;
   if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
   if (joins_rows_) b_.set_scratch_bytes(joined_scratch());
-  if (!lanes_over_steps()) return;
-  // The staged input, the sums [filters][steps] of a tile, and one transposed block for ragged ends.
-  const int64_t filters =
-      ir::extent_inside_steps(nest_, Dim::kGroup) * ir::extent_inside_steps(nest_, Dim::kFilter);
-  const int64_t staged =
-      slab_bytes_ + (transposes_output_ ? 4 * (filters * tile_steps_ + lanes() * lanes()) : 0);
-  b_.set_scratch_bytes(staged);
+  if (nest_.staged) b_.set_scratch_bytes(slab_bytes_);
 }
 
 bool Lowerer::first_loop_of(size_t i) const {

@@ -107,9 +107,6 @@ class Lowerer {
   Result<vir::Program> run();
 
  private:
-  // Where the operand waits for the sums to be in the output, the epilogue runs in two stages.
-  enum class Stage : uint8_t { kAll, kActivation, kCombine };
-
   // lower.cpp: from the samples to the tile
   Result<void> check() const;
   Result<void> check_tail() const;
@@ -208,9 +205,7 @@ class Lowerer {
   void store_rows(Tile& t);
   void store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask);
   void store_filters(Tile& t);
-  void transpose_sums(P out, const Cover& cover);
-  void transpose_filters(P from, P to, int64_t filters, const Cover& cover);
-  void transpose_vector(P from, P to, int64_t filters, std::optional<I> valid);
+  void transpose_vector(P from, P to, int64_t filters);
   // A second pass over stored rows: of `count` rows `vectors` vectors each.
   struct StoredRows {
     P out;
@@ -220,16 +215,14 @@ class Lowerer {
     int64_t vectors;
     std::optional<M> last_mask;
     bool operand_per_lane;
-    Stage stage;
   };
   void finish_stored(const StoredRows& rows, I count);
-  void finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units, Stage stage);
-  void finish_run(const Cursor& at, I steps, int64_t units, Stage stage);
+  void finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units);
+  void finish_run(const Cursor& at, I steps, int64_t units);
   V combine(V y, V operand);
   V load_operand(P operand, int64_t offset, bool per_lane, std::optional<M> mask);
   // What follows the bias.
-  V epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane, std::optional<M> mask,
-             Stage stage);
+  V epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane, std::optional<M> mask);
   V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
 
@@ -285,8 +278,7 @@ class Lowerer {
   // lower_stage.cpp
   void decide_stage();
   Cursor stage(const Cursor& at, const Cover& cover, I steps);
-  void stage_channels_last(P from, P slab, I steps, const Cover& cover);
-  void stage_channels_first(P from, P slab, I steps, const Cover& cover);
+  void stage_channels(P from, P slab, I steps, const Cover& cover);
   struct Matrix {
     P from;  // row-major, neighbouring columns are neighbouring floats
     int64_t row_bytes;
@@ -330,9 +322,6 @@ class Lowerer {
   // What this call does with its outputs; none if it need not be decided.
   static constexpr int64_t kAsks = -1, kKeeps = 0, kStreams = 1;
   std::optional<I> streams_;
-  bool transposes_output_ = false;
-  // Until the sums are in the output, because their lanes are not those of the operand.
-  bool epilogue_waits_ = false;
   bool joins_rows_ = false;
   bool finishes_sums_ = true;  // all of the epilogue runs on accumulators, not over the stored tile
   // Distances

@@ -125,7 +125,7 @@ void Lowerer::near_out(P sums, P out) {
   b_.loop(b_.iconst(nest_.lifted), "out", [&] {
     for (int64_t f = 0; f < p_.filters; f += lanes()) {
       const P block = b_.paddc(from, memory_.out_item.bytes * f);
-      transpose_vector(block, b_.paddc(to, 4 * f), std::min(lanes(), p_.filters - f), std::nullopt);
+      transpose_vector(block, b_.paddc(to, 4 * f), std::min(lanes(), p_.filters - f));
     }
     advance(from, {b_.vector_bytes(), {}});
     advance(to, {lanes() * out_row_, {}});

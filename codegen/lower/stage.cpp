@@ -1,8 +1,6 @@
 // Staging for lanes over steps: the input of a tile of steps, or of a chunk, goes to scratch so that
 // neighbouring output steps read neighbouring floats. Position q*stride + phase of channel c lies at row
 // phase*channels + c, column q of the slab, counted from the first position of the tile or chunk.
-#include <numeric>
-
 #include "codegen/lower/lower.hpp"
 #include "codegen/lower/lowerer.hpp"
 #include "codegen/programs/transpose.hpp"
@@ -52,42 +50,14 @@ Cursor Lowerer::stage(const Cursor& at, const Cover& cover, I steps) {
   // Without a tap inside the input there is nothing to read.
   const I taps = stages_ ? b_.imul(*stages_, *cover.tap_count) : *cover.tap_count;
   b_.if_less(b_.iconst(0), taps, "stage", [&] {
-    // A single channel is both.
-    if (p_.layout == Layout::kChannelsLast && (p_.channels > 1 || p_.in_pitch() > 1)) {
-      stage_channels_last(at.in, slab, steps, cover);
-    } else {
-      stage_channels_first(at.in, slab, steps, cover);
-    }
+    stage_channels(at.in, slab, steps, cover);
     if (stages_) b_.pcopy(in, slab);
   });
   return {in, at.out, at.weights, at.operand};
 }
 
-// Phase by phase, a matrix [steps][channels] whose rows lie stride positions apart. Only positions up
-// to the one that the last step's last tap looks at are read.
-void Lowerer::stage_channels_last(P from, P slab, I steps, const Cover& cover) {
-  const int64_t common = std::gcd(p_.dilation, p_.stride);
-  const int64_t phases = p_.taps == 1 ? 1 : p_.stride / common;
-  const I reach = b_.imulc(b_.iaddc(*cover.tap_count, -1), p_.dilation);
-  const int64_t channels = cover.groups * p_.group_channels();
-  const auto phase = [&](P source, P target, I ahead) {
-    const I rows = b_.iadd(steps, p_.stride == 1 ? ahead : b_.idivc(ahead, p_.stride));
-    transpose_matrix({source, p_.stride * in_row_, channels, target, 4 * slab_pitch_}, rows);
-  };
-  if (phases == 1) return phase(from, slab, reach);
-  const P source = b_.pcopy(from);
-  const P target = b_.pcopy(slab);
-  const I ahead = b_.icopy(reach);
-  b_.loop(b_.iconst(phases), "phase", [&] {
-    phase(source, target, ahead);
-    advance(source, {common * in_row_, {}});
-    advance(target, {4 * common * slab_channels_ * slab_pitch_, {}});
-    b_.iaddc(ahead, ahead, -common);
-  });
-}
-
 // Channel by channel, a matrix [steps][phases] of neighbouring floats, whose last row is short.
-void Lowerer::stage_channels_first(P from, P slab, I steps, const Cover& cover) {
+void Lowerer::stage_channels(P from, P slab, I steps, const Cover& cover) {
   const I reach = b_.imulc(b_.iaddc(*cover.tap_count, -1), p_.dilation);
   const I span = b_.iaddc(b_.iadd(b_.imulc(b_.iaddc(steps, -1), p_.stride), reach), 1);
   const I rows = b_.idivc(span, p_.stride);

@@ -148,13 +148,7 @@ void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   Cursor inner = at;
   if (nest_.staged && slab_steps_ == tile_steps_)
     inner = stage(at, cover, cover.valid ? *cover.valid : b_.iconst(cover.steps));
-  if (epilogue_waits_) inner.operand.reset();
-  if (transposes_output_) inner.out = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
   loop(i + 1, inner, cover);
-  if (transposes_output_) transpose_sums(at.out, cover);
-  if (!epilogue_waits_) return;
-  finish_steps(at, cover.valid ? *cover.valid : b_.iconst(cover.steps), 1, cover.groups * cover.filters,
-               Stage::kCombine);
 }
 
 }  // namespace convsmith::lowering

@@ -89,9 +89,9 @@ V Lowerer::load_operand(P operand, int64_t offset, bool per_lane, std::optional<
 }
 
 V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool per_lane,
-                    std::optional<M> mask, Stage stage) {
-  const V activated = stage == Stage::kCombine ? y : emit_activation(b_, p_.activation, y);
-  if (!operand || stage == Stage::kActivation) return activated;
+                    std::optional<M> mask) {
+  const V activated = emit_activation(b_, p_.activation, y);
+  if (!operand) return activated;
   const V other = load_operand(*operand, offset, per_lane, mask);
   return emit_activation(b_, p_.after, combine(activated, other));
 }
@@ -100,10 +100,9 @@ V Lowerer::epilogue(V y, const std::optional<P>& operand, int64_t offset, bool p
 V Lowerer::finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset,
                          std::optional<M> mask) {
   const V sum = bias ? b_.add(acc, *bias) : acc;
-  if (epilogue_waits_) return is_cheap(p_.activation) ? emit_activation(b_, p_.activation, sum) : sum;
   if (!finishes_sums_) return sum;
   const bool per_lane = lanes_over_steps() ? p_.operand_has_steps : p_.operand_has_channels;
-  return epilogue(sum, t.at.operand, operand_offset, per_lane, mask, Stage::kAll);
+  return epilogue(sum, t.at.operand, operand_offset, per_lane, mask);
 }
 
 bool Lowerer::may_stream(const Tile& t) const {
@@ -150,7 +149,7 @@ void Lowerer::store_rows(Tile& t) {
     b_.if_less(*streams_, streams, "store", [&] { store_all(false); });
   }
   if (finishes_sums_) return;
-  finish_steps(t.at, b_.iconst(t.rows), row_distance_, t.units, Stage::kAll);
+  finish_steps(t.at, b_.iconst(t.rows), row_distance_, t.units);
 }
 
 void Lowerer::store_row(const Tile& t, int64_t row, int64_t vector, bool stream, std::optional<M> mask) {
@@ -165,13 +164,12 @@ void Lowerer::store_row(const Tile& t, int64_t row, int64_t vector, bool stream,
   }
 }
 
-// Rows of filters, vectors of steps: to the output where steps are neighbours there, else to the sums
-// in scratch, always in whole vectors.
+// Rows of filters, vectors of steps.
 void Lowerer::store_filters(Tile& t) {
   const Cursor at = copied(t.at);
   const CursorStride filter{{}, memory_.out_item, {}, operand_channel_};
   std::optional<M> mask;
-  if (t.cover.valid && !transposes_output_) mask = b_.first(*t.cover.valid);
+  if (t.cover.valid) mask = b_.first(*t.cover.valid);
   for (int64_t a = 0; a < t.rows; ++a) {
     std::optional<V> bias;
     if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, a, 0);
@@ -189,67 +187,26 @@ void Lowerer::store_filters(Tile& t) {
     }
     if (a + 1 < t.rows) advance(at, filter);
   }
-  if (memory_.lifted || finishes_sums_ || (epilogue_waits_ && is_cheap(p_.activation))) return;
-  finish_stored({t.at.out, t.at.operand, memory_.out_item, operand_channel_, t.vectors, mask,
-                 p_.operand_has_steps, epilogue_waits_ ? Stage::kActivation : Stage::kAll},
-                b_.iconst(t.rows));
+  if (memory_.lifted || finishes_sums_) return;
+  finish_stored(
+      {t.at.out, t.at.operand, memory_.out_item, operand_channel_, t.vectors, mask, p_.operand_has_steps},
+      b_.iconst(t.rows));
 }
 
-// Turns the finished sums [filter][step] of one step tile into rows of filters in the output.
-void Lowerer::transpose_sums(P out, const Cover& cover) {
-  const int64_t filters = cover.groups * cover.filters;
-  const P from = b_.paddc(b_.arg_ptr(Arg::kScratch), slab_bytes_);
-  const P to = b_.pcopy(out);
-  if (filters >= lanes()) {
-    b_.loop(b_.iconst(filters / lanes()), "filters", [&] {
-      transpose_filters(from, to, lanes(), cover);
-      advance(from, times(memory_.out_item, lanes()));
-      advance(to, times(out_channel_, lanes()));
-    });
-  }
-  if (filters % lanes() > 0) transpose_filters(from, to, filters % lanes(), cover);
-}
-
-void Lowerer::transpose_filters(P from, P to, int64_t filters, const Cover& cover) {
-  if (cover.valid) return transpose_vector(from, to, filters, cover.valid);
-  const P steps = b_.pcopy(from);
-  const P rows = b_.pcopy(to);
-  b_.loop(b_.iconst(cover.steps / lanes()), "transpose", [&] {
-    transpose_vector(steps, rows, filters, std::nullopt);
-    advance(steps, {b_.vector_bytes(), {}});
-    advance(rows, {lanes() * out_row_, {}});
-  });
-}
-
-// One vector of steps of at most `lanes` filters: a row of filters for each step. Where only `valid`
-// steps exist they are stored one by one, through a transposed copy at the end of scratch.
-void Lowerer::transpose_vector(P from, P to, int64_t filters, std::optional<I> valid) {
+// One vector of steps of at most `lanes` filters: a row of filters for each step.
+void Lowerer::transpose_vector(P from, P to, int64_t filters) {
   std::vector<V> rows;
   for (int64_t a = 0; a < filters; ++a) rows.push_back(b_.load(from, memory_.out_item.bytes * a));
   const std::vector<V> steps = transpose(b_, rows, lanes());
-  if (!valid) {
-    const std::optional<M> mask = unit_mask(filters);
-    for (size_t j = 0; j < steps.size(); ++j) {
-      const int64_t offset = static_cast<int64_t>(j) * out_row_;
-      if (mask) {
-        b_.store(to, offset, steps[j], *mask);
-      } else {
-        b_.store(to, offset, steps[j]);
-      }
+  const std::optional<M> mask = unit_mask(filters);
+  for (size_t j = 0; j < steps.size(); ++j) {
+    const int64_t offset = static_cast<int64_t>(j) * out_row_;
+    if (mask) {
+      b_.store(to, offset, steps[j], *mask);
+    } else {
+      b_.store(to, offset, steps[j]);
     }
-    return;
   }
-  const P copy = b_.paddc(b_.arg_ptr(Arg::kScratch), b_.scratch_bytes() - 4 * lanes() * lanes());
-  for (size_t j = 0; j < steps.size(); ++j)
-    b_.store(copy, static_cast<int64_t>(j) * b_.vector_bytes(), steps[j]);
-  const P out = b_.pcopy(to);
-  const M mask = b_.first(b_.iconst(filters));
-  const I count = b_.icopy(*valid);
-  b_.loop(count, "rows", [&] {
-    b_.store(out, 0, b_.load(copy, 0), mask);
-    advance(copy, {b_.vector_bytes(), {}});
-    advance(out, {out_row_, {}});
-  });
 }
 
 // Runs an epilogue that is not cheap over stored rows.
@@ -262,8 +219,7 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
       const int64_t offset = v * b_.vector_bytes();
       const std::optional<M> mask = v + 1 == rows.vectors ? rows.last_mask : std::nullopt;
       const V x = load_operand(row, offset, true, mask);
-      const V y =
-          epilogue(x, operand, rows.operand_per_lane ? offset : 0, rows.operand_per_lane, mask, rows.stage);
+      const V y = epilogue(x, operand, rows.operand_per_lane ? offset : 0, rows.operand_per_lane, mask);
       if (mask) {
         b_.store(row, offset, y, *mask);
       } else {
@@ -276,10 +232,10 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
 }
 
 // The epilogue of `steps` stored output steps, `distance` apart, of `units` filters each.
-void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units, Stage stage) {
+void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units) {
   const bool operand_is_dense =
       !at.operand || (p_.operand_has_steps && p_.operand_has_channels && operand_row_ == 4 * units);
-  if (out_row_ == 4 * units && operand_is_dense && distance == 1) return finish_run(at, steps, units, stage);
+  if (out_row_ == 4 * units && operand_is_dense && distance == 1) return finish_run(at, steps, units);
   const CursorStride vector{{}, times(out_channel_, lanes()), {}, times(operand_channel_, lanes())};
   const Cursor here = copied(at);
   const auto column = [&](std::optional<M> mask) {
@@ -289,8 +245,7 @@ void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t 
                    {distance * operand_row_, {}},
                    1,
                    mask,
-                   p_.operand_has_channels,
-                   stage},
+                   p_.operand_has_channels},
                   b_.icopy(steps));
   };
   if (units >= lanes()) {
@@ -304,13 +259,13 @@ void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t 
 
 // The same where the steps are one run of floats. Row by row, the masked vectors of narrow rows would
 // overlap, and each load would wait for the store before it.
-void Lowerer::finish_run(const Cursor& at, I steps, int64_t units, Stage stage) {
+void Lowerer::finish_run(const Cursor& at, I steps, int64_t units) {
   const Cursor here = copied(at);
   const I floats = b_.imulc(steps, units);
   const I vectors = b_.idivc(floats, lanes());
   const I rest = b_.isub(floats, b_.imulc(vectors, lanes()));
-  const StoredRows rows{
-      here.out, here.operand, {b_.vector_bytes(), {}}, {b_.vector_bytes(), {}}, 1, std::nullopt, true, stage};
+  const StoredRows rows{here.out,     here.operand, {b_.vector_bytes(), {}}, {b_.vector_bytes(), {}}, 1,
+                        std::nullopt, true};
   finish_stored(rows, b_.icopy(vectors));
   const CursorStride vector{{}, rows.out_pitch, {}, rows.operand_pitch};
   const Cursor end = moved(here, vectors, vector);

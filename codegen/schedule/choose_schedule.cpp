@@ -443,7 +443,7 @@ StepForm step_form(const Problem& p, const Target& target, bool in_panels) {
 bool has_near_steps(const Problem& p) {
   constexpr int64_t kNearStride = 16;
   constexpr int64_t kNearSpan = 1024;
-  return p.channels == 1 && p.in_pitch() == 1 &&
+  return p.in_pitch() == 1 && p.out_pitch() == 1 && p.operand_pitch() <= 1 &&
          (p.stride == 1 || (p.stride < kNearStride && p.span() <= kNearSpan));
 }
 

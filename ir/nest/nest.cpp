@@ -150,9 +150,4 @@ int64_t extent_inside_steps(const LoopNest& nest, Dim dim) {
   return extent;
 }
 
-bool transposes_output(const LoopNest& nest) {
-  return lanes_dim(nest) == Dim::kStep && nest.problem.layout == Layout::kChannelsLast &&
-         nest.problem.out_pitch() > 1;
-}
-
 }  // namespace convsmith::ir

@@ -157,8 +157,4 @@ bool stages_where_rows_meet(const LoopNest& nest);
 // where its loops stand inside, the step of the last one that stands outside otherwise.
 int64_t extent_inside_steps(const LoopNest& nest, Dim dim);
 
-// The sums of a step tile go to scratch and are transposed into the output: lanes over steps, but
-// neighbouring floats of the output are filters.
-bool transposes_output(const LoopNest& nest);
-
 }  // namespace convsmith::ir

@@ -163,6 +163,9 @@ Result<void> verify_lowerable(const LoopNest& nest) {
   if (*lanes == Dim::kFilter && !p.has_weights()) return fail("lanes over f need weights");
   if (*lanes == Dim::kFilter && p.layout != Layout::kChannelsLast)
     return fail("lanes over f need channels-last");
+  const bool one_float = p.in_pitch() == 1 && p.out_pitch() == 1 && p.operand_pitch() <= 1;
+  if (*lanes == Dim::kStep && p.layout == Layout::kChannelsLast && !one_float)
+    return fail("lanes over o need channels first, or arrays of one float a step");
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
   const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
   if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");

@@ -21,9 +21,7 @@ PackLayout pack_layout(const LoopNest& nest) {
 ParallelBlocks parallel_blocks(const LoopNest& nest) {
   const Dim dim = nest.problem.groups > 1 ? Dim::kGroup : Dim::kFilter;
   const int64_t extent = dim_extent(nest.problem, dim).value();
-  // A transposed output is written in whole rows of filters.
   if (nest.lifted > 0) return {Dim::kSample, 1, 1};
-  if (transposes_output(nest) && extent_inside_steps(nest, dim) == extent) return {Dim::kSample, 1, 1};
   for (const Loop& loop : nest.loops) {
     if (loop.dim == dim) return {dim, loop.step, (extent + loop.step - 1) / loop.step};
   }

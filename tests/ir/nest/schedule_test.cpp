@@ -278,8 +278,9 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
 
 TEST(Schedule, WhatCannotBeCompiledIsRefused) {
   const auto order = [](const char* lanes, const char* rest) { return std::string(lanes) + rest; };
-  const Problem direct = direct_problem();
+  Problem direct = direct_problem();
   Problem overlapping = direct;
+  direct.layout = Layout::kChannelsFirst;
   overlapping.dilation = 1;
   Problem wide_rows = dense_problem();
   wide_rows.in_row = 20;
@@ -300,6 +301,8 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
   } cases[] = {
       {direct, order(kOverSteps, "ragged"), "'ragged' is for sums of products with lanes over f or g"},
       {pooling, order(kOverGroups, "ragged"), "'ragged' is for sums of products"},
+      {dense_problem(), kOverSteps, "lanes over o need channels first, or arrays of one float a step"},
+      {dense_problem(), order(kOverSteps, "stage"), "lanes over o need channels first"},
       {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
       {dense_problem(), order(kOverFilters, inside) + "slide; lift 2", "with 'lift' for one group"},
       {dense_problem(), order(kOverFilters, inside) + "lift 2; near",
