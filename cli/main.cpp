@@ -81,16 +81,16 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
-// What may be meant by an option that `owner` does not have: a similar one; of a short one ("-i") the first
-// that begins like it; else the commands that do have it.
+// What may be meant by an option that `owner` does not have: of a short one ("-i") the first that begins like
+// it, else similar ones, else the commands that do have it.
 std::string option_hint(const std::string& typed, const CLI::App& owner, const CLI::App& app) {
   const std::vector<std::string> own = option_names(owner);
   const std::string long_name = typed.starts_with("--") ? typed : "-" + typed;
-  if (const std::string similar = hint(long_name, own); !similar.empty()) return similar;
   const auto begins = [&](const std::string& name) { return name.starts_with(long_name); };
   if (const auto found = std::find_if(own.begin(), own.end(), begins);
       typed != long_name && found != own.end())
     return fmt::format(" Did you mean '{}'?", *found);
+  if (const std::string similar = hint(long_name, own); !similar.empty()) return similar;
   std::string having;
   for (const CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
     const std::vector<std::string> names = option_names(*command);

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cli/verify/reference.hpp"
+#include "convsmith/activation.hpp"
 
 namespace convsmith::cli {
 

@@ -218,8 +218,8 @@ double least_lanes(const std::string& name, int64_t channels, int64_t lanes) {
   const int64_t vectors = (channels + lanes - 1) / lanes;
   const double row = static_cast<double>(channels) / static_cast<double>(vectors);
   const bool is_global = is_one_of({"global"});
-  if (is_one_of({"softmax", "log_softmax", "transpose"}) || (is_first && is_one_of({"concatenate"})))
-    return 3.5;
+  if (is_one_of({"softmax", "log_softmax", "transpose"})) return 3.5;
+  if (is_first && is_one_of({"concatenate"})) return channels == 1 ? 3.25 : 3.5;
   if (is_global && is_first && channels > 1) return 3.5;
   const bool has_rows = is_global || is_one_of({"concatenate", "up_sampling"}) ||
                         (channels > 1 && !is_first && is_one_of({"step_gate", "max_pool2", "mean_pool2"}));

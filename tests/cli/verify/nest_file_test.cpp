@@ -7,6 +7,7 @@
 #include <random>
 
 #include "cli/run_line.hpp"
+#include "codegen/schedule/completed.hpp"
 #include "codegen/vir/verify.hpp"
 #include "ir/nest/nest_text.hpp"
 #include "runtime/compile.hpp"
@@ -150,7 +151,7 @@ bool run_mutation(const std::string& text, Isa isa) {
   if (static_cast<double>(p.taps) * static_cast<double>(p.channels) * static_cast<double>(p.filters) > 1e5 ||
       p.span() > 10000)
     return false;
-  const auto program = lower_nest(*nest, target_for(isa));
+  const auto program = lower_nest(completed(*nest, target_for(isa)), target_for(isa));
   if (!program) return false;
   EXPECT_TRUE(vir::verify(*program)) << text;
   const std::string line = "# " + cli::nest_run_line(*nest, *program, target_for(isa));

@@ -108,9 +108,9 @@ TEST(CandidateSizes, VaryTilesAndTheOtherSizes) {
         "split c 2;", "reorder n g b f o o1 f1 f2", "reorder n g b o f o1 o2 f1 f2"}) {
     EXPECT_NE(wide.find(step), std::string::npos) << step;
   }
-  // A few filters: over steps is chosen, over filters is tried.
+  // A few filters: lifted is chosen, over filters alone is tried.
   const std::string few = all("Conv1D(1, 7, input_shape=(None, 32))");
-  EXPECT_NE(few.find("stage"), std::string::npos);
+  EXPECT_NE(few.find("lift"), std::string::npos);
   EXPECT_NE(few.find("lanes f"), std::string::npos);
 }
 
