@@ -100,11 +100,11 @@ Result<void> Lowerer::check() const {
     if (4 * layout_.tile_width(p_.filters) * p_.taps * p_.channels > kMaxOffset)
       return refuse("the weights of the taps lie too far apart for one tile");
     const bool whole = p_.channels % lanes() == 0 && nest_.lifted * p_.filters % lanes() == 0;
-    if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(target_)) {
+    if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(p_, target_)) {
       return refuse(fmt::format(
           "'slide' with 'lift' needs channels, and the sums of the lifted steps, in whole vectors, "
           "one block of filters, and at most {} sums, taps x filters, in registers",
-          most_lifted_sums(target_)));
+          most_lifted_sums(p_, target_)));
     }
   } else if (nest_.slide) {
     const int64_t products = nest_.blended > 0 ? tile_steps_ / nest_.blended * p_.taps * p_.group_channels()
@@ -450,6 +450,10 @@ void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
 }
 
 }  // namespace lowering
+
+int64_t most_lifted_sums(const Problem& problem, const Target& target) {
+  return target.vector_registers - std::max(8, vmath::cost(problem.activation).live_registers);
+}
 
 Result<vir::Program> lower(const ir::LoopNest& nest, const Target& target, std::string name) {
   if (auto ok = ir::verify_lowerable(nest); !ok) return tl::unexpected(ok.error());

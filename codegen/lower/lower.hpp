@@ -12,10 +12,9 @@
 
 namespace convsmith {
 
-// Sums under way at once in a lifted tile that slides, beside four vectors of inputs and what turns those.
-inline int64_t most_lifted_sums(const Target& target) {
-  return target.vector_registers - 8;
-}
+// Sums under way at once in a lifted tile that slides, beside four vectors of inputs and what turns those, or
+// what an activation of others needs.
+int64_t most_lifted_sums(const Problem& problem, const Target& target);
 
 // Address offsets inside a tile are 32-bit displacements.
 inline constexpr int64_t kMaxOffset = int64_t{1} << 30;

@@ -304,7 +304,7 @@ constexpr int64_t kNearWeights = int64_t{1} << 22;
 bool slides_lifted(const Problem& p, const Target& target) {
   return p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias && p.taps > 1 &&
          p.channels % target.lanes == 0 && target.lanes % p.filters == 0 &&
-         p.taps * p.filters <= most_lifted_sums(target) && p.taps * p.channels <= kNearWeights;
+         p.taps * p.filters <= most_lifted_sums(p, target) && p.taps * p.channels <= kNearWeights;
 }
 
 FilterForm filter_form(const Problem& p, const Target& target, bool in_panels) {

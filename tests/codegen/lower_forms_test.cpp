@@ -228,15 +228,14 @@ TEST(LowerForms, LiftedWindowsGiveThePlainBits) {
   Random r(15);
   for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kBaseline}) {
     const Target& target = target_for(isa);
-    const int64_t most = most_lifted_sums(target);
     for (int round = 0; round < 25 && !testing::Test::HasFailure(); ++round) {
       Problem p;
       p.channels = target.lanes * r.between(1, 3);
       p.filters = int64_t{1} << r.between(0, 2);
-      p.taps = r.between(1, most / p.filters);
+      p.activation = random_activation(r);
+      p.taps = r.between(1, most_lifted_sums(p, target) / p.filters);
       const int64_t round_steps = std::max<int64_t>(1, target.lanes / p.filters);
       p.has_bias = r.once_in(2);
-      p.activation = random_activation(r);
       p.pad_left = r.between(0, p.taps);
       p.pad_right = r.between(0, 3);
       const FilterForm form{
@@ -250,10 +249,33 @@ TEST(LowerForms, LiftedWindowsGiveThePlainBits) {
   }
 }
 
+// The sums of the next steps are under way while an activation of these needs registers, too.
+TEST(LowerForms, LiftedWindowsLeaveRoomForEveryActivation) {
+  const auto& memory = process_code_memory();
+  if (!memory) GTEST_SKIP() << "no machine code here";
+  for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
+    const Target& target = target_for(isa);
+    for (auto kind = ActivationKind::kLinear; is_elementwise(kind);
+         kind = static_cast<ActivationKind>(static_cast<int>(kind) + 1)) {
+      Problem p;
+      p.channels = 2 * target.lanes;
+      p.filters = 1;
+      p.activation = {kind, {0.5F, 1.0F, 0.25F}};
+      p.has_bias = true;
+      p.taps = most_lifted_sums(p, target);
+      const FilterForm form{.rows = 4, .ragged = true, .lift = target.lanes, .slide = true};
+      const auto nest = ir::apply(ir::build_nest(p), lanes_over_filters(form, target.lanes));
+      ASSERT_TRUE(nest) << nest.error().message;
+      const auto kernel = compile_nest(*nest, Backend::kXbyak, isa, *memory);
+      EXPECT_TRUE(kernel) << static_cast<int>(kind) << ": " << kernel.error().message;
+    }
+  }
+}
+
 TEST(LowerForms, LiftedWindowsMustFitTheRegisters) {
   Problem p;
   p.channels = 32;
-  p.taps = most_lifted_sums(target_for(Isa::kAvx512)) + 1;
+  p.taps = most_lifted_sums(p, target_for(Isa::kAvx512)) + 1;
   const struct {
     int64_t channels, taps, lift;
   } cases[] = {{p.channels, p.taps, 16}, {24, 3, 16}, {32, 3, 12}};
