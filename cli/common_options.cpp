@@ -15,6 +15,7 @@
 #include "frontend/base/check.hpp"
 #include "ir/nest/schedule.hpp"
 #include "runtime/environment.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/host/verbose.hpp"
 #include "runtime/tuning.hpp"
 
@@ -243,6 +244,15 @@ Result<void> check_scheduled(const CommonOptions& options) {
                                 {"--tuning", is + " scheduled already"},
                                 {"--input-shape", is + " of one shape"},
                                 {"--rules", is + " read under the rules any"}});
+}
+
+Result<void> check_for_model(const CommonOptions& options) {
+  if (!options.input_shape.empty())
+    return make_error(ErrorCode::kInvalidSpec, "--input-shape is for layers; a model's file says its own.");
+  if (const auto fits = check_graph_schedule(options.schedule); !fits)
+    return make_error(ErrorCode::kInvalidSpec,
+                      "--schedule is one of a loop nest, and SPEC is a model. " + fits.error().message);
+  return {};
 }
 
 int thread_count(const CommonOptions& options) {

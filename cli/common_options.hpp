@@ -64,6 +64,9 @@ CLI::Validator whole_range(int64_t low, int64_t high);
 // Numbers from `low` to `high`, of which `wanted` says in words what they are.
 CLI::Validator number_range(double low, double high, const std::string& wanted);
 
+// What a model can't have: a schedule that is not of its graph, a shape that its file does not say.
+Result<void> check_for_model(const CommonOptions& options);
+
 // --threads, else CONVSMITH_NUM_THREADS, else 1.
 int thread_count(const CommonOptions& options);
 

@@ -226,10 +226,7 @@ Result<CompileCost> time_model(const ModelSpec& model, Rules rules, BackEnd back
 
 int compare_model(const Options& options, ModelSpec model) {
   const CommonOptions& common = options.common;
-  if (!common.schedule.empty() || !common.input_shape.empty()) {
-    return report(
-        {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and SPEC is a model."});
-  }
+  if (const auto fits = check_for_model(common); !fits) return report(fits.error());
   if (find_layer_without_weights(model) != nullptr) {
     print_note("The model has no weights: they are drawn from the initializers, as for a fresh model.");
     if (const auto done = draw_weights(model, common.rules, common.seed); !done) return report(done.error());
@@ -240,7 +237,7 @@ int compare_model(const Options& options, ModelSpec model) {
   if (!tuning) return report(tuning.error());
   KernelCache kernels;
   auto variants = compile_variants(available_back_ends(common.backend, common.isa), [&](BackEnd back_end) {
-    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels, tuning->get());
+    return compile_graph(*graph, back_end.backend, back_end.isa, common.schedule, kernels, tuning->get());
   });
   if (!variants) return report(variants.error());
   CompareCall call = call_of(options, 1, declared_steps(model).value_or(kUsualSteps));

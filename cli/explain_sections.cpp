@@ -59,13 +59,15 @@ Section problem_section(const Facts& facts, const std::string& layer, bool runs)
   return {first + commented(facts.text), facts.json};
 }
 
-Section graph_section(const ir::Graph& graph) {
+Section graph_section(const ir::Graph& graph, const std::string& groups) {
   const std::string text = ir::print(graph);
   const int passes = ir::passes_over_memory(graph);
   std::string all = text;
   for (const std::string& decision : graph.decisions) all += decision + "\n";
   all += fmt::format("{} pass{} over memory.\n", passes, passes == 1 ? "" : "es");
-  return {std::move(all), {{"text", text}, {"decisions", graph.decisions}, {"passes", passes}}};
+  if (!groups.empty()) all += fmt::format("Passes that run together: {}\n", groups);
+  return {std::move(all),
+          {{"text", text}, {"decisions", graph.decisions}, {"passes", passes}, {"schedule", groups}}};
 }
 
 tl::unexpected<Error> has_no(std::string_view stage, Backend backend, std::string_view other) {
@@ -131,7 +133,7 @@ std::optional<Section> top_section(std::string_view stage, const Pipeline& pipel
   if (stage == "problem" && pipeline.problem)
     return problem_section(describe_problem(*pipeline.problem), to_call_text(pipeline.layer->spec), true);
   if (stage == "graph" && pipeline.graph && (asked || pipeline.graph->ops.size() > 1))
-    return graph_section(*pipeline.graph);
+    return graph_section(*pipeline.graph, pipeline.groups);
   return std::nullopt;
 }
 

@@ -13,6 +13,7 @@
 #include "ir/nest/build_nest.hpp"
 #include "ir/nest/parts.hpp"
 #include "runtime/compile.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/layer_data.hpp"
 #include "runtime/model.hpp"
 #include "runtime/tuning.hpp"
@@ -107,20 +108,33 @@ Result<void> fill_units(Pipeline& pipeline, const ir::Graph& graph, const Common
   const auto tuning = load_tuning(options.tuning);
   if (!tuning) return tl::unexpected(tuning.error());
   const auto count = static_cast<int>(graph.ops.size());
+  const std::string_view of_nest =
+      is_graph_schedule(options.schedule) ? std::string_view() : options.schedule;
   if (pass > count)
     return refuse(fmt::format("--pass is {}; it must be at most {}, the number of passes.", pass, count));
   for (int i = 0; i < count; ++i) {
     if (pass != 0 && i + 1 != pass) continue;
     const ir::Op& op = graph.ops[static_cast<size_t>(i)];
     const std::string name = count == 1 ? "" : fmt::format("pass {} of {}", i + 1, count);
-    add_units(pipeline, op, name, target, {options.schedule, tuning->get()});
+    add_units(pipeline, op, name, target, {of_nest, tuning->get()});
   }
-  if (!options.schedule.empty() && pipeline.units.size() > 1) {
+  if (!of_nest.empty() && pipeline.units.size() > 1) {
     const size_t units = pipeline.units.size();
     pipeline.units.clear();
     return refuse(fmt::format("--schedule is for one loop nest, and there are {}{}.", units,
                               count > 1 ? "; --pass chooses one" : ""));
   }
+  return {};
+}
+
+// Which passes run together, where there are several. A graph that does not compile is shown without.
+Result<void> fill_groups(Pipeline& pipeline, const CommonOptions& options, const Target& target) {
+  if (pipeline.graph->ops.size() < 2) return {};
+  KernelCache kernels;
+  const std::string_view text = is_graph_schedule(options.schedule) ? options.schedule : std::string_view();
+  const auto compiled = compile_graph(*pipeline.graph, Backend::kInterp, target.isa, text, kernels);
+  if (!compiled && !text.empty()) return tl::unexpected(compiled.error());
+  if (compiled) pipeline.groups = print(groups_of(**compiled));
   return {};
 }
 
@@ -135,6 +149,7 @@ Result<void> fill_layer(Pipeline& pipeline, const CommonOptions& options, const 
       ir::build_graph(pipeline.layer->spec, pipeline.problem->chain.front().channels, options.rules);
   if (!graph) return tl::unexpected(graph.error());
   pipeline.graph = std::move(*graph);
+  if (Result<void> done = fill_groups(pipeline, options, target); !done) return done;
   if (depth == Depth::kGraph) return {};
   return fill_units(pipeline, *pipeline.graph, options, target, pass);
 }
@@ -151,6 +166,7 @@ Result<void> fill_model(Pipeline& pipeline, const LoadedModelSpec& model, const 
   Result<ir::Graph> graph = optimized_graph(spec, options.rules);
   if (!graph) return tl::unexpected(graph.error());
   pipeline.graph = std::move(*graph);
+  if (Result<void> done = fill_groups(pipeline, options, target); !done) return done;
   if (depth == Depth::kGraph) return {};
   return fill_units(pipeline, *pipeline.graph, options, target, pass);
 }

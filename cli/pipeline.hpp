@@ -30,6 +30,7 @@ struct Pipeline {
   std::optional<ParsedLayer> layer;
   std::optional<LayerProblem> problem;
   std::optional<ir::Graph> graph;  // of models and layers
+  std::string groups;              // its schedule (runtime/graph_schedule.hpp); empty: none
   std::vector<Unit> units;
 };
 

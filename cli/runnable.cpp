@@ -390,15 +390,15 @@ Result<std::shared_ptr<const ModelSpec>> with_weights(const LoadedModelSpec& loa
 
 Result<Runnable> make_model(const LoadedModelSpec& loaded, std::vector<ReadInput> inputs,
                             const CommonOptions& options, const std::string& weights_path) {
-  if (!options.schedule.empty()) return refuse("--schedule is for one loop nest, and SPEC is a whole model.");
-  if (!options.input_shape.empty())
-    return refuse("--input-shape is for layers; a model's file says its own.");
+  if (const Result<void> fits = check_for_model(options); !fits) return tl::unexpected(fits.error());
   const auto spec = with_weights(loaded, options);
   if (!spec) return tl::unexpected(spec.error());
   const Clock::time_point begin = Clock::now();
-  const Result<CompiledModel> model = compile(
-      Model(*spec),
-      {.backend = options.backend, .isa = options.isa, .rules = options.rules, .tuning = options.tuning});
+  const Result<CompiledModel> model = compile(Model(*spec), {.backend = options.backend,
+                                                             .isa = options.isa,
+                                                             .rules = options.rules,
+                                                             .tuning = options.tuning,
+                                                             .schedule = options.schedule});
   const double compile_us = microseconds_since(begin);
   if (!model) return tl::unexpected(model.error());
   Result<std::vector<LayerInput>> arranged = arrange_all(*model, std::move(inputs));

@@ -8,11 +8,11 @@
 #include "codegen/programs/row_programs.hpp"
 #include "codegen/programs/transpose_program.hpp"
 #include "convsmith/activation.hpp"
-#include "frontend/base/ceil_div.hpp"
 #include "frontend/base/check.hpp"
 #include "ir/graph/plan_slots.hpp"
 #include "ir/nest/problem_text.hpp"
 #include "runtime/disk_cache.hpp"
+#include "runtime/graph_schedule.hpp"
 
 namespace convsmith {
 
@@ -149,82 +149,6 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
-// Whether one operation writes the memory of the tensor, and one reads it.
-bool is_own_slot(const CompiledGraph& out, int tensor) {
-  const ir::Graph& graph = out.graph;
-  const int root = ir::root_of(graph, tensor);
-  const auto is_there = [&](int id) { return id >= 0 && ir::root_of(graph, id) == root; };
-  const auto writes = [&](const ir::Op& op) { return is_there(op.out); };
-  const auto reads = [&](const ir::Op& op) { return is_there(op.in) || is_there(op.operand); };
-  return out.places[static_cast<size_t>(tensor)].kind == CompiledGraph::Place::Kind::kSlot &&
-         std::count_if(graph.ops.begin(), graph.ops.end(), writes) == 1 &&
-         std::count_if(graph.ops.begin(), graph.ops.end(), reads) == 1;
-}
-
-// Whether step by step one tensor is the memory of the other.
-bool is_same_memory(const ir::Graph& graph, int a, int b) {
-  const ir::GraphTensor& x = graph.tensors[static_cast<size_t>(a)];
-  const ir::GraphTensor& y = graph.tensors[static_cast<size_t>(b)];
-  return !x.slice && !y.slice && ir::root_of(graph, a) == ir::root_of(graph, b) && ir::is_same_form(x, y);
-}
-
-bool share_memory(const CompiledGraph& out, int tensor, int other) {
-  if (tensor < 0) return false;
-  const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
-  const CompiledGraph::Place& b = out.places[static_cast<size_t>(other)];
-  return a.kind == b.kind && a.index == b.index;
-}
-
-// Steps of a chunk of the chain that begins with operation i; 0 if none does.
-int64_t chunk_of(const CompiledGraph& out, size_t i) {
-  const std::vector<ir::Op>& ops = out.graph.ops;
-  if (i + 1 >= ops.size()) return 0;
-  const ir::Op& op = ops[i];
-  const ir::Op& next = ops[i + 1];
-  const bool goes_on =
-      next.kind == ir::OpKind::kTranspose || (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
-  if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.layout != Layout::kChannelsLast ||
-      !is_same_memory(out.graph, next.in, op.out) || share_memory(out, next.operand, op.out))
-    return 0;
-  // What the second one writes may have taken the place of what the first one still reads.
-  if (!is_own_slot(out, op.out) || share_memory(out, op.in, next.out) ||
-      share_memory(out, op.operand, next.out))
-    return 0;
-  const Problem& p = op.problem;
-  const int64_t cache = target_for(out.isa).l2_bytes;
-  const int64_t row_steps = out.ops[i].parts[0].part.row_steps;
-  // Each chunk reads all weights again, and rows of phases are few.
-  const int64_t weights = 4 * p.taps * p.group_channels() * p.filters;
-  if (p.transposed && weights > cache / 8) return 0;
-  // A quarter of the second cache, or its half with the input; the first operation reads the end of a chunk's
-  // input again for the next one.
-  const int64_t read = p.transposed ? ceil_div(p.in_pitch(), row_steps) : p.stride * p.in_pitch();
-  const int64_t fitting = std::min(cache / 4 / (4 * p.out_pitch()), cache / 2 / (4 * read));
-  const int64_t again = p.transposed ? 8 * p.taps : 8 * p.taps / p.stride;
-  return ceil_div(std::max({fitting / 64, again / 64, int64_t{1}}) * 64, row_steps) * row_steps;
-}
-
-// Whether the chain that begins with operation i may turn its input chunk by chunk, a little of it twice.
-bool turns_input(const CompiledGraph& out, size_t i) {
-  if (out.chunks[i] == 0 || i == 0) return false;
-  const ir::Op& turn = out.graph.ops[i - 1];
-  const ir::Op& op = out.graph.ops[i];
-  constexpr int64_t kOnce = 8;  // steps of a chunk for each that the next one needs again
-  return turn.kind == ir::OpKind::kTranspose && op.in == turn.out && op.operand != turn.out &&
-         is_own_slot(out, turn.out) && !share_memory(out, turn.in, op.out) &&
-         !share_memory(out, turn.in, out.graph.ops[i + 1].out) &&
-         kOnce * (chain_reach(out, i).before + chain_reach(out, i).behind) <= chain_inputs(out, i);
-}
-
-void find_chains(CompiledGraph& out) {
-  out.chunks.assign(out.ops.size(), 0);
-  out.turns_input.assign(out.ops.size(), false);
-  for (size_t i = 0; i < out.ops.size(); ++i) {
-    if (i == 0 || out.chunks[i - 1] == 0) out.chunks[i] = chunk_of(out, i);
-    out.turns_input[i] = turns_input(out, i);
-  }
-}
-
 std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart& part,
                                             std::span<const std::span<const float>> arrays) {
   const Problem& p = part.part.problem;
@@ -263,13 +187,20 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
   }
   out->graph = std::move(graph);
   place_tensors(*out);
-  find_chains(*out);
+  const Result<void> applied = apply_groups(*out, choose_groups(*out));
+  CONVSMITH_CHECK(applied.has_value(), "chosen groups are legal");
   return out;
 }
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            std::string_view schedule, KernelCache& kernels,
                                                            const Tuning* tuning) {
+  if (is_graph_schedule(schedule)) {
+    const auto groups = parse_groups(schedule);
+    if (!groups) return tl::unexpected(groups.error());
+    auto compiled = compile_graph(std::move(graph), backend, isa, {}, kernels, tuning);
+    return compiled ? with_groups(**compiled, *groups) : compiled;
+  }
   CachedKernels maker(backend, isa, schedule, kernels, tuning);
   auto compiled = compile_graph(std::move(graph), backend, isa, maker);
   if (!compiled || schedule.empty()) return compiled;
@@ -297,30 +228,6 @@ std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGrap
   }
   packed->graph = std::move(graph);
   return packed;
-}
-
-ChainReach chain_reach(const CompiledGraph& graph, size_t op) {
-  const Problem& p = graph.graph.ops[op].problem;
-  if (!p.transposed) return {p.stride, 0, p.span()};
-  ChainReach reach{1, 0, 1};
-  for (const CompiledPart& compiled : graph.ops[op].parts) {
-    const ir::Part& part = compiled.part;
-    if (part.taps.front() < 0) continue;  // phases that no tap meets look at nothing
-    reach.before = std::max(reach.before, part.problem.pad_left);
-    reach.behind = std::max(reach.behind, part.problem.span() - part.problem.pad_left);
-  }
-  return reach;
-}
-
-int64_t chain_inputs(const CompiledGraph& graph, size_t op) {
-  const ChainReach reach = chain_reach(graph, op);
-  const int64_t rows = graph.chunks[op] / graph.ops[op].parts[0].part.row_steps;
-  return (rows - 1) * reach.stride + reach.before + reach.behind;
-}
-
-bool is_stepwise(const Problem& p) {
-  return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
-         p.pad_left == 0 && p.pad_right == 0;
 }
 
 size_t parts_alike(const std::vector<CompiledPart>& parts, size_t j) {

@@ -70,7 +70,8 @@ class KernelMaker {
 
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            KernelMaker& kernels);
-// With kernels that run in this process, from the cache. A schedule wins over `tuning`, which may be null.
+// With kernels that run in this process, from the cache. A schedule, of the only nest or of the graph
+// (graph_schedule.hpp), wins over `tuning`, which may be null.
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            std::string_view schedule, KernelCache& kernels,
                                                            const Tuning* tuning = nullptr);
@@ -78,22 +79,6 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 // `arrays` are those of the graph, in its order, with the sizes that it says.
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,
                                               std::span<const std::span<const float>> arrays);
-
-// What the rows of the operation that begins a chain look at (rows: ir/nest/parts.hpp, else output steps):
-// row u at the input from position u * stride - before to u * stride + behind - 1, of an operation that is
-// not transposed less its left padding.
-struct ChainReach {
-  int64_t stride;
-  int64_t before;
-  int64_t behind;
-};
-ChainReach chain_reach(const CompiledGraph& graph, size_t op);
-
-// Input positions that the rows of one of its chunks look at.
-int64_t chain_inputs(const CompiledGraph& graph, size_t op);
-
-// Whether each output step depends on the input step of the same number only.
-bool is_stepwise(const Problem& problem);
 
 // How many parts from j on differ in nothing but their phase, which grows by one: the single phases of a
 // merged part.

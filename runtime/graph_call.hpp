@@ -21,6 +21,7 @@
 #include "frontend/keras/check_spec.hpp"
 #include "runtime/call_arithmetic.hpp"
 #include "runtime/compiled_graph.hpp"
+#include "runtime/graph_schedule.hpp"
 
 namespace convsmith {
 

@@ -14,6 +14,7 @@
 #include "ir/graph/fold.hpp"
 #include "ir/graph/fuse.hpp"
 #include "runtime/disk_cache.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/host/verbose.hpp"
 
 namespace convsmith {
@@ -85,8 +86,9 @@ Result<CompiledModel> compile(const Model& model, const ModelOptions& options) {
   if (!choice) return tl::unexpected(choice.error());
   const auto tuning = load_tuning(options.tuning);
   if (!tuning) return tl::unexpected(tuning.error());
-  auto compiled =
-      compile_graph(std::move(*graph), choice->backend, choice->isa, {}, model_kernels(), tuning->get());
+  if (const auto fits = check_graph_schedule(options.schedule); !fits) return tl::unexpected(fits.error());
+  auto compiled = compile_graph(std::move(*graph), choice->backend, choice->isa, options.schedule,
+                                model_kernels(), tuning->get());
   if (!compiled) return tl::unexpected(compiled.error());
   std::vector<std::span<const float>> arrays;
   for (const ir::Array& array : (*compiled)->graph.arrays) arrays.emplace_back(array.data);

@@ -27,12 +27,12 @@ room 'frontend' 5550 5000 frontend/ frontend/base frontend/keras
 room 'model files' 4850 4500 frontend/models frontend/h5dump frontend/zip
 room 'graph' 4300 3000 ir/graph
 room 'nests and code generation' 15550 13000 ir/nest codegen
-room 'runtime' 4750 4500 runtime/ runtime/host
+room 'runtime' 4950 4500 runtime/ runtime/host
 room 'ahead of time' 1700 1400 runtime/aot
 room 'layer objects' 2000 1800 runtime/objects
 room 'C interface' 1150 900 runtime/capi
-room 'commands' 6550 3500 cli/
+room 'commands' 6650 3500 cli/
 room 'files of data' 2700 2500 cli/io
-room 'verify' 3950 3400 cli/verify
+room 'verify' 4050 3400 cli/verify
 room 'measure' 1400 1500 cli/measure
 exit $over

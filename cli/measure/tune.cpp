@@ -14,6 +14,7 @@
 #include "cli/verify/random_layer.hpp"
 #include "codegen/schedule/candidate_schedules.hpp"
 #include "runtime/compiled_graph.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/run_kernel.hpp"
 
 namespace convsmith::cli {

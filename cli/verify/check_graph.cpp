@@ -9,6 +9,8 @@
 
 #include "cli/verify/run_call.hpp"
 #include "codegen/control_word.hpp"
+#include "frontend/base/ceil_div.hpp"
+#include "runtime/graph_schedule.hpp"
 
 namespace convsmith::cli {
 
@@ -97,13 +99,12 @@ std::optional<Finding> check_variants(const std::vector<Variant>& variants, cons
 
 std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph) {
   constexpr int64_t kShort = 24;
-  auto out = std::make_shared<CompiledGraph>(graph);
-  for (size_t i = 0; i < out->chunks.size(); ++i) {
-    if (out->chunks[i] == 0) continue;
-    const int64_t row_steps = out->ops[i].parts[0].part.row_steps;
-    out->chunks[i] = std::min(out->chunks[i], (kShort + row_steps - 1) / row_steps * row_steps);
+  GraphSchedule groups = groups_of(graph);
+  for (Group& group : groups) {
+    const int64_t row_steps = graph.ops[group.last - 1].parts[0].part.row_steps;
+    group.chunk = std::min(group.chunk, round_up(kShort, row_steps));
   }
-  return out;
+  return with_groups(graph, groups).value();
 }
 
 namespace {

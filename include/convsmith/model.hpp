@@ -75,6 +75,9 @@ struct ModelOptions {
   Isa isa = Isa::kAuto;
   Rules rules = Rules::kCommon;
   std::string tuning = {};  // as that of CompileOptions
+  // Which passes run together, a chunk of steps at a time, in place of what is chosen (docs/graph.md):
+  // "group 3..4 chunk 512". Empty: chosen.
+  std::string schedule = {};
 };
 
 class CONVSMITH_API CompiledModel {

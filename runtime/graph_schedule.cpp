@@ -1,0 +1,251 @@
+#include "runtime/graph_schedule.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "codegen/target.hpp"
+#include "frontend/base/ceil_div.hpp"
+
+namespace convsmith {
+
+namespace {
+
+constexpr std::string_view kNoGroups = "no groups";
+constexpr int64_t kMostSteps = int64_t{1} << 40;
+
+// Whether one operation writes the memory of the tensor, and one reads it.
+bool is_own_slot(const CompiledGraph& out, int tensor) {
+  const ir::Graph& graph = out.graph;
+  const int root = ir::root_of(graph, tensor);
+  const auto is_there = [&](int id) { return id >= 0 && ir::root_of(graph, id) == root; };
+  const auto writes = [&](const ir::Op& op) { return is_there(op.out); };
+  const auto reads = [&](const ir::Op& op) { return is_there(op.in) || is_there(op.operand); };
+  return out.places[static_cast<size_t>(tensor)].kind == CompiledGraph::Place::Kind::kSlot &&
+         std::count_if(graph.ops.begin(), graph.ops.end(), writes) == 1 &&
+         std::count_if(graph.ops.begin(), graph.ops.end(), reads) == 1;
+}
+
+// Whether step by step one tensor is the memory of the other.
+bool is_same_memory(const ir::Graph& graph, int a, int b) {
+  const ir::GraphTensor& x = graph.tensors[static_cast<size_t>(a)];
+  const ir::GraphTensor& y = graph.tensors[static_cast<size_t>(b)];
+  return !x.slice && !y.slice && ir::root_of(graph, a) == ir::root_of(graph, b) && ir::is_same_form(x, y);
+}
+
+bool share_memory(const CompiledGraph& out, int tensor, int other) {
+  if (tensor < 0) return false;
+  const CompiledGraph::Place& a = out.places[static_cast<size_t>(tensor)];
+  const CompiledGraph::Place& b = out.places[static_cast<size_t>(other)];
+  return a.kind == b.kind && a.index == b.index;
+}
+
+// Whether operations i and i + 1 may run together.
+bool may_chain(const CompiledGraph& out, size_t i) {
+  const std::vector<ir::Op>& ops = out.graph.ops;
+  if (i + 1 >= ops.size()) return false;
+  const ir::Op& op = ops[i];
+  const ir::Op& next = ops[i + 1];
+  const bool goes_on =
+      next.kind == ir::OpKind::kTranspose || (next.kind == ir::OpKind::kNest && is_stepwise(next.problem));
+  if (op.kind != ir::OpKind::kNest || !goes_on || op.problem.layout != Layout::kChannelsLast ||
+      !is_same_memory(out.graph, next.in, op.out) || share_memory(out, next.operand, op.out))
+    return false;
+  // What the second one writes may have taken the place of what the first one still reads.
+  return is_own_slot(out, op.out) && !share_memory(out, op.in, next.out) &&
+         !share_memory(out, op.operand, next.out);
+}
+
+// Output steps of one row of the operation that begins a chain.
+int64_t row_steps_of(const CompiledGraph& out, size_t i) {
+  return out.ops[i].parts[0].part.row_steps;
+}
+
+// Steps of a chunk of the chain that begins with operation i; 0 if there had better be none.
+int64_t chunk_of(const CompiledGraph& out, size_t i) {
+  if (!may_chain(out, i)) return 0;
+  const Problem& p = out.graph.ops[i].problem;
+  const int64_t cache = target_for(out.isa).l2_bytes;
+  const int64_t row_steps = row_steps_of(out, i);
+  // Each chunk reads all weights again, and rows of phases are few.
+  const int64_t weights = 4 * p.taps * p.group_channels() * p.filters;
+  if (p.transposed && weights > cache / 8) return 0;
+  // A quarter of the second cache, or its half with the input; the first operation reads the end of a chunk's
+  // input again for the next one.
+  const int64_t read = p.transposed ? ceil_div(p.in_pitch(), row_steps) : p.stride * p.in_pitch();
+  const int64_t fitting = std::min(cache / 4 / (4 * p.out_pitch()), cache / 2 / (4 * read));
+  const int64_t again = p.transposed ? 8 * p.taps : 8 * p.taps / p.stride;
+  return ceil_div(std::max({fitting / 64, again / 64, int64_t{1}}) * 64, row_steps) * row_steps;
+}
+
+// Whether the chain that begins with operation i may turn its input chunk by chunk.
+bool may_turn_input(const CompiledGraph& out, size_t i) {
+  if (i == 0) return false;
+  const ir::Op& turn = out.graph.ops[i - 1];
+  const ir::Op& op = out.graph.ops[i];
+  return turn.kind == ir::OpKind::kTranspose && op.in == turn.out && op.operand != turn.out &&
+         is_own_slot(out, turn.out) && !share_memory(out, turn.in, op.out) &&
+         !share_memory(out, turn.in, out.graph.ops[i + 1].out);
+}
+
+// Input positions that the rows of a chunk look at.
+int64_t inputs_of(const CompiledGraph& graph, size_t op, int64_t chunk) {
+  const ChainReach reach = chain_reach(graph, op);
+  return (chunk / row_steps_of(graph, op) - 1) * reach.stride + reach.before + reach.behind;
+}
+
+// Whether that is worth it: a little of the input is turned twice.
+bool turns_input(const CompiledGraph& out, size_t i, int64_t chunk) {
+  constexpr int64_t kOnce = 8;  // steps of a chunk for each that the next one needs again
+  const ChainReach reach = chain_reach(out, i);
+  return may_turn_input(out, i) && kOnce * (reach.before + reach.behind) <= inputs_of(out, i, chunk);
+}
+
+std::string print(const Group& group) {
+  return fmt::format("group {}..{} chunk {}", group.first + 1, group.last + 1, group.chunk);
+}
+
+tl::unexpected<Error> refuse(const Group& group, const std::string& why) {
+  return make_error(ErrorCode::kInvalidSpec,
+                    fmt::format("Schedule of the graph, '{}': {}.", print(group), why));
+}
+
+std::string_view trimmed(std::string_view text) {
+  const size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const size_t end = text.find_last_not_of(" \t\r\n");
+  return text.substr(begin, end == std::string_view::npos ? 0 : end + 1 - begin);
+}
+
+// Takes `word` off the front of `text`, and blanks behind it.
+bool take(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word)) return false;
+  text = trimmed(text.substr(word.size()));
+  return true;
+}
+
+bool take_number(std::string_view& text, int64_t& number) {
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc() || number < 1 || number > kMostSteps) return false;
+  text = trimmed(text.substr(static_cast<size_t>(end - text.data())));
+  return true;
+}
+
+}  // namespace
+
+std::string print(const GraphSchedule& schedule) {
+  std::string text;
+  for (const Group& group : schedule) text += (text.empty() ? "" : "; ") + print(group);
+  return text.empty() ? std::string(kNoGroups) : text;
+}
+
+bool is_graph_schedule(std::string_view text) {
+  text = trimmed(text);
+  return text.starts_with("group ") || text == kNoGroups;
+}
+
+Result<void> check_graph_schedule(std::string_view text) {
+  if (text.empty() || is_graph_schedule(text)) return {};
+  return make_error(ErrorCode::kInvalidSpec,
+                    "The schedule of a model says which passes run together, as in 'group 3..4 chunk 512' or "
+                    "'no groups'; `explain --stage graph` shows the chosen one.");
+}
+
+Result<GraphSchedule> parse_groups(std::string_view text) {
+  GraphSchedule schedule;
+  text = trimmed(text);
+  if (text == kNoGroups) return schedule;
+  while (!text.empty()) {
+    std::string_view part = trimmed(text.substr(0, text.find(';')));
+    text.remove_prefix(std::min(text.find(';'), text.size() - 1) + 1);
+    if (part.empty()) continue;
+    const std::string whole(part.substr(0, 60));
+    int64_t first = 0;
+    int64_t last = 0;
+    int64_t chunk = 0;
+    if (!take(part, "group") || !take_number(part, first) || !take(part, "..") || !take_number(part, last) ||
+        !take(part, "chunk") || !take_number(part, chunk) || !part.empty() || last <= first) {
+      return make_error(
+          ErrorCode::kInvalidSpec,
+          fmt::format("Schedule of the graph: expected 'group FIRST..LAST chunk STEPS', found '{}'.", whole));
+    }
+    schedule.push_back({static_cast<size_t>(first) - 1, static_cast<size_t>(last) - 1, chunk});
+  }
+  return schedule;
+}
+
+GraphSchedule choose_groups(const CompiledGraph& graph) {
+  GraphSchedule schedule;
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    const int64_t chunk = chunk_of(graph, i);
+    if (chunk == 0) continue;
+    schedule.push_back({turns_input(graph, i, chunk) ? i - 1 : i, i + 1, chunk});
+    ++i;
+  }
+  return schedule;
+}
+
+GraphSchedule groups_of(const CompiledGraph& graph) {
+  GraphSchedule schedule;
+  for (size_t i = 0; i < graph.chunks.size(); ++i) {
+    if (graph.chunks[i] > 0) schedule.push_back({graph.turns_input[i] ? i - 1 : i, i + 1, graph.chunks[i]});
+  }
+  return schedule;
+}
+
+Result<void> apply_groups(CompiledGraph& graph, const GraphSchedule& schedule) {
+  graph.chunks.assign(graph.ops.size(), 0);
+  graph.turns_input.assign(graph.ops.size(), false);
+  size_t next = 0;
+  for (const Group& group : schedule) {
+    if (group.last >= graph.ops.size())
+      return refuse(group, fmt::format("the graph has {} passes", graph.ops.size()));
+    if (group.first < next) return refuse(group, "groups are in order and have no pass in common");
+    next = group.last + 1;
+    if (group.last - group.first > 2) return refuse(group, "a group is two passes, or a transpose and two");
+    const size_t i = group.last - 1;
+    if (!may_chain(graph, i))
+      return refuse(
+          group, fmt::format("pass {} does not read step by step what pass {} makes for it alone, channels "
+                             "last, in memory of its own",
+                             i + 2, i + 1));
+    if (i > group.first && !may_turn_input(graph, i))
+      return refuse(group, fmt::format("pass {} is no transpose that only pass {} reads", i, i + 1));
+    if (group.chunk % row_steps_of(graph, i) != 0)
+      return refuse(group, fmt::format("a chunk must be a multiple of {} steps", row_steps_of(graph, i)));
+    graph.chunks[i] = group.chunk;
+    graph.turns_input[i] = i > group.first;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const CompiledGraph>> with_groups(const CompiledGraph& graph,
+                                                         const GraphSchedule& schedule) {
+  auto out = std::make_shared<CompiledGraph>(graph);
+  if (auto applied = apply_groups(*out, schedule); !applied) return tl::unexpected(applied.error());
+  return out;
+}
+
+ChainReach chain_reach(const CompiledGraph& graph, size_t op) {
+  const Problem& p = graph.graph.ops[op].problem;
+  if (!p.transposed) return {p.stride, 0, p.span()};
+  ChainReach reach{1, 0, 1};
+  for (const CompiledPart& compiled : graph.ops[op].parts) {
+    const ir::Part& part = compiled.part;
+    if (part.taps.front() < 0) continue;  // phases that no tap meets look at nothing
+    reach.before = std::max(reach.before, part.problem.pad_left);
+    reach.behind = std::max(reach.behind, part.problem.span() - part.problem.pad_left);
+  }
+  return reach;
+}
+
+int64_t chain_inputs(const CompiledGraph& graph, size_t op) {
+  return inputs_of(graph, op, graph.chunks[op]);
+}
+
+bool is_stepwise(const Problem& p) {
+  return p.taps == 1 && p.stride == 1 && !p.transposed && p.layout == Layout::kChannelsLast &&
+         p.pad_left == 0 && p.pad_right == 0;
+}
+
+}  // namespace convsmith

@@ -1,0 +1,62 @@
+// The schedule of a graph: which passes run together, a chunk of steps at a time, so that what lies between
+// them stays in a cache. All others run over all steps, one after the other. As text, passes counted from 1
+// as explain does:
+//
+//   group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else reads
+//   group 2..4 chunk 512     the first one is a transpose that only the group reads: it turns the input of a
+//   chunk no groups
+//
+// A chunk begins for every sample anew. No schedule can change a result. Chosen by compile_graph, carried out
+// by GraphCall (graph_call.hpp), on the host and in artifacts.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "convsmith/error.hpp"
+#include "runtime/compiled_graph.hpp"
+
+namespace convsmith {
+
+struct Group {
+  size_t first = 0;  // operations, from 0
+  size_t last = 0;
+  int64_t chunk = 0;  // output steps, whole rows (ir/nest/parts.hpp)
+  bool operator==(const Group&) const = default;
+};
+using GraphSchedule = std::vector<Group>;
+
+std::string print(const GraphSchedule& schedule);
+// Whether a text is meant as one; an error if that of a model, which may be empty, is not.
+bool is_graph_schedule(std::string_view text);
+Result<void> check_graph_schedule(std::string_view text);
+Result<GraphSchedule> parse_groups(std::string_view text);
+
+GraphSchedule choose_groups(const CompiledGraph& graph);
+// As the graph has them.
+GraphSchedule groups_of(const CompiledGraph& graph);
+// The error names the group and what would be legal.
+Result<void> apply_groups(CompiledGraph& graph, const GraphSchedule& schedule);
+Result<std::shared_ptr<const CompiledGraph>> with_groups(const CompiledGraph& graph,
+                                                         const GraphSchedule& schedule);
+
+// What the rows of the operation that begins a chain look at (rows: ir/nest/parts.hpp, else output steps):
+// row u at the input from position u * stride - before to u * stride + behind - 1, of an operation that is
+// not transposed less its left padding.
+struct ChainReach {
+  int64_t stride;
+  int64_t before;
+  int64_t behind;
+};
+ChainReach chain_reach(const CompiledGraph& graph, size_t op);
+
+// Input positions that the rows of one of its chunks look at.
+int64_t chain_inputs(const CompiledGraph& graph, size_t op);
+
+// Whether each output step depends on the input step of the same number only.
+bool is_stepwise(const Problem& problem);
+
+}  // namespace convsmith
