@@ -21,6 +21,7 @@
 #include "cli/verify/crash_line.hpp"
 #include "cli/verify/random_model.hpp"
 #include "cli/vir_file.hpp"
+#include "codegen/schedule/candidate_schedules.hpp"
 #include "runtime/model.hpp"
 
 namespace convsmith::cli {
@@ -36,6 +37,7 @@ struct Options {
   int jobs = 0;
   bool guard = false;
   bool small_chunks = false;
+  std::optional<uint64_t> candidate;
   bool coverage = false;
   std::optional<uint64_t> random_model;
   std::optional<uint64_t> weights_seed;
@@ -199,6 +201,7 @@ std::string command_for(const Options& options, std::string command) {
   if (!common.schedule.empty()) command += fmt::format(" --schedule \"{}\"", common.schedule);
   if (!common.tuning.empty()) command += fmt::format(" --tuning {}", common.tuning);
   if (options.small_chunks) command += " --small-chunks";
+  if (options.candidate) command += fmt::format(" --candidate {}", *options.candidate);
   if (common.threads > 0) command += fmt::format(" --threads {}", common.threads);
   return command;
 }
@@ -214,7 +217,8 @@ int verify_spec(const Options& options, const ParsedLayer& parsed) {
   const auto back_ends = available_back_ends(options.common.backend, options.common.isa);
   const auto tuning = load_tuning(options.common.tuning);
   if (!tuning) return report(tuning.error());
-  const ScheduleChoice schedule{options.common.schedule, options.small_chunks, tuning->get()};
+  const ScheduleChoice schedule{options.common.schedule, options.small_chunks, tuning->get(),
+                                options.candidate};
   const auto layer = make_checked_layer(spec, *problem, back_ends, schedule);
   if (!layer) return report(layer.error());
   const auto verified = verify_calls_of(options, *layer, command_for(options, reproducing_command(spec)));
@@ -224,10 +228,10 @@ int verify_spec(const Options& options, const ParsedLayer& parsed) {
 int verify_nests(const Options& options, const NestFile& file) {
   const CommonOptions& common = options.common;
   if (const auto done = check_scheduled(common); !done) return report(done.error());
-  if (options.small_chunks) {
-    return report(
-        {ErrorCode::kInvalidSpec,
-         fmt::format("--small-chunks is given, but {} is scheduled already; leave it out.", common.spec)});
+  if (options.small_chunks || options.candidate) {
+    return report({ErrorCode::kInvalidSpec,
+                   fmt::format("{} is given, but {} is scheduled already; leave it out.",
+                               options.candidate ? "--candidate" : "--small-chunks", common.spec)});
   }
   const auto layers = layers_of(file);
   if (!layers) return report(in_file(common.spec, layers.error()));
@@ -245,15 +249,14 @@ int verify_nests(const Options& options, const NestFile& file) {
 
 int verify_model(const Options& options, ModelSpec spec, const std::string& command) {
   const CommonOptions& common = options.common;
-  if (!common.schedule.empty() || !common.input_shape.empty()) {
-    return report(
-        {ErrorCode::kInvalidSpec, "--schedule and --input-shape are for layers, and this is a model."});
-  }
+  if (const auto fits = check_for_model(common); !fits) return report(fits.error());
+  if (options.candidate)
+    return report({ErrorCode::kInvalidSpec, "--candidate is for layers, and this is a model."});
   const auto tuning = load_tuning(common.tuning);
   if (!tuning) return report(tuning.error());
   auto model =
       make_checked_model(std::move(spec), common.rules, available_back_ends(common.backend, common.isa),
-                         options.small_chunks, tuning->get());
+                         {common.schedule, options.small_chunks, tuning->get()});
   if (!model) return report(model.error());
   if (options.steps) {
     const auto steps = choose_steps(model->graph(), options.steps, 0);
@@ -285,11 +288,10 @@ int verify_model_file(const Options& options, const ModelSpec& loaded) {
 
 // What draws calls or chooses kernels has no use for a program, whose `# run` line is its call.
 Result<void> check_program_options(const Options& options) {
-  const std::pair<bool, const char*> unused[] = {{options.batch.has_value(), "--batch"},
-                                                 {options.steps.has_value(), "--steps"},
-                                                 {options.random.has_value(), "--random"},
-                                                 {options.small_chunks, "--small-chunks"},
-                                                 {options.coverage, "--coverage"}};
+  const std::pair<bool, const char*> unused[] = {
+      {options.batch.has_value(), "--batch"},         {options.steps.has_value(), "--steps"},
+      {options.random.has_value(), "--random"},       {options.small_chunks, "--small-chunks"},
+      {options.candidate.has_value(), "--candidate"}, {options.coverage, "--coverage"}};
   for (const auto& [given, option] : unused) {
     if (!given) continue;
     return make_error(ErrorCode::kInvalidSpec,
@@ -347,8 +349,13 @@ Result<void> check_pairs(const Options& options) {
   if ((options.random_model || common.spec.empty()) && common.rules != Rules::kCommon &&
       common.rules != Rules::kAny)
     return refuse("--rules is given, but what is drawn at random is under the rules any; leave it out.");
-  if (options.small_chunks && (!common.schedule.empty() || !common.tuning.empty()))
+  const bool has_schedule = !common.schedule.empty() || !common.tuning.empty();
+  if (options.small_chunks && has_schedule)
     return refuse("--small-chunks shrinks the chosen schedules; it does not go with --schedule or --tuning.");
+  if (options.candidate && (has_schedule || options.small_chunks || common.spec.empty()))
+    return refuse(
+        "--candidate takes another schedule for a SPEC; it does not go with --schedule, --tuning or "
+        "--small-chunks.");
   return {};
 }
 
@@ -425,6 +432,11 @@ void add_verify(CLI::App& app, int& exit_code) {
   command.add_flag("--guard", options->guard, "Put every array beside a page that may not be touched");
   command.add_flag("--small-chunks", options->small_chunks,
                    "Shrink the chunks of steps of chosen schedules and chains of passes");
+  command
+      .add_option("--candidate", options->candidate,
+                  "Compile each nest by this one of the schedules that tune would try")
+      ->check(whole_range(0, static_cast<int64_t>(kMostCandidates) - 1))
+      ->type_name("NUMBER");
   command.footer("Examples:\n  convsmith verify --random 200\n  convsmith verify model.keras --guard");
   command.callback([options, &exit_code] { exit_code = run_verify(*options); });
 }

@@ -80,6 +80,18 @@ Result<std::vector<Variant>> compile_variants(const std::vector<BackEnd>& back_e
                                               const CompileVariant& compile,
                                               std::vector<std::string>* skipped = nullptr);
 
+// Which schedule: a text, which need not fit every back end and is for layers of one nest, or groups of
+// passes (runtime/graph_schedule.hpp); or else those of a tuning file, where it has some, and the chosen
+// ones; or the chosen ones with chunks of steps so small that short inputs have several of them; or others
+// that a search would try.
+struct ScheduleChoice {
+  std::string text = {};
+  bool small_chunks = false;
+  const Tuning* tuning = nullptr;
+  std::optional<uint64_t> candidate =
+      {};  // its number, for each nest; counted on from the first behind the last
+};
+
 // The graph with chains of operations that run a few steps at a time, so that short inputs have several
 // chunks.
 std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "cli/verify/reference.hpp"
+#include "codegen/schedule/candidate_schedules.hpp"
 #include "codegen/schedule/choose_schedule.hpp"
 #include "convsmith/activation.hpp"
 #include "frontend/keras/parse_layer.hpp"
@@ -48,6 +49,18 @@ bool shrink_chunks(ir::Schedule& schedule) {
   return shrunk;
 }
 
+// None: the chosen one.
+std::optional<ir::Schedule> other_schedule(const Problem& problem, const Target& target,
+                                           const ScheduleChoice& choice) {
+  if (choice.candidate) {
+    const std::vector<ir::Schedule> candidates = candidate_schedules(problem, target);
+    return candidates[*choice.candidate % candidates.size()];
+  }
+  ir::Schedule schedule = choose_schedule(problem, target);
+  if (!shrink_chunks(schedule)) return std::nullopt;
+  return schedule;
+}
+
 CodeMemory* code_memory() {
   return process_code_memory() ? *process_code_memory() : nullptr;
 }
@@ -55,16 +68,20 @@ CodeMemory* code_memory() {
 Result<std::shared_ptr<const CompiledGraph>> compile_with(const ir::Graph& graph, BackEnd back_end,
                                                           const ScheduleChoice& choice,
                                                           KernelCache& kernels) {
-  const Tuning* const tuning = choice.small_chunks ? nullptr : choice.tuning;
-  auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels, tuning);
-  if (!compiled || !choice.small_chunks || !choice.text.empty()) return compiled;
-  return with_kernels(*with_short_chains(**compiled),
+  const bool is_other = choice.small_chunks || choice.candidate;
+  auto compiled = compile_graph(graph, back_end.backend, back_end.isa, choice.text, kernels,
+                                is_other ? nullptr : choice.tuning);
+  if (!compiled || !is_other) return compiled;
+  return with_kernels(choice.small_chunks ? *with_short_chains(**compiled) : **compiled,
                       [&](const CompiledPart& part) -> Result<std::shared_ptr<const CompiledKernel>> {
                         const Problem& p = part.kernel->problem;
-                        ir::Schedule schedule = choose_schedule(p, target_for(back_end.isa));
-                        if (!shrink_chunks(schedule)) return nullptr;
-                        return compile_problem(p, back_end.backend, back_end.isa, ir::print(schedule),
-                                               code_memory());
+                        const auto schedule = other_schedule(p, target_for(back_end.isa), choice);
+                        if (!schedule) return nullptr;
+                        auto kernel = compile_problem(p, back_end.backend, back_end.isa, ir::print(*schedule),
+                                                      code_memory());
+                        // A search skips those that need too many registers.
+                        if (!kernel && choice.candidate) return nullptr;
+                        return kernel;
                       });
 }
 

@@ -22,14 +22,6 @@ struct CheckedLayer {
   std::vector<std::string> skipped;  // back ends that a schedule of the caller's does not fit, and why
 };
 
-// Which schedule: a text, which need not fit every back end and is for layers of one nest; or else those of a
-// tuning file, where it has some, and the chosen ones; or the chosen ones with chunks of steps so small that
-// short inputs have several of them.
-struct ScheduleChoice {
-  std::string text = {};
-  bool small_chunks = false;
-  const Tuning* tuning = nullptr;
-};
 // Compiles the layer for every one of `back_ends`.
 Result<CheckedLayer> make_checked_layer(const LayerSpec& spec, const LayerProblem& problem,
                                         const std::vector<BackEnd>& back_ends,

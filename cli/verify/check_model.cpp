@@ -73,7 +73,7 @@ bool has_batch_norm(const ModelSpec& model) {
 }  // namespace
 
 Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
-                                        bool small_chunks, const Tuning* tuning) {
+                                        const ScheduleChoice& schedule) {
   CheckedModel checked;
   checked.spec = std::make_shared<const ModelSpec>(std::move(model));
   auto plain = ir::build_graph(*checked.spec, rules);
@@ -82,12 +82,12 @@ Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std:
   if (!graph) return tl::unexpected(graph.error());
   KernelCache kernels;
   auto variants = compile_variants(back_ends, [&](BackEnd back_end) {
-    return compile_graph(*graph, back_end.backend, back_end.isa, {}, kernels, tuning);
+    return compile_graph(*graph, back_end.backend, back_end.isa, schedule.text, kernels, schedule.tuning);
   });
   if (!variants) return tl::unexpected(variants.error());
   checked.variants = std::move(*variants);
   for (Variant& variant : checked.variants) {
-    if (small_chunks) variant.graph = with_short_chains(*variant.graph);
+    if (schedule.small_chunks) variant.graph = with_short_chains(*variant.graph);
   }
   const Isa isa = checked.variants.front().back_end.isa;
   auto folded = compile_graph(ir::fold(*plain), Backend::kInterp, isa, {}, kernels);

@@ -21,9 +21,8 @@ struct CheckedModel {
   const ir::Graph& graph() const { return variants.front().graph->graph; }
 };
 
-// `small_chunks`: chains of passes run a few steps at a time. `tuning` may be null.
 Result<CheckedModel> make_checked_model(ModelSpec model, Rules rules, const std::vector<BackEnd>& back_ends,
-                                        bool small_chunks = false, const Tuning* tuning = nullptr);
+                                        const ScheduleChoice& schedule = {});
 
 // Batch 0..3, or one that fits, and a length that fits, of at most 2 million multiply-adds if the model
 // leaves its length open.

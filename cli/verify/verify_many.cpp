@@ -10,6 +10,7 @@
 #include "cli/verify/crash_line.hpp"
 #include "cli/verify/random_model.hpp"
 #include "cli/verify/verify.hpp"
+#include "codegen/schedule/candidate_schedules.hpp"
 #include "frontend/keras/make_problem.hpp"
 #include "frontend/keras/parse_layer.hpp"
 
@@ -77,7 +78,11 @@ class Worker {
     const LayerSpec drawn = random_layer(seed, number);
     const bool small_chunks = seed % 8 == 0;
     const std::string text = to_call_text(drawn);
-    const std::string command = reproducing_command(drawn) + (small_chunks ? " --small-chunks" : "");
+    std::optional<uint64_t> candidate;
+    if (seed % 16 == 1) candidate = seed / 16 % kMostCandidates;
+    std::string command = reproducing_command(drawn);
+    if (small_chunks) command += " --small-chunks";
+    if (candidate) command += fmt::format(" --candidate {}", *candidate);
     {
       const std::lock_guard lock(shared_.mutex);
       shared_.texts.insert(text);
@@ -91,7 +96,8 @@ class Worker {
     if (!problem) return fail(command, problem.error().message);
     if (!meant || problem->chain != meant->chain || problem->row != meant->row)
       return fail(command, "the text means another layer");
-    const auto layer = make_checked_layer(parsed->spec, *problem, back_ends_for(number), {"", small_chunks});
+    const auto layer = make_checked_layer(parsed->spec, *problem, back_ends_for(number),
+                                          {.small_chunks = small_chunks, .candidate = candidate});
     if (!layer) return fail(command, layer.error().message);
     for (int64_t i = 0; i < cases; ++i)
       one_case(*layer, random_call(layer->graph, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);
@@ -106,8 +112,8 @@ class Worker {
       const std::lock_guard lock(shared_.mutex);
       ++shared_.report.models;
     }
-    const auto model =
-        make_checked_model(random_model(seed), Rules::kAny, back_ends_for(number), small_chunks);
+    const auto model = make_checked_model(random_model(seed), Rules::kAny, back_ends_for(number),
+                                          {.small_chunks = small_chunks});
     if (!model) return fail(command, model.error().message);
     for (int64_t i = 0; i < cases; ++i)
       one_case(*model, random_model_call(*model, derive_seed(seed, static_cast<uint64_t>(i + 1))), command);

@@ -134,8 +134,9 @@ std::vector<ModelSpec> other_meetings() {
 void expect_reference(const ModelSpec& spec, bool meets_one_size = true) {
   int64_t most = 0;
   for (const bool small_chunks : {false, true}) {
-    const auto model = cli::make_checked_model(
-        spec, Rules::kAny, cli::available_back_ends(Backend::kAuto, Isa::kAuto), small_chunks);
+    const auto model =
+        cli::make_checked_model(spec, Rules::kAny, cli::available_back_ends(Backend::kAuto, Isa::kAuto),
+                                {.small_chunks = small_chunks});
     ASSERT_TRUE(model) << model.error().message;
     cli::Pools pools;
     for (uint64_t seed = 0; seed < 12; ++seed) {

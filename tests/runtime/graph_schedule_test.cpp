@@ -1,0 +1,98 @@
+// Which passes of a graph run together, as text: every legal schedule gives the bits of the chosen one.
+#include "runtime/graph_schedule.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/verify/check_model.hpp"
+#include "cli/verify/random_model.hpp"
+#include "runtime/model.hpp"
+
+namespace convsmith {
+namespace {
+
+using testing::HasSubstr;
+
+std::shared_ptr<const CompiledGraph> compiled(const ModelSpec& spec) {
+  KernelCache kernels;
+  auto graph = optimized_graph(spec, Rules::kAny).value();
+  return compile_graph(std::move(graph), Backend::kInterp, Isa::kAvx2, {}, kernels).value();
+}
+
+// Random models whose graph has a group.
+std::vector<ModelSpec> models_with_groups(size_t count) {
+  std::vector<ModelSpec> models;
+  for (uint64_t seed = 0; models.size() < count; ++seed) {
+    ModelSpec spec = cli::random_model(seed);
+    if (!groups_of(*compiled(spec)).empty()) models.push_back(std::move(spec));
+  }
+  return models;
+}
+
+TEST(GraphSchedule, TextRoundTrips) {
+  for (const ModelSpec& spec : models_with_groups(8)) {
+    const auto graph = compiled(spec);
+    const GraphSchedule groups = groups_of(*graph);
+    EXPECT_EQ(groups, choose_groups(*graph));
+    const auto parsed = parse_groups(print(groups));
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(*parsed, groups);
+    EXPECT_EQ(groups_of(*with_groups(*graph, *parsed).value()), groups);
+  }
+  EXPECT_EQ(print(GraphSchedule{}), "no groups");
+  EXPECT_TRUE(parse_groups(" no groups ").value().empty());
+  EXPECT_EQ(print(parse_groups(" group 3 .. 4  chunk 512 ;; group 6..8 chunk 9;").value()),
+            "group 3..4 chunk 512; group 6..8 chunk 9");
+}
+
+TEST(GraphSchedule, AnyChunkGivesTheSameBits) {
+  const auto back_ends = cli::available_back_ends(Backend::kAuto, Isa::kAuto);
+  cli::Pools pools;
+  for (const ModelSpec& spec : models_with_groups(5)) {
+    const auto graph = compiled(spec);
+    std::vector<std::string> texts = {"no groups"};
+    for (const int64_t rows : {1, 3, 1000}) {
+      GraphSchedule groups = groups_of(*graph);
+      for (Group& group : groups) group.chunk = rows * graph->ops[group.last - 1].parts[0].part.row_steps;
+      texts.push_back(print(groups));
+    }
+    for (const std::string& text : texts) {
+      const auto model = cli::make_checked_model(spec, Rules::kAny, back_ends, {.text = text});
+      ASSERT_TRUE(model) << model.error().message;
+      EXPECT_EQ(print(groups_of(*model->variants.front().graph)), text);
+      for (uint64_t seed = 0; seed < 4; ++seed) {
+        const auto finding =
+            cli::check_call(*model, cli::random_model_call(*model, seed), {false, {1, 3}}, pools);
+        EXPECT_FALSE(finding) << text << ": " << finding->what;
+      }
+    }
+  }
+}
+
+TEST(GraphSchedule, RefusesWithASentence) {
+  for (const char* text :
+       {"group", "group 1", "group 1..2", "group 1..2 chunk", "group 1..2 chunk 0", "group 2..2 chunk 4",
+        "group 2..1 chunk 4", "group 0..1 chunk 4", "group 1..2 chunk x", "group 1..2 chunk 4 more",
+        "group 1..2 chunk 99999999999999999999", "no groups at all"}) {
+    const auto parsed = parse_groups(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_THAT(parsed.error().message, HasSubstr("expected 'group FIRST..LAST chunk STEPS'"));
+  }
+  const auto graph = compiled(models_with_groups(1).front());
+  const Group group = groups_of(*graph).front();
+  const size_t passes = graph->ops.size();
+  const std::pair<GraphSchedule, const char*> refusals[] = {
+      {{{passes - 1, passes, 64}}, "the graph has"},
+      {{group, group}, "have no pass in common"},
+      {{{0, 3, 64}}, passes > 3 ? "a group is two passes" : "the graph has"},
+  };
+  for (const auto& [schedule, message] : refusals) {
+    const auto out = with_groups(*graph, schedule);
+    ASSERT_FALSE(out) << print(schedule);
+    EXPECT_THAT(out.error().message, HasSubstr(message));
+  }
+  EXPECT_THAT(check_graph_schedule("cut o").error().message, HasSubstr("'group 3..4 chunk 512'"));
+}
+
+}  // namespace
+}  // namespace convsmith
