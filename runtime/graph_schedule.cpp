@@ -140,8 +140,8 @@ std::string print(const GraphSchedule& schedule) {
 }
 
 bool is_graph_schedule(std::string_view text) {
-  text = trimmed(text);
-  return text.starts_with("group ") || text == kNoGroups;
+  text = text.substr(std::min(text.find_first_not_of("; \t\r\n"), text.size()));
+  return trimmed(text) == kNoGroups || (text.starts_with("group") && text.find_first_of(" \t\r\n") == 5);
 }
 
 Result<void> check_graph_schedule(std::string_view text) {

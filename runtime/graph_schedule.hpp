@@ -3,8 +3,8 @@
 // as explain does:
 //
 //   group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else reads
-//   group 2..4 chunk 512     the first one is a transpose that only the group reads: it turns the input of a
-//   chunk no groups
+//   group 2..4 chunk 512     the first one is a transpose of the input, which is turned a chunk at a time
+//   no groups                all passes one after the other
 //
 // A chunk begins for every sample anew. No schedule can change a result. Chosen by compile_graph, carried out
 // by GraphCall (graph_call.hpp), on the host and in artifacts.

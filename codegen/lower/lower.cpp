@@ -20,7 +20,8 @@ using ir::TailStrategy;
 
 namespace {
 
-constexpr int64_t kMostLines = 64;
+constexpr int64_t kMostLines = 64;       // of read_ahead
+constexpr int64_t kMostChunk = 1 << 20;  // steps of near
 
 char letter(Dim dim) {
   return ir::kDimLetters[static_cast<size_t>(dim)];
@@ -40,8 +41,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       lanes_(ir::lanes_dim(nest).value()),
       layout_(ir::pack_layout(nest)),
       parallel_(ir::parallel_blocks(nest)) {
-  const auto is_open = [](const Loop& l) { return l.role == Role::kSerial && l.wide == 0; };
-  CONVSMITH_CHECK(std::none_of(nest.loops.begin(), nest.loops.end(), is_open), "a nest has open numbers");
+  CONVSMITH_CHECK(tail().strategy != TailStrategy::kOpen, "a nest has open numbers");
   tile_steps_ = ir::innermost_step(nest, Dim::kStep);
   row_distance_ = nest.row_distance();
   unroll_ = ir::innermost_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
@@ -117,8 +117,9 @@ Result<void> Lowerer::check() const {
   if (nest_.lift_tiles * nest_.lifted > ir::kMostLiftedSteps)
     return refuse(
         fmt::format("'lift' turns blocks of at most {} steps of a lane together", ir::kMostLiftedSteps));
-  if (nest_.near && nest_.near_chunk % lifted != 0)
-    return refuse(fmt::format("a chunk of 'near' is whole tiles of {} steps", lifted));
+  if (nest_.near && (nest_.near_chunk % lifted != 0 || nest_.near_chunk > kMostChunk))
+    return refuse(
+        fmt::format("a chunk of 'near' is whole tiles of {} steps, at most {} steps", lifted, kMostChunk));
   if (nest_.read_ahead_within > kMostLines)
     return refuse(fmt::format("'read_ahead' asks for at most {} lines with each product", kMostLines));
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
@@ -139,6 +140,10 @@ Result<void> Lowerer::check_tail() const {
     const Loop& l = nest_.loops[i];
     if (l.wide > 1 && !ir::may_be_wide(nest_, i))
       return refuse(fmt::format("'wide' is for the innermost loop over {} outside the tile", letter(lanes_)));
+    const int64_t units = l.wide * ir::innermost_step(nest_, lanes_);
+    if (l.wide > 1 && (units / lanes() > ir::kMostSums || 4 * layout_.tile_offset(units) > kMaxOffset))
+      return refuse(
+          fmt::format("{} blocks of {} are too many for one tile", l.wide, ir::loop_name(nest_, i)));
     const bool is_tail_loop = l.dim == Dim::kStep && l.role == Role::kSerial && l.step == tile_steps_;
     if (l.wide > 1 && serial_inside(i, Dim::kStep)) makes_single = true;
     if (l.tail.strategy != TailStrategy::kOpen && !is_tail_loop)
@@ -319,10 +324,12 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
   const int64_t extent = groups ? cover.groups : cover.filters;
   const bool parallel = l.dim == parallel_.dim && first_loop_of(i);
   Blocks blocks{i, extent / l.step, extent % l.step, {}, {}};
-  if (!parallel && blocks.whole == 1 && blocks.rest == 0) return block(i, at, cover, l.step);
+  const bool makes_single_steps = l.wide > 1 && serial_inside(i, Dim::kStep);
+  if (!parallel && blocks.whole == 1 && blocks.rest == 0 && !makes_single_steps)
+    return block(i, at, cover, l.step);
   blocks.begin = parallel ? b_.arg_int(Arg::kBlockBegin) : b_.iconst(0);
   blocks.end = parallel ? b_.arg_int(Arg::kBlockEnd) : b_.iconst(blocks.whole + (blocks.rest > 0 ? 1 : 0));
-  if (l.wide == 1) return all_blocks(blocks, at, cover, 1);
+  if (l.wide <= 1) return all_blocks(blocks, at, cover, 1);
   if (!serial_inside(i, Dim::kStep)) return all_blocks(blocks, at, cover, cover.steps == 1 ? l.wide : 1);
   // Steps that are too few for a tile come last, one by one for all blocks, wide tiles in place of high ones.
   const I left = b_.isub(*cover.step_end, *cover.step_begin);

@@ -1,9 +1,9 @@
-// The state of one lowering; internal to lower*.cpp. The loops of the nest become vir blocks from
-// the outside in (lower.cpp, lower_steps.cpp) down to the register tile: its reduction (lower_reduce.cpp;
-// where rows see different taps lower_ragged.cpp, by input position lower_slide.cpp, where they share vectors
-// lower_blend.cpp) and its epilogue
-// (lower_store.cpp), with the staging copies for lanes over steps (lower_stage.cpp, lower_lift.cpp,
-// lower_near.cpp).
+// The state of one lowering; internal to this folder. The loops of the nest become vir blocks from
+// the outside in (lower.cpp, steps.cpp) down to the register tile: its reduction (reduce.cpp;
+// where rows see different taps ragged.cpp, by input position slide.cpp, where they share vectors
+// blend.cpp) and its epilogue
+// (store.cpp), with the staging copies for lanes over steps (stage.cpp, lift.cpp,
+// near.cpp).
 //
 // No call has two arguments that emit: C++ leaves their order open, and the program must not depend
 // on the compiler that built us.
@@ -130,7 +130,7 @@ class Lowerer {
   void one_band(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
 
-  // lower_steps.cpp: chunks and tiles of steps
+  // steps.cpp: chunks and tiles of steps
   void chunk_loop(size_t i, const Cursor& at, const Cover& cover);
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
   const ir::Tail& tail() const;
@@ -140,7 +140,7 @@ class Lowerer {
   void masked_steps(size_t i, I o, const Cursor& at, const Cover& cover);
   void tile_entry(size_t i, const Cursor& at, const Cover& cover);
 
-  // lower_reduce.cpp, lower_store.cpp: one register tile
+  // reduce.cpp, store.cpp: one register tile
   struct Tile {
     Cursor at;
     Cover cover;
@@ -226,7 +226,7 @@ class Lowerer {
   V finish_vector(const Tile& t, V acc, std::optional<V> bias, int64_t operand_offset, std::optional<M> mask);
   std::optional<M> unit_mask(int64_t units);
 
-  // lower_blend.cpp: tiles whose rows share their last vector
+  // blend.cpp: tiles whose rows share their last vector
   void decide_blend(Tile& t);
   V load_shared(const Tile& t, P weights, int64_t offset);
   void copy_part(const Tile& t, V to, V from, int64_t part);
@@ -235,7 +235,7 @@ class Lowerer {
   void blended_row(const Tile& t, int64_t row, P in, int64_t in_offset, const std::vector<V>& weights);
   void store_blended(Tile& t);
 
-  // lower_rows.cpp: tiles whose narrow rows are one run of memory
+  // rows.cpp: tiles whose narrow rows are one run of memory
   int64_t joined_floats() const;
   int64_t joined_scratch() const;
   void repeat(P from, bool is_padded, P to);
@@ -243,12 +243,12 @@ class Lowerer {
   void repeat_operand(P operand);
   void joined_tile(const Cursor& at, const Cover& cover);
 
-  // lower_ragged.cpp: tiles whose rows see different taps
+  // ragged.cpp: tiles whose rows see different taps
   void ragged(Tile& t);
   void some_rows(Tile& t, P in, P weights, I position, I steps, I count);
   void some_groups_of_rows(const Tile& t, P in, P weights, const Rows::Seen& seen);
 
-  // lower_lift.cpp: lanes over far-apart segments of the steps
+  // lift.cpp: lanes over far-apart segments of the steps
   int64_t lifted_scratch() const;
   LiftedRun lifted_run(I tiles, int64_t most, int64_t floats, int64_t unread);
   void lifted_band(size_t i, const Cursor& at, const Cover& cover);
@@ -261,7 +261,7 @@ class Lowerer {
   void lift_in(P from, I pitch, P to, const LiftedRun& run);
   void lift_out(P from, P to, I pitch, const LiftedRun& run);
 
-  // lower_near.cpp: lanes over neighbouring steps
+  // near.cpp: lanes over neighbouring steps
   int64_t near_pitch() const;
   int64_t near_scratch() const;
   I lift_near(size_t i, const Cursor& at, I steps);
@@ -270,12 +270,12 @@ class Lowerer {
   void near_tiles(size_t i, const Cursor& at, I steps);
   void near_out(P sums, P out);
 
-  // lower_slide.cpp: tiles of depthwise layers, by input position
+  // slide.cpp: tiles of depthwise layers, by input position
   void slide(const Tile& t);
   void slide_shared(const Tile& t);
   int64_t slid_registers(int64_t rows, int64_t vectors) const;
 
-  // lower_stage.cpp
+  // stage.cpp
   void decide_stage();
   Cursor stage(const Cursor& at, const Cover& cover, I steps);
   void stage_channels(P from, P slab, I steps, const Cover& cover);

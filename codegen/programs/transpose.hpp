@@ -1,4 +1,4 @@
-// In-register transposes of at most lanes x lanes floats, as vir. Called by lower_stage and lower_store
+// In-register transposes of at most lanes x lanes floats, as vir. Called by lower/stage, lower/store
 // (staging for lanes over steps), transpose_program and row_programs.
 #pragma once
 

@@ -26,7 +26,7 @@ constexpr int64_t kBusySums = 8;
 constexpr int64_t kKept = 24 << 20;
 // One tile alone would wait for the weights that it asks for, and their lines take room of those it reads.
 constexpr int64_t kAskingTiles = 4;
-constexpr int64_t kMostLines = 16;
+constexpr int64_t kAskedLines = 16;
 
 // Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
 int64_t wide_blocks(const LoopNest& nest, int64_t lanes) {
@@ -45,8 +45,8 @@ int64_t wide_blocks(const LoopNest& nest, int64_t lanes) {
 void complete_wide(LoopNest& nest, int64_t lanes) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     Loop& loop = nest.loops[i];
-    if (loop.role != Role::kSerial || loop.wide != 0) continue;
-    loop.wide = ir::may_be_wide(nest, i) ? wide_blocks(nest, lanes) : 1;
+    const bool has_blocks = ir::loop_extent(nest, i).value_or(0) > loop.step;
+    if (has_blocks && loop.wide == 0 && ir::may_be_wide(nest, i)) loop.wide = wide_blocks(nest, lanes);
   }
 }
 
@@ -109,7 +109,7 @@ LoopNest completed(LoopNest nest, const Target& target) {
   if (nest.near && p.channels > 1) fill(nest.near_chunk, [&] { return near_steps(nest, target); });
   if (nest.stream) fill(nest.stream_above, [] { return kKept; });
   if (nest.prefetch) fill(nest.prefetch_share, [] { return kAskingTiles; });
-  if (nest.read_ahead) fill(nest.read_ahead_within, [] { return kMostLines; });
+  if (nest.read_ahead) fill(nest.read_ahead_within, [] { return kAskedLines; });
   return nest;
 }
 
@@ -122,7 +122,7 @@ ir::Schedule with_numbers(ir::Schedule schedule, const LoopNest& nest) {
   for (ir::Step& step : schedule) step.numbers = ir::numbers_of(nest, step.kind);
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& loop = nest.loops[i];
-    if (loop.wide > 1 && !has(StepKind::kWide))
+    if (loop.wide > 0 && !has(StepKind::kWide))
       schedule.push_back({StepKind::kWide, {ir::loop_name(nest, i)}, loop.wide});
     const bool has_tail = !loop.tail.sizes.empty() || loop.tail.strategy == TailStrategy::kMask;
     if (has_tail && !has(StepKind::kTail))

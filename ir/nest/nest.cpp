@@ -127,8 +127,8 @@ bool may_be_wide(const LoopNest& nest, size_t i) {
   const Loop& l = nest.loops[i];
   const bool skips_groups =
       l.dim == Dim::kFilter && nest.problem.groups > 1 && has_inside(nest, i, Dim::kGroup, Role::kSerial);
-  return !has_inside(nest, i, Dim::kStep, Role::kBand) && !skips_groups && l.dim == lanes_dim(nest) &&
-         l.role == Role::kSerial && l.step == innermost_step(nest, l.dim);
+  return !has_inside(nest, i, Dim::kStep, Role::kBand) && !skips_groups && l.dim != Dim::kStep &&
+         l.dim == lanes_dim(nest) && l.role == Role::kSerial && l.step == innermost_step(nest, l.dim);
 }
 
 bool tiles_may_overlap(const LoopNest& nest) {

@@ -61,6 +61,10 @@ constexpr int64_t kMostLiftedSteps = 24;  // of a lane, in several tiles
 constexpr int64_t kMostPanel = 64;
 constexpr int64_t kMostBlended = 4;
 constexpr int64_t kMostWide = 64;
+constexpr int64_t kMostOfStep = int64_t{1} << 40;
+constexpr size_t kMostTails = 8;
+// Of all accumulators together: no CPU has registers for so many sums.
+constexpr int64_t kMostSums = 256;
 
 struct LoopNest {
   Problem problem;

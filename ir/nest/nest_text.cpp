@@ -155,6 +155,7 @@ Result<void> check_range(const LoopNest& nest, const Range& range) {
 Result<void> parse_loop(LoopNest& nest, std::vector<Range>& ranges, std::string_view line, int number) {
   const std::string_view word = take_word(line);
   if (word == "band") {
+    if (!take_word(line).empty()) return fail(number, "nothing stands behind 'band'");
     nest.loops.push_back({Dim::kStep, 1, Role::kBand});
     return {};
   }
@@ -217,7 +218,7 @@ std::string print(const LoopNest& nest) {
     fmt::format_to(std::back_inserter(out), "  {} {}", role_word(l.role), loop_name(nest, i));
     if (const std::string range = range_text(nest, i); !range.empty()) out += " = " + range;
     if (l.step != 1) fmt::format_to(std::back_inserter(out), " step {}", l.step);
-    if (l.wide > 1) fmt::format_to(std::back_inserter(out), " wide {}", l.wide);
+    if (l.wide > 0) fmt::format_to(std::back_inserter(out), " wide {}", l.wide);
     if (!l.tail.sizes.empty() || l.tail.strategy == TailStrategy::kMask)
       fmt::format_to(std::back_inserter(out), " tail {}", print(l.tail));
     out += '\n';
@@ -245,6 +246,8 @@ Result<NestList> parse_nests(std::string_view text) {
     line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
     if (line.empty()) continue;
     if (open && line.starts_with('}')) {
+      if (line.find_first_not_of(" \t\r", 1) != std::string_view::npos)
+        return fail(number, "nothing stands behind '}'");
       if (auto ok = verify(nest); !ok) return tl::unexpected(ok.error());
       for (const Range& range : ranges)
         if (auto ok = check_range(nest, range); !ok) return tl::unexpected(ok.error());

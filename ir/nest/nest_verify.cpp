@@ -30,8 +30,13 @@ Result<void> extend(Chain& chain, const Loop& loop) {
       return fail("a band loop runs over o and stands outside the other loops over o");
     return {};
   }
-  if (loop.step < 1)
-    return fail(fmt::format("a loop over {} has step {}; it must be at least 1", letter, loop.step));
+  if (loop.step < 1 || loop.step > kMostOfStep)
+    return fail(
+        fmt::format("a loop over {} has step {}; it must be 1 to {}", letter, loop.step, kMostOfStep));
+  const bool may_be_wide = loop.dim == Dim::kFilter || loop.dim == Dim::kGroup;
+  if (loop.wide < 0 || loop.wide > (may_be_wide ? kMostWide : 0))
+    return fail(fmt::format("a loop over {} has wide {}; loops over f and g may have 1 to {}", letter,
+                            loop.wide, kMostWide));
   if (chain.count > 0 && (chain.step % loop.step != 0 || chain.step == loop.step)) {
     return fail(
         fmt::format("a loop over {} with step {} stands inside one with step {}, which is no larger multiple",
@@ -94,9 +99,8 @@ bool can_slide_shared(const LoopNest& nest) {
 
 // Of a loop that is written out; the schedule steps that make such loops have the same limit.
 constexpr int64_t kMostIterations = 64;
-// Of all loops together: no CPU has registers for so many sums, and no cache room for so much code.
-constexpr int64_t kMostSums = 256;
-constexpr int64_t kMostWrittenOut = 8192;
+// Of all loops together: no cache has room for so much code.
+constexpr int64_t kMostProducts = 8192;
 
 Result<void> verify_iterations(const LoopNest& nest) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
@@ -124,8 +128,8 @@ Result<void> verify_written_out(const LoopNest& nest) {
   }
   if (sums > kMostSums)
     return fail(fmt::format("a tile of {} sums is more than the {} that compile", sums, kMostSums));
-  if (products <= kMostWrittenOut) return {};
-  return fail(fmt::format("{} products would be written out; {} compile", products, kMostWrittenOut));
+  if (products <= kMostProducts) return {};
+  return fail(fmt::format("{} products would be written out; {} compile", products, kMostProducts));
 }
 
 }  // namespace

@@ -10,9 +10,8 @@
 //   tile f1           unroll the loop into accumulators
 //   lanes f2          run the loop in the lanes of a vector
 //   unroll c1         unroll the loop in the reduction
-//   tail o shift 7 4  what becomes of the steps that whole tiles leave: smaller tiles (`tail o 7 3 1`),
-//   shifted
-//                     inwards where they overlap others (`shift`), or with masked vectors (`mask`)
+//   tail o shift 7 4  smaller tiles for the steps that whole tiles leave, shifted inwards to end with them;
+//                     'tail o 7 3 1' where tiles may not overlap, 'tail o mask 32' for lanes over steps
 //   wide f 4          a tile of a single step takes so many blocks at once
 //   stage             copy the input of a tile or a chunk of steps to scratch, transposed
 //   lift 8            lanes are far-apart segments of the steps, wherever all taps are inside
@@ -91,7 +90,6 @@ constexpr StepNumber kStepNumbers[] = {
     // Cache lines that a round of products asks for at most; where it would be more, none.
     {StepKind::kReadAhead, "within", &LoopNest::read_ahead_within},
 };
-constexpr int64_t kMostOfStep = int64_t{1} << 40;
 
 using Schedule = std::vector<Step>;
 

@@ -167,6 +167,8 @@ Result<Tail> parse_tail(std::span<const std::string> words) {
       return fail(fmt::format("expected sizes of at least 1 that fall, found '{}'", word));
     tail.sizes.push_back(*size);
   }
+  if (tail.sizes.size() > kMostTails)
+    return fail(fmt::format("expected at most {} sizes, found {}", kMostTails, tail.sizes.size()));
   if (tail.sizes.empty() && tail.strategy != TailStrategy::kMask)
     return fail("expected the sizes of smaller tiles");
   return tail;

@@ -39,6 +39,10 @@ TEST(GraphSchedule, TextRoundTrips) {
     EXPECT_EQ(*parsed, groups);
     EXPECT_EQ(groups_of(*with_groups(*graph, *parsed).value()), groups);
   }
+  for (const char* text : {"group 1..2 chunk 4", " ;\tgroup\t1..2 chunk 4", "no groups", " no groups\n"})
+    EXPECT_TRUE(is_graph_schedule(text)) << text;
+  for (const char* text : {"", "groups", "cut o", "no groups; cut o"})
+    EXPECT_FALSE(is_graph_schedule(text)) << text;
   EXPECT_EQ(print(GraphSchedule{}), "no groups");
   EXPECT_TRUE(parse_groups(" no groups ").value().empty());
   EXPECT_EQ(print(parse_groups(" group 3 .. 4  chunk 512 ;; group 6..8 chunk 9;").value()),

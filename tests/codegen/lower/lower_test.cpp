@@ -284,6 +284,32 @@ TEST(Lower, OtherSchedulesGiveTheNaiveBits) {
   }
 }
 
+// A loop that has one block makes the steps that the tail leaves to it, too.
+TEST(Lower, SingleBlocksMakeTheirSingleSteps) {
+  const std::pair<const char*, int64_t> schedules[] = {
+      {"cut o; split f 16; lanes f1; split o 3; tile o1; reorder n g b f o o1 f1 k c; wide f 2", 16},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n g b f o o1 f1 k c; tail o shift 3; wide f "
+       "4",
+       10},
+      {"cut o; split f 128; split f1 32; split f2 16; tile f2; lanes f3; split o 6; tile o1; "
+       "reorder n g b f f1 o o1 f2 f3 k c",
+       160}};
+  test::Random r(23);
+  for (const auto& [text, filters] : schedules) {
+    for (int round = 0; round < 12; ++round) {
+      Problem p;
+      p.channels = r.between(1, 5);
+      p.filters = filters;
+      p.taps = r.between(1, 3);
+      p.pad_same = true;
+      const test::Tensors t(p, 2, r.between(1, 20), r);
+      const auto nest = ir::apply(ir::build_nest(p), *ir::parse_schedule(text));
+      ASSERT_TRUE(nest) << nest.error().message;
+      expect_same(run_naive(p, t), run_lowered(*nest, Isa::kAvx512, t), ir::print(*nest));
+    }
+  }
+}
+
 TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
   Problem p;
   p.channels = 6;
@@ -297,6 +323,24 @@ TEST(Lower, RefusesSchedulesThatDoNotFitTheTarget) {
       {"cut o; split o 16; lanes o1; reorder n g b o f o1 k c", "lanes over o need channels first"},
       {"cut o; split f 16; lanes f1; split c 4; unroll c1; reorder n g b o f f1 k c c1", "unrolled by 4"},
       {"cut o; split f 16; lanes f1; split k 2; reorder n g b o f f1 k k1 c", "may only be split once"},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n g b f o o1 f1 k c; tail o mask",
+       "a tail of masked vectors is for lanes over steps"},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n g b f o o1 f1 k c; tail o shift 2; wide f "
+       "1",
+       "a tail ends with tiles of one step"},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n g b f o o1 f1 k c; tail o 4 1",
+       "no smaller than the tile"},
+      {"cut o; split o 8; split o1 4; tile o2; split f 16; lanes f1; reorder n g b o f o1 o2 f1 k c; tail o "
+       "2 1",
+       "'tail' is for the innermost loop over o, not for o"},
+      {"cut o; split f 32; split f1 16; lanes f2; split o 4; tile o1; reorder n g b f f1 o o1 f2 k c; wide f "
+       "2",
+       "'wide' is for the innermost loop over f"},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n b o g f o1 f1 k c; ragged; lift 16 tiles "
+       "2",
+       "blocks of at most 24 steps"},
+      {"cut o; split f 16; lanes f1; split o 4; tile o1; reorder n g b f o o1 f1 k c; read_ahead within 65",
+       "at most 64 lines"},
   };
   for (const auto& [text, message] : refusals) {
     const auto nest = ir::apply(ir::build_nest(p), *ir::parse_schedule(text));

@@ -149,6 +149,7 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"tail o shift", "expected the sizes of smaller tiles"},
       {"split o 8; tail o 4 4 1", "sizes of at least 1 that fall, found '4'"},
       {"split o 8; tail o 4 x", "sizes of at least 1 that fall, found 'x'"},
+      {"split o 64; tail o 10 9 8 7 6 5 4 3 2 1", "expected at most 8 sizes, found 10"},
       {"tail o 4 1", "a loop over o that is split, found 'o'"},
       {"split f 8; tail f 4 1", "a loop over o that is split, found 'f'"},
       {"tail q 4 1", "expected a loop, found 'q'"},
