@@ -301,5 +301,60 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
   EXPECT_EQ(call({"explain", layers}).exit_code, 2);
 }
 
+// Where an InputLayer is what can't run, inspect shows the rest, however little that is.
+TEST(CliModels, InputsThatAreNotSupported) {
+  const auto input = [](const std::string& name, const std::string& dtype) {
+    return R"({"class_name": "InputLayer", "name": ")" + name + R"(", "config": {"name": ")" + name +
+           R"(", "batch_input_shape": [null, 8, 4], "dtype": ")" + dtype + R"("}, "inbound_nodes": []})";
+  };
+  const auto conv = [](const std::string& name, const std::string& from) {
+    return R"({"class_name": "Conv1D", "name": ")" + name + R"(", "config": {"name": ")" + name +
+           R"(", "filters": 3, "kernel_size": [3]}, "inbound_nodes": [[[")" + from + R"(", 0, 0, {}]]]})";
+  };
+  const auto model = [](const std::string& layers, const std::string& ends) {
+    return R"({"class_name": "Functional", "config": {"name": "m", "layers": [)" + layers + "], " + ends +
+           "}}";
+  };
+  const std::string nested = R"({"name": "inner", "inbound_nodes": [[["a", 0, 0, {}]]], )" +
+                             model(input("x", "string") + ", " + conv("y", "x"),
+                                   R"("input_layers": [["x", 0, 0]], "output_layers": [["y", 0, 0]])")
+                                 .substr(1);
+  // Each with how many of its layers have a shape that is known.
+  const std::pair<std::string, size_t> cases[] = {
+      {model(input("a", "string"), R"("input_layers": [["a", 0, 0]], "output_layers": [["a", 0, 0]])"), 0},
+      {model(input("a", "string") + ", " + nested,
+             R"("input_layers": [["a", 0, 0]], "output_layers": [["inner", 1, 0]])"),
+       0},
+      {model(input("a", "string") + ", " + input("b", "float32") + ", " + conv("c", "a") + ", " +
+                 conv("d", "b"),
+             R"("input_layers": [["a", 0, 0], ["b", 0, 0]], "output_layers": [["c", 0, 0], ["d", 0, 0]])"),
+       2},
+      {model(input("b", "float32") + ", " + input("a", "complex64") + ", " + conv("c", "a"),
+             R"("input_layers": [["b", 0, 0], ["a", 0, 0]], "output_layers": [["c", 0, 0], ["b", 0, 0]])"),
+       1},
+      {R"({"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "Conv1D", "config":
+          {"name": "c", "batch_input_shape": [null, 8, 4], "dtype": "float8", "filters": 3,
+           "kernel_size": [3]}}]}})",
+       0},
+  };
+  const TemporaryFolder folder;
+  for (const auto& [text, known] : cases) {
+    const std::string file = folder.write("m.json", text);
+    const Outcome explained = call({"explain", file});
+    EXPECT_THAT(explained.err, HasSubstr("`dtype`"));
+    const Outcome table = call({"inspect", file});
+    EXPECT_EQ(table.exit_code, 2);
+    EXPECT_EQ(table.err, explained.err);
+    EXPECT_THAT(table.out, HasSubstr("not supported"));
+    const Outcome printed = call({"inspect", file, "--json"});
+    EXPECT_EQ(printed.exit_code, 2);
+    EXPECT_EQ(printed.err, explained.err);
+    size_t found = 0;
+    const Json layers = Json::parse(printed.out)["layers"];
+    for (const Json& layer : layers) found += layer.count("output_shape");
+    EXPECT_EQ(found, known) << printed.out;
+  }
+}
+
 }  // namespace
 }  // namespace convsmith::cli
