@@ -149,9 +149,9 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
   const bool json = is_json_object(bytes);
   if (archive || suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5" ||
       (json && is_model_json(bytes))) {
+    const auto foreign = archive ? std::nullopt : foreign_file(path, bytes);
+    if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
     if (!archive && !json) {
-      if (const auto foreign = foreign_file(path, bytes))
-        return make_error(ErrorCode::kInvalidData, foreign->text());
       return make_error(
           ErrorCode::kInvalidData,
           fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", path));
@@ -161,7 +161,7 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
     return as_subject(read_model(bytes, path, options.rules, weights), path);
   }
   Result<ParsedLayer> layer = read_layer(bytes, options.rules);
-  const auto foreign = layer || path.empty() || json ? std::nullopt : foreign_file(path, bytes);
+  const auto foreign = layer || path.empty() ? std::nullopt : foreign_file(path, bytes);
   if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
   return as_subject(std::move(layer), path);
 }

@@ -356,5 +356,35 @@ TEST(CliModels, InputsThatAreNotSupported) {
   }
 }
 
+// Each command says what a file is, whatever its name.
+TEST(CliModels, FilesOfOthersAreNamed) {
+  const TemporaryFolder folder;
+  const std::string lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+  const std::string page = "<!DOCTYPE html>\n<html><body>Not found</body></html>";
+  const std::string js = R"({"format": "layers-model", "generatedBy": "keras v2.15.0", "modelTopology":
+    {"model_config": {"class_name": "Sequential", "config": {"layers": []}}}, "weightsManifest": []})";
+  const std::tuple<const char*, std::string, const char*> cases[] = {
+      {"model.json", js, "is a model of TensorFlow.js"},
+      {"js.keras", js, "is a model of TensorFlow.js"},
+      {"large.json", js + std::string(2 << 20, ' '), "is a model of TensorFlow.js"},
+      {"lfs.h5", lfs, "git lfs pull"},
+      {"lfs.keras", lfs, "git lfs pull"},
+      {"lfs.json", lfs, "git lfs pull"},
+      {"page.keras", page, "is a page of HTML"},
+      {"page.h5", page, "is a page of HTML"},
+      {"page.json", page, "is a page of HTML"},
+      {"m.gguf", std::string("GGUF\x03\0\0\0", 8), "is a GGUF file"},
+  };
+  for (const auto& [name, bytes, message] : cases) {
+    const std::string file = folder.write(name, bytes);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", file}, {"run", file, "--input", "x.npy"}, {"verify", file}}) {
+      const Outcome outcome = call(words);
+      EXPECT_EQ(outcome.exit_code, 2) << name;
+      EXPECT_THAT(outcome.err, HasSubstr(message)) << name << " " << words[0];
+    }
+  }
+}
+
 }  // namespace
 }  // namespace convsmith::cli
