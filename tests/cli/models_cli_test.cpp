@@ -386,5 +386,29 @@ TEST(CliModels, FilesOfOthersAreNamed) {
   }
 }
 
+// As Keras 3 and Keras 2 write them, of a script, of a module, compiled.
+TEST(CliModels, SubclassesWithoutLayersAreNoLayers) {
+  const TemporaryFolder folder;
+  for (
+      const char* text :
+      {R"({"module": "__main__", "class_name": "MyModel", "config": {"units": 3}})",
+       R"({"module": null, "class_name": "MyModel", "config": {"units": 3}, "registered_name": "MyModel",
+            "build_config": {"input_shape": [1, 10, 4]}, "compile_config": {}})",
+       R"({"module": "nets.wave", "class_name": "MyModel", "config": {}, "registered_name": "nets>MyModel"})",
+       R"({"class_name": "MyModel", "config": {"units": 3}, "keras_version": "2.15.0",
+            "backend": "tensorflow"})"}) {
+    const Outcome outcome = call({"inspect", folder.write("m.json", text)});
+    EXPECT_EQ(outcome.exit_code, 2) << text;
+    EXPECT_THAT(outcome.err, HasSubstr("The JSON is of class 'MyModel', and its config has no layers;"))
+        << text;
+    EXPECT_THAT(outcome.err, HasSubstr("keras.Model(x, model.call(x))")) << text;
+  }
+  // A word that is wrong is still one.
+  for (const char* text : {R"({"class_name": "Conv1d", "config": {"filters": 3, "kernel_size": 3}})",
+                           R"({"module": "keras.layers", "class_name": "Conv1d", "config": {"filters": 3}})"})
+    EXPECT_THAT(call({"inspect", folder.write("l.json", text)}).err, HasSubstr("Unknown layer 'Conv1d'"))
+        << text;
+}
+
 }  // namespace
 }  // namespace convsmith::cli
