@@ -11,6 +11,7 @@
 #include "codegen/vir/text.hpp"
 #include "codegen/vir/verify.hpp"
 #include "frontend/keras/json_value.hpp"
+#include "frontend/keras/parse_value.hpp"
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/foreign_files.hpp"
 #include "frontend/models/load_model.hpp"
@@ -39,11 +40,13 @@ bool is_archive(std::string_view bytes) {
   return bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x89HDF\r\n\x1a\n");
 }
 
-// JSON that describes a model rather than one layer. Text that is no JSON is nobody's, and no model.
+// JSON that describes a model rather than one layer. Of text that is none, too, if Python reads it: what
+// reads layers would take it, and models say where it is broken.
 bool is_model_json(std::string_view text) {
-  const auto value = read_json(text);
-  if (!value) return false;
-  return models::is_model(*value);
+  if (const auto value = read_json(text)) return models::is_model(*value);
+  if (text.size() > kMaxTextBytes) return false;
+  const auto python = parse_statement(text);
+  return python && python->value.kind == Value::Kind::kDict && models::is_model(python->value);
 }
 
 // `path` is empty for text that was typed.

@@ -410,5 +410,27 @@ TEST(CliModels, SubclassesWithoutLayersAreNoLayers) {
         << text;
 }
 
+// Python's own reader of JSON refuses them, too.
+TEST(CliModels, WordsThatAreNoJson) {
+  const TemporaryFolder folder;
+  const std::string begin =
+      R"({"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "ReLU",
+"config": {"name": "r", "batch_input_shape": [null, 8, 4], "max_value": )";
+  for (const char* word :
+       {"infinity", "+Infinity", ".5", "-infinity", "nan", "None", "True", "'a'", "(3,)", "1_0", "0x1"}) {
+    for (const char* name : {"m.json", "m.keras"}) {
+      const Outcome outcome = call({"inspect", folder.write(name, begin + word + "}}]}}")});
+      EXPECT_EQ(outcome.exit_code, 2) << word;
+      EXPECT_THAT(outcome.err, HasSubstr("The JSON text is malformed at line 2, column 7")) << word;
+    }
+  }
+  EXPECT_EQ(call({"inspect", folder.write("m.json", begin + "Infinity}}]}}")}).exit_code, 0);
+  // Of a layer, what Python prints is read.
+  EXPECT_EQ(call({"explain", "{'class_name': 'Dense', 'config': {'units': 3, 'use_bias': True}}", "--stage",
+                  "spec"})
+                .exit_code,
+            0);
+}
+
 }  // namespace
 }  // namespace convsmith::cli
