@@ -140,8 +140,8 @@ int compare_text(const Options& options, const ParsedLayer& parsed) {
   const CommonOptions& common = options.common;
   const auto problem = layer_problem_for(parsed.spec, common);
   if (!problem) return report(problem.error());
-  std::string text = common.spec;
-  if (suffix_of(text) == ".json") text = read_text(text, uint64_t{1} << 20).value_or(text);
+  // Text that was typed is the name of no file.
+  const std::string text = read_text(common.spec, uint64_t{1} << 20).value_or(common.spec);
   const Shape& shape = common.input_shape.empty() ? parsed.spec.input_shape : common.input_shape;
   const bool last = problem->chain.front().layout == Layout::kChannelsLast;
   const auto known_steps =

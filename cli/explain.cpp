@@ -68,10 +68,13 @@ Result<const Target*> find_target(const CommonOptions& options, const Subject& s
 }
 
 // What a stage is good for that is not SPEC for another command; empty where it is. Two back ends make
-// assembly, and of each it is something else.
-std::string_view use_of(std::string_view stage, const Section& section) {
+// assembly, and of each it is something else. `is_one_of_several`: units.
+std::string_view use_of(std::string_view stage, const Section& section, bool is_one_of_several) {
   if (stage == "graph") return "to read: run, compare and verify take SPEC itself";
-  if (stage == "schedule") return "for --schedule, as text or as the name of a file";
+  if (stage == "schedule") {
+    return is_one_of_several ? "to read: --schedule is for a layer that is one loop nest"
+                             : "for --schedule, as text or as the name of a file";
+  }
   if (stage == "llvm") return "to read, or for LLVM's own tools";
   if (stage != "asm") return "";
   return section.json["backend"] == "llvm" ? "assembler source, which an assembler takes as a .s file"
@@ -130,7 +133,7 @@ class Printer {
     const char comment = stage == "llvm" ? ';' : '#';
     const bool ended = section.text.ends_with('\n');
     fmt::print("{} == {}{}{} ==\n", comment, stage, unit.empty() ? "" : " of ", without_controls(unit));
-    const std::string_view use = alone_ ? use_of(stage, section) : "";
+    const std::string_view use = alone_ ? use_of(stage, section, !unit.empty()) : "";
     if (!use.empty()) fmt::print("{} {}\n", comment, use);
     if (stage == "graph" && !inputs_.empty())
       fmt::print("# inputs, in this order: {}\n", without_controls(inputs_));

@@ -11,6 +11,7 @@
 #include "codegen/vir/text.hpp"
 #include "codegen/vir/verify.hpp"
 #include "frontend/keras/json_value.hpp"
+#include "frontend/keras/parse_value.hpp"
 #include "frontend/models/architecture.hpp"
 #include "frontend/models/foreign_files.hpp"
 #include "frontend/models/load_model.hpp"
@@ -39,11 +40,13 @@ bool is_archive(std::string_view bytes) {
   return bytes.starts_with("PK\x03\x04") || bytes.starts_with("\x89HDF\r\n\x1a\n");
 }
 
-// JSON that describes a model rather than one layer. Text that is no JSON is nobody's, and no model.
+// JSON that describes a model rather than one layer. Of text that is none, too, if Python reads it: what
+// reads layers would take it, and models say where it is broken.
 bool is_model_json(std::string_view text) {
-  const auto value = read_json(text);
-  if (!value) return false;
-  return models::is_model(*value);
+  if (const auto value = read_json(text)) return models::is_model(*value);
+  if (text.size() > kMaxTextBytes) return false;
+  const auto python = parse_statement(text);
+  return python && python->value.kind == Value::Kind::kDict && models::is_model(python->value);
 }
 
 // `path` is empty for text that was typed.
@@ -149,9 +152,9 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
   const bool json = is_json_object(bytes);
   if (archive || suffix == ".keras" || suffix == ".h5" || suffix == ".hdf5" ||
       (json && is_model_json(bytes))) {
+    const auto foreign = archive ? std::nullopt : foreign_file(path, bytes);
+    if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
     if (!archive && !json) {
-      if (const auto foreign = foreign_file(path, bytes))
-        return make_error(ErrorCode::kInvalidData, foreign->text());
       return make_error(
           ErrorCode::kInvalidData,
           fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", path));
@@ -161,7 +164,7 @@ Result<Subject> read_subject(const std::string& bytes, const std::string& path, 
     return as_subject(read_model(bytes, path, options.rules, weights), path);
   }
   Result<ParsedLayer> layer = read_layer(bytes, options.rules);
-  const auto foreign = layer || path.empty() || json ? std::nullopt : foreign_file(path, bytes);
+  const auto foreign = layer || path.empty() ? std::nullopt : foreign_file(path, bytes);
   if (foreign) return make_error(ErrorCode::kInvalidData, foreign->text());
   return as_subject(std::move(layer), path);
 }

@@ -159,7 +159,9 @@ Result<GraphSchedule> parse_groups(std::string_view text) {
     std::string_view part = trimmed(text.substr(0, text.find(';')));
     text.remove_prefix(std::min(text.find(';'), text.size() - 1) + 1);
     if (part.empty()) continue;
-    const std::string whole(part.substr(0, 60));
+    std::string whole(part.substr(0, 60));
+    std::replace_if(
+        whole.begin(), whole.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
     int64_t first = 0;
     int64_t last = 0;
     int64_t chunk = 0;

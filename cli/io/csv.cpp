@@ -61,6 +61,21 @@ std::optional<size_t> as_count(std::string_view word) {
   return number;
 }
 
+// No digit, unless behind a letter ("m/s2", "cmH2O"): others are numbers, however they are written.
+bool may_be_unit(std::string_view cell) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto* const letter = std::find_if(cell.begin(), cell.end(), is_letter);
+  return std::none_of(cell.begin(), letter, is_digit);
+}
+
+// As quotes may keep them around a number.
+std::string_view without_blanks(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
+}
+
 // "1,5" and the like.
 bool has_decimal_comma(std::string_view cell) {
   return std::count(cell.begin(), cell.end(), ',') == 1 && cell.find('.') == std::string_view::npos;
@@ -87,8 +102,8 @@ class Parser {
       find_names(first, has_second ? &second : nullptr);
       if (Result<void> done = pick(); !done) return tl::unexpected(done.error());
       if (is_header_) rows.next(first);
-      // Where the next line is text as well, so is the column.
-      if (is_header_ && has_third && is_text(second) && !is_text(third)) {
+      // Where two such lines follow each other, the column is text.
+      if (is_header_ && has_third && holds_units(second) && !holds_units(third)) {
         rows.next(second);
         signal_.notes.push_back(
             fmt::format("Line {} of {} holds units, not numbers: it is skipped.", second.line, name_));
@@ -125,8 +140,9 @@ class Parser {
   }
 
   std::optional<float> number_in(const CsvCell& cell) const {
-    if (separator_ != ';' || !has_decimal_comma(cell.text)) return parse_number(cell.text);
-    std::string text(cell.text);
+    const std::string_view written = without_blanks(cell.text);
+    if (separator_ != ';' || !has_decimal_comma(written)) return parse_number(written);
+    std::string text(written);
     std::replace(text.begin(), text.end(), ',', '.');
     return parse_number(text);
   }
@@ -271,8 +287,10 @@ class Parser {
     return {};
   }
 
-  // Text in the columns that are taken, and no number.
-  bool is_text(const CsvRow& row) const {
+  // Text in the columns that are taken, and no number in any.
+  bool holds_units(const CsvRow& row) const {
+    for (const CsvCell& cell : row.cells)
+      if (number_in(cell) || !may_be_unit(cell.text)) return false;
     bool text = false;
     for (const size_t column : picked_) {
       if (column >= row.cells.size()) return false;

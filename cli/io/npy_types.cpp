@@ -106,7 +106,7 @@ tl::expected<ElementType, std::string> parse_element_type(const Value& descr) {
   type.swapped = text[0] == '>' && type.bytes > 1;
   const bool is_known = std::string_view("fiub").find(type.kind) != std::string_view::npos;
   const bool is_x86_long_double = sizeof(long double) == 16 && std::numeric_limits<long double>::digits == 64;
-  if (rest == "f16" && is_x86_long_double && !type.swapped) type.kind = 'g';
+  if (rest == "f16" && is_x86_long_double) type.kind = 'g';
   if (!is_known || !is_size_of(type.kind, type.bytes)) return refuse(kLegal);
   return type;
 }

@@ -429,16 +429,21 @@ class TreeReader {
 tl::unexpected<Error> refuse_class(const Value& json, std::string_view class_name) {
   const Value* config = json.find("config");
   const bool has_layers = config != nullptr && is_list_of_layers(config->find("layers"));
-  const std::string_view layers =
-      has_layers
-          ? "layers but says no shape of an input, as a Sequential model that is built does (model.build)"
-          : "no layers";
   return invalid(
       fmt::format(
           "The JSON is of class {}, and its config has {}; only Sequential and Functional models can be "
-          "read. What a class computes in its own call() is in no file: build it from the functional "
-          "API, keras.Model(inputs, outputs), and save that.",
-          quote(class_name), layers),
+          "read. {}",
+          quote(class_name),
+          has_layers
+              ? "layers but says no shape of an input, as a Sequential model that is built does (model.build)"
+              : "no layers",
+          has_layers
+              ? "What a class computes in its own call() is in no file: build it from the functional API, "
+                "keras.Model(inputs, outputs), and save that."
+              : "The layers of a subclass of Model are in its Python code. Where its call() is made of "
+                "Keras's "
+                "layers, x = keras.Input((STEPS, CHANNELS)); keras.Model(x, model.call(x)) is a functional "
+                "model with the same weights; save that."),
       ErrorCode::kUnsupported);
 }
 
@@ -450,7 +455,7 @@ Dialect decide_dialect(const Value& json, std::string_view keras_version) {
 }  // namespace
 
 bool is_model(const Value& object) {
-  if (form_of_file(object) != Form::kNone) return true;
+  if (form_of_file(object) != Form::kNone || is_saved_own_class(object)) return true;
   const Value* config = object.find("config");
   const bool has_layers = config != nullptr && is_list_of_layers(config->find("layers"));
   return !text_of(object.find("class_name")).empty() &&

@@ -157,7 +157,10 @@ class Inliner {
       }
     }
     if (inputs == nullptr) {
-      for (const TensorRef& ref : model.inputs) spec_.inputs.push_back(value_of(values, ref));
+      for (const TensorRef& ref : model.inputs) {
+        // An InputLayer itself may be what can't be bound.
+        if (const int node = value_of(values, ref); node != kSkipped) spec_.inputs.push_back(node);
+      }
     }
     std::vector<int> outputs;
     for (const TensorRef& ref : model.outputs) outputs.push_back(value_of(values, ref));

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "frontend/keras/json_value.hpp"
 #include "frontend/keras/value.hpp"
 
 namespace convsmith {
@@ -50,9 +51,17 @@ constexpr Foreign kPython{"Python source, which is not run here",
                           "Run it, and save the model that it makes: model.save('model.keras')."};
 constexpr Foreign kYaml{"a model in YAML, which Keras no longer reads either",
                         "With the Keras that wrote it: open('model.json', 'w').write(model.to_json())."};
-constexpr Foreign kJs{"TensorFlow.js's",
+constexpr Foreign kJs{"a model of TensorFlow.js",
                       "Use the Keras model that it was converted from, and save that: "
                       "model.save('model.keras')."};
+constexpr Foreign kGguf{"a GGUF file, which holds arrays of a language model and no layers",
+                        "Use the Keras model that it was converted from, and save that: "
+                        "model.save('model.keras')."};
+constexpr Foreign kLfs{"a pointer of git-lfs, not the file that it stands for",
+                       "Fetch that in its repository: git lfs install, git lfs pull."};
+constexpr Foreign kPage{"a page of HTML or XML, which a server may send in place of a file",
+                        "Download it again: the address must be that of the file itself, and may need a "
+                        "login."};
 constexpr Foreign kEmpty{"empty",
                          "Save it again: the disk may have been full, or what wrote it was interrupted."};
 constexpr Foreign kGzip{"a gzip file", "Unpack it (gunzip, or tar xzf), and give what comes out."};
@@ -79,7 +88,7 @@ constexpr BySuffix kSuffixes[] = {
     {".flac", &kData},        {".mp3", &kData},          {".parquet", &kData},
     {".mat", &kData},         {".edf", &kData},          {".py", &kPython},
     {".ipynb", &kPython},     {".yaml", &kYaml},         {".yml", &kYaml},
-    {".bin", &kTorch},
+    {".bin", &kTorch},        {".gguf", &kGguf},
 };
 
 constexpr std::size_t kLookedAt = 4096;
@@ -109,7 +118,16 @@ constexpr ByFirstBytes kFirstBytes[] = {
     {"\xfd\x37zXZ", &kXz},
     {"\x28\xb5\x2f\xfd", &kZstd},
     {"7z\xbc\xaf\x27\x1c", &kSevenZip},
+    {"GGUF", &kGguf},
+    {"version https://git-lfs.github.com/", &kLfs},
 };
+
+// Text that begins with a tag.
+bool is_page(std::string_view bytes) {
+  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
+  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  return bytes.starts_with('<');
+}
 
 const Foreign* kind_of_bytes(std::string_view bytes) {
   if (bytes.empty()) return &kEmpty;
@@ -127,8 +145,9 @@ const Foreign* kind_of_bytes(std::string_view bytes) {
       (has_member(bytes, "pytorch") || has_member(bytes, "onnx") || has_member(bytes, "tf2onnx")))
     return &kOnnx;
   if (has_member(bytes, "saved_model_schema_version") || has_member(bytes, "serve\x12")) return &kSavedModel;
-  if (has_member(bytes, "\"modelTopology\"") || has_member(bytes, "\"weightsManifest\"")) return &kJs;
-  return nullptr;
+  for (const char* key : {"\"modelTopology\":", "\"modelTopology\" :", "\"weightsManifest\":"})
+    if (has_member(bytes, key)) return &kJs;
+  return is_page(bytes) ? &kPage : nullptr;
 }
 
 std::string lower_suffix(const std::string& path) {
@@ -145,6 +164,7 @@ ForeignFile describe_as(const std::string& path, const Foreign& kind) {
 
 std::optional<ForeignFile> foreign_file(const std::string& path, std::string_view bytes) {
   if (const Foreign* kind = kind_of_bytes(bytes.substr(0, kLookedAt))) return describe_as(path, *kind);
+  if (is_json_object(bytes)) return std::nullopt;
   const std::string suffix = lower_suffix(path);
   const auto* const found = std::find_if(std::begin(kSuffixes), std::end(kSuffixes),
                                          [&](const BySuffix& row) { return row.suffix == suffix; });

@@ -14,8 +14,8 @@ struct ForeignFile {
   std::string text() const { return what + " " + cure; }
 };
 
-// Of a file by its first bytes, of which some kilobytes are enough, else by its name; none if neither is
-// known.
+// Of a file by its first bytes, of which some kilobytes are enough, else by its name, unless it is JSON,
+// which may have any; none if neither is known.
 std::optional<ForeignFile> foreign_file(const std::string& path, std::string_view bytes);
 
 // Of a folder, by what is in it: a SavedModel, a checkpoint, weights.

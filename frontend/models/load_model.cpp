@@ -97,18 +97,12 @@ Result<Parts> read_hdf5(std::string_view bytes, const std::string& name) {
 }
 
 Result<Parts> read_parts(std::string_view bytes, const std::string& name, bool with_weights) {
-  switch (kind_of(bytes)) {
-    case FileKind::kZip:
-      return read_keras_archive(bytes, name, with_weights);
-    case FileKind::kHdf5:
-      return read_hdf5(bytes, name);
-    case FileKind::kJson:
-      return Parts{std::string(bytes), {}, std::nullopt};
-    case FileKind::kOther:
-      break;
-  }
+  const FileKind kind = kind_of(bytes);
+  if (kind == FileKind::kZip) return read_keras_archive(bytes, name, with_weights);
+  if (kind == FileKind::kHdf5) return read_hdf5(bytes, name);
   if (const auto foreign = foreign_file(name, bytes))
     return make_error(ErrorCode::kInvalidData, foreign->text());
+  if (kind == FileKind::kJson) return Parts{std::string(bytes), {}, std::nullopt};
   return make_error(
       ErrorCode::kInvalidData,
       fmt::format("{} is no Keras model: it is neither a zip, an HDF5 nor a JSON file.", quote(name)));

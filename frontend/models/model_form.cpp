@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "frontend/keras/layer_class.hpp"
 #include "frontend/models/layer_ops.hpp"
 #include "frontend/models/operators.hpp"
 
@@ -24,6 +25,12 @@ bool begins_with_shape(const Value& layer) {
   const Value* layers = config->is_sequence() ? config : config->find("layers");
   return config->find("build_input_shape") != nullptr ||
          (is_list_of_layers(layers) && begins_with_shape(layers->items.front().value));
+}
+
+// Where no module is named, it is Keras's.
+bool is_keras_module(std::string_view module) {
+  return module.empty() || module.starts_with("keras") || module.starts_with("tf_keras") ||
+         module.starts_with("tensorflow");
 }
 
 }  // namespace
@@ -71,6 +78,15 @@ Form form_of_file(const Value& object) {
   return is_plain && begins_with_shape(layers->items.front().value) ? Form::kSequential : Form::kNone;
 }
 
+bool is_saved_own_class(const Value& object) {
+  const std::string_view class_name = text_of(object.find("class_name"));
+  if (class_name.empty() || object.find("config") == nullptr || is_keras_layer(canonical_class(class_name)))
+    return false;
+  const Value* module = object.find("module");
+  const bool is_null = module != nullptr && module->kind == Value::Kind::kNone;
+  return is_null || !is_keras_module(text_of(module)) || object.find("keras_version") != nullptr;
+}
+
 bool is_operator(const Value& object, std::string_view written) {
   const Value* module = object.find("module");
   if (module != nullptr) return is_operator_module(text_of(module));
@@ -89,9 +105,8 @@ std::string class_of(const Value& object, std::string_view written) {
   if (registered.find('>') != std::string_view::npos) return std::string(registered);
   const std::string_view module = text_of(object.find("module"));
   if (is_operator(object, written)) return operator_name(written);
-  const bool is_keras = module.empty() || module.starts_with("keras") || module.starts_with("tf_keras") ||
-                        module.starts_with("tensorflow");
-  return is_keras ? std::string(canonical_class(written)) : fmt::format("{}.{}", module, written);
+  return is_keras_module(module) ? std::string(canonical_class(written))
+                                 : fmt::format("{}.{}", module, written);
 }
 
 }  // namespace convsmith::models

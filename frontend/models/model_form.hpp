@@ -27,6 +27,10 @@ bool is_list_of_layers(const Value* value);
 // Neither Sequential nor Functional.
 bool is_own_class(std::string_view class_name);
 
+// An object of a class of somebody's own, as Keras writes it: Keras 3 with the class's module (null in a
+// script), Keras 2 with its own version.
+bool is_saved_own_class(const Value& object);
+
 // Files that name no modules (.h5) tell operators by their calls: x + y has two arguments where the layer
 // Add has one list.
 bool is_operator(const Value& object, std::string_view written);

@@ -115,11 +115,12 @@ Result<Step> parse_step(std::string_view text) {
     if (words.empty() || words[0] != info.name) continue;
     auto step = parse_words(info.kind, std::span(words).subspan(1));
     if (step) return step;
-    return fail(fmt::format("Schedule step '{}': {}.", text, step.error().message));
+    return fail(fmt::format("Schedule step '{}': {}.", fmt::join(words, " "), step.error().message));
   }
   std::vector<std::string_view> names;
   for (const StepInfo& info : kSteps) names.push_back(info.name);
-  return fail(fmt::format("Schedule step '{}' is unknown; the steps are {}.", text, fmt::join(names, ", ")));
+  return fail(fmt::format("Schedule step '{}' is unknown; the steps are {}.", fmt::join(words, " "),
+                          fmt::join(names, ", ")));
 }
 
 // What follows '#' in a line is a comment.

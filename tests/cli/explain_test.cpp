@@ -99,10 +99,12 @@ TEST(ExplainedFiles, RunGivesTheSameBits) {
 
 TEST(ExplainedFiles, CompareTakesThem) {
   const TemporaryFolder folder;
-  for (const char* stage : {"nest", "vir"}) {
-    const std::string file = explained(folder, kLayers[1], stage);
-    const Outcome outcome = call({"compare", file, "--backend", "interp"});
-    EXPECT_EQ(outcome.exit_code, 0) << stage << outcome.out << outcome.err;
+  for (const std::string& spec : {kLayers[0], kLayers[1], kLayers[6]}) {
+    for (const char* stage : {"spec", "problem", "nest", "vir"}) {
+      const std::string file = explained(folder, spec, stage);
+      const Outcome outcome = call({"compare", file, "--backend", "interp"});
+      EXPECT_EQ(outcome.exit_code, 0) << spec << stage << outcome.out << outcome.err;
+    }
   }
 }
 
@@ -118,6 +120,24 @@ TEST(ExplainedFiles, AScheduleIsForTheOptionOfThatName) {
   const Outcome alone = call({"verify", file});
   EXPECT_EQ(alone.exit_code, 2);
   EXPECT_THAT(alone.err, HasSubstr("--schedule FILE"));
+}
+
+// Those of a layer of several nests go nowhere, as their headings say; nor does one of them.
+TEST(ExplainedFiles, SchedulesOfSeveralNestsAreToRead) {
+  const TemporaryFolder folder;
+  for (const std::string& spec : kLayers) {
+    const std::string file = explained(folder, spec, "schedule", "avx2");
+    const Outcome again = call({"explain", spec, "--isa", "avx2", "--schedule", file, "--stage", "vir"});
+    const std::string text = TemporaryFolder::read(file);
+    const bool is_one = text.starts_with("# == schedule ==\n");
+    EXPECT_EQ(text.find("for --schedule") != std::string::npos, is_one) << text;
+    EXPECT_EQ(text.find("to read") == std::string::npos, is_one) << text;
+    EXPECT_EQ(again.exit_code, is_one ? 0 : 2) << spec << again.err;
+    EXPECT_EQ(std::count(again.err.begin(), again.err.end(), '\n'), is_one ? 0 : 1) << again.err;
+    if (is_one) continue;
+    EXPECT_THAT(call({"explain", spec, "--isa", "avx2", "--stage", "schedule", "--pass", "1"}).out,
+                HasSubstr("to read"));
+  }
 }
 
 TEST(ExplainedFiles, WhatOnlyReadsSaysSo) {

@@ -301,5 +301,136 @@ TEST(CliModels, BadInputIsOneSentenceAndLeavesNothing) {
   EXPECT_EQ(call({"explain", layers}).exit_code, 2);
 }
 
+// Where an InputLayer is what can't run, inspect shows the rest, however little that is.
+TEST(CliModels, InputsThatAreNotSupported) {
+  const auto input = [](const std::string& name, const std::string& dtype) {
+    return R"({"class_name": "InputLayer", "name": ")" + name + R"(", "config": {"name": ")" + name +
+           R"(", "batch_input_shape": [null, 8, 4], "dtype": ")" + dtype + R"("}, "inbound_nodes": []})";
+  };
+  const auto conv = [](const std::string& name, const std::string& from) {
+    return R"({"class_name": "Conv1D", "name": ")" + name + R"(", "config": {"name": ")" + name +
+           R"(", "filters": 3, "kernel_size": [3]}, "inbound_nodes": [[[")" + from + R"(", 0, 0, {}]]]})";
+  };
+  const auto model = [](const std::string& layers, const std::string& ends) {
+    return R"({"class_name": "Functional", "config": {"name": "m", "layers": [)" + layers + "], " + ends +
+           "}}";
+  };
+  const std::string nested = R"({"name": "inner", "inbound_nodes": [[["a", 0, 0, {}]]], )" +
+                             model(input("x", "string") + ", " + conv("y", "x"),
+                                   R"("input_layers": [["x", 0, 0]], "output_layers": [["y", 0, 0]])")
+                                 .substr(1);
+  // Each with how many of its layers have a shape that is known.
+  const std::pair<std::string, size_t> cases[] = {
+      {model(input("a", "string"), R"("input_layers": [["a", 0, 0]], "output_layers": [["a", 0, 0]])"), 0},
+      {model(input("a", "string") + ", " + nested,
+             R"("input_layers": [["a", 0, 0]], "output_layers": [["inner", 1, 0]])"),
+       0},
+      {model(input("a", "string") + ", " + input("b", "float32") + ", " + conv("c", "a") + ", " +
+                 conv("d", "b"),
+             R"("input_layers": [["a", 0, 0], ["b", 0, 0]], "output_layers": [["c", 0, 0], ["d", 0, 0]])"),
+       2},
+      {model(input("b", "float32") + ", " + input("a", "complex64") + ", " + conv("c", "a"),
+             R"("input_layers": [["b", 0, 0], ["a", 0, 0]], "output_layers": [["c", 0, 0], ["b", 0, 0]])"),
+       1},
+      {R"({"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "Conv1D", "config":
+          {"name": "c", "batch_input_shape": [null, 8, 4], "dtype": "float8", "filters": 3,
+           "kernel_size": [3]}}]}})",
+       0},
+  };
+  const TemporaryFolder folder;
+  for (const auto& [text, known] : cases) {
+    const std::string file = folder.write("m.json", text);
+    const Outcome explained = call({"explain", file});
+    EXPECT_THAT(explained.err, HasSubstr("`dtype`"));
+    const Outcome table = call({"inspect", file});
+    EXPECT_EQ(table.exit_code, 2);
+    EXPECT_EQ(table.err, explained.err);
+    EXPECT_THAT(table.out, HasSubstr("not supported"));
+    const Outcome printed = call({"inspect", file, "--json"});
+    EXPECT_EQ(printed.exit_code, 2);
+    EXPECT_EQ(printed.err, explained.err);
+    size_t found = 0;
+    const Json layers = Json::parse(printed.out)["layers"];
+    for (const Json& layer : layers) found += layer.count("output_shape");
+    EXPECT_EQ(found, known) << printed.out;
+  }
+}
+
+// Each command says what a file is, whatever its name.
+TEST(CliModels, FilesOfOthersAreNamed) {
+  const TemporaryFolder folder;
+  const std::string lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+  const std::string page = "<!DOCTYPE html>\n<html><body>Not found</body></html>";
+  const std::string js = R"({"format": "layers-model", "generatedBy": "keras v2.15.0", "modelTopology":
+    {"model_config": {"class_name": "Sequential", "config": {"layers": []}}}, "weightsManifest": []})";
+  const std::tuple<const char*, std::string, const char*> cases[] = {
+      {"model.json", js, "is a model of TensorFlow.js"},
+      {"js.keras", js, "is a model of TensorFlow.js"},
+      {"large.json", js + std::string(2 << 20, ' '), "is a model of TensorFlow.js"},
+      {"lfs.h5", lfs, "git lfs pull"},
+      {"lfs.keras", lfs, "git lfs pull"},
+      {"lfs.json", lfs, "git lfs pull"},
+      {"page.keras", page, "is a page of HTML"},
+      {"page.h5", page, "is a page of HTML"},
+      {"page.json", page, "is a page of HTML"},
+      {"m.gguf", std::string("GGUF\x03\0\0\0", 8), "is a GGUF file"},
+  };
+  for (const auto& [name, bytes, message] : cases) {
+    const std::string file = folder.write(name, bytes);
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"inspect", file}, {"run", file, "--input", "x.npy"}, {"verify", file}}) {
+      const Outcome outcome = call(words);
+      EXPECT_EQ(outcome.exit_code, 2) << name;
+      EXPECT_THAT(outcome.err, HasSubstr(message)) << name << " " << words[0];
+    }
+  }
+}
+
+// As Keras 3 and Keras 2 write them, of a script, of a module, compiled.
+TEST(CliModels, SubclassesWithoutLayersAreNoLayers) {
+  const TemporaryFolder folder;
+  for (
+      const char* text :
+      {R"({"module": "__main__", "class_name": "MyModel", "config": {"units": 3}})",
+       R"({"module": null, "class_name": "MyModel", "config": {"units": 3}, "registered_name": "MyModel",
+            "build_config": {"input_shape": [1, 10, 4]}, "compile_config": {}})",
+       R"({"module": "nets.wave", "class_name": "MyModel", "config": {}, "registered_name": "nets>MyModel"})",
+       R"({"class_name": "MyModel", "config": {"units": 3}, "keras_version": "2.15.0",
+            "backend": "tensorflow"})"}) {
+    const Outcome outcome = call({"inspect", folder.write("m.json", text)});
+    EXPECT_EQ(outcome.exit_code, 2) << text;
+    EXPECT_THAT(outcome.err, HasSubstr("The JSON is of class 'MyModel', and its config has no layers;"))
+        << text;
+    EXPECT_THAT(outcome.err, HasSubstr("keras.Model(x, model.call(x))")) << text;
+  }
+  // A word that is wrong is still one.
+  for (const char* text : {R"({"class_name": "Conv1d", "config": {"filters": 3, "kernel_size": 3}})",
+                           R"({"module": "keras.layers", "class_name": "Conv1d", "config": {"filters": 3}})"})
+    EXPECT_THAT(call({"inspect", folder.write("l.json", text)}).err, HasSubstr("Unknown layer 'Conv1d'"))
+        << text;
+}
+
+// Python's own reader of JSON refuses them, too.
+TEST(CliModels, WordsThatAreNoJson) {
+  const TemporaryFolder folder;
+  const std::string begin =
+      R"({"class_name": "Sequential", "config": {"name": "s", "layers": [{"class_name": "ReLU",
+"config": {"name": "r", "batch_input_shape": [null, 8, 4], "max_value": )";
+  for (const char* word :
+       {"infinity", "+Infinity", ".5", "-infinity", "nan", "None", "True", "'a'", "(3,)", "1_0", "0x1"}) {
+    for (const char* name : {"m.json", "m.keras"}) {
+      const Outcome outcome = call({"inspect", folder.write(name, begin + word + "}}]}}")});
+      EXPECT_EQ(outcome.exit_code, 2) << word;
+      EXPECT_THAT(outcome.err, HasSubstr("The JSON text is malformed at line 2, column 7")) << word;
+    }
+  }
+  EXPECT_EQ(call({"inspect", folder.write("m.json", begin + "Infinity}}]}}")}).exit_code, 0);
+  // Of a layer, what Python prints is read.
+  EXPECT_EQ(call({"explain", "{'class_name': 'Dense', 'config': {'units': 3, 'use_bias': True}}", "--stage",
+                  "spec"})
+                .exit_code,
+            0);
+}
+
 }  // namespace
 }  // namespace convsmith::cli

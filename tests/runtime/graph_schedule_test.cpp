@@ -77,10 +77,12 @@ TEST(GraphSchedule, RefusesWithASentence) {
   for (const char* text :
        {"group", "group 1", "group 1..2", "group 1..2 chunk", "group 1..2 chunk 0", "group 2..2 chunk 4",
         "group 2..1 chunk 4", "group 0..1 chunk 4", "group 1..2 chunk x", "group 1..2 chunk 4 more",
-        "group 1..2 chunk 99999999999999999999", "no groups at all"}) {
+        "group 1..2 chunk 99999999999999999999", "no groups at all",
+        "group 1..2 chunk 4\n\ngroup 3..4 chunk 4"}) {
     const auto parsed = parse_groups(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_THAT(parsed.error().message, HasSubstr("expected 'group FIRST..LAST chunk STEPS'"));
+    EXPECT_EQ(parsed.error().message.find('\n'), std::string::npos);
   }
   const auto graph = compiled(models_with_groups(1).front());
   const Group group = groups_of(*graph).front();

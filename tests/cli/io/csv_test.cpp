@@ -149,6 +149,36 @@ TEST(Csv, ALineOfUnitsIsSkipped) {
   EXPECT_EQ(read("t;u\ns;V\n0,5;1,25\n", {"u"}), "(1, 1) 1.25");
   EXPECT_EQ(read("time,mv\n(s),\n0,3\n", {"time"}), "(1, 1) 0");
   EXPECT_EQ(read("when,mv\nnoon,1\nnight,2\n", {"mv"}), "(2, 1) 1 2") << "text beside numbers is no unit";
+  EXPECT_EQ(read("t,a,p\ns,m/s^2,cmH2O\n0,1,2\n", {"a", "p"}), "(1, 2) 1 2");
+  EXPECT_EQ(read("t,what,mv\ns,n/a,(mV)\n0,x,2\n", {"mv"}), "(1, 1) 2");
+  EXPECT_EQ(read("t,mv\n-,%\n0,1\n", {"mv"}), "(1, 1) 1");
+}
+
+// A number that is written wrong is no unit, whatever stands beside and below it.
+TEST(Csv, ABadFirstNumberIsNotSkipped) {
+  for (const char* number : {"0.0.1", "1_000", "\"1,234\"", "\"1.234,5\"", "5%", "(5)", "1/2", "0x10", "1d3",
+                             "+-1", "--1", "1 000", "$5", "~1.5", "1.5 mV", "2020-01-01"}) {
+    EXPECT_THAT(read(fmt::format("t,mv\n0,{}\n1,2\n", number), {"mv"}), HasSubstr("line 2, column 2 is '"))
+        << number;
+    EXPECT_THAT(read(fmt::format("mv,t\n{},x\n1,2\n", number), {"mv"}), HasSubstr("line 2, column 1 is '"))
+        << number;
+    EXPECT_THAT(read(fmt::format("mv\n{}\n1\n2\n", number)), HasSubstr("line 2, column 1 is '")) << number;
+  }
+  for (const char* beside : {"0", "1e5", "2020-01-01", "12:30", "nan"})
+    EXPECT_THAT(read(fmt::format("t,mv\n{},bad\n1,2\n", beside), {"mv"}), HasSubstr("column 2 is 'bad'"))
+        << beside;
+  EXPECT_THAT(read("t;mv\n1;1.234,5\n2;2\n", {"mv"}), HasSubstr("line 2, column 2 is '1.234,5'"));
+}
+
+// As pandas reads them.
+TEST(Csv, BlanksWithinQuotes) {
+  EXPECT_EQ(read("t,mv\n3,\" 4\"\n\"2 \",\"\t5\"\n"), "(2, 2) 3 4 2 5");
+  EXPECT_EQ(read("\" 1\",\" 2 \"\n"), "(1, 2) 1 2");
+  EXPECT_EQ(read("mv\n' -1.5e3 '\n\"7\n\"\n"), "(2, 1) -1500 7");
+  EXPECT_EQ(read("t;mv\n\" 0,5\";\"1,25 \"\n"), "(1, 2) 0.5 1.25");
+  EXPECT_EQ(read("\" mv\",b\n1,2\n", {" mv"}), "(1, 1) 1") << "they belong to names";
+  EXPECT_THAT(read("a\n1\n\"1 2\"\n"), HasSubstr("line 3, column 1 is '1 2'"));
+  EXPECT_THAT(read("a\n1\n\" 1e39\"\n"), HasSubstr("beyond the largest float32"));
 }
 
 TEST(Csv, TheFirstLineTellsTheSeparator) {

@@ -212,8 +212,9 @@ TEST(ModelArchitecture, Messages) {
   EXPECT_EQ(
       message(R"({"class_name":"Mine","config":{}})"),
       "The JSON is of class 'Mine', and its config has no layers; only Sequential and Functional models "
-      "can be read. What a class computes in its own call() is in no file: build it from the functional "
-      "API, keras.Model(inputs, outputs), and save that.");
+      "can be read. The layers of a subclass of Model are in its Python code. Where its call() is made of "
+      "Keras's layers, x = keras.Input((STEPS, CHANNELS)); keras.Model(x, model.call(x)) is a functional "
+      "model with the same weights; save that.");
   EXPECT_EQ(message(R"({"class_name":"Sequential","config":5})"), "The model 'sequential' has no `config`.");
   EXPECT_EQ(message(R"({"class_name":"Sequential","config":{"layers":[]}})"),
             "The model 'sequential' has no list of `layers`.");

@@ -42,6 +42,12 @@ TEST(ForeignFiles, AreKnownByTheirFirstBytes) {
        "ONNX"},
       {"\x08\x01\x12\x8e\x02\x12\x08saved_model_schema_version"s, "SavedModel"},
       {"{\"format\":\"layers-model\",\"modelTopology\":{}}", "TensorFlow.js"},
+      {"{\n  \"weightsManifest\": []}", "TensorFlow.js"},
+      {"GGUF\x03\0\0\0"s, "GGUF"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git-lfs"},
+      {"<!DOCTYPE html>\n<html>", "HTML"},
+      {"\xef\xbb\xbf\r\n  <HTML lang='en'>", "HTML"},
+      {"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"},
   };
   for (const auto& [bytes, what] : files) {
     const auto found = foreign_file("file", bytes);
@@ -57,12 +63,15 @@ TEST(ForeignFiles, AreKnownByTheirNames) {
        {std::pair("m.tflite", "TensorFlow Lite"), std::pair("M.PB", "SavedModel"),
         std::pair("w.pth", "PyTorch"), std::pair("w.safetensors", "safetensors"), std::pair("m.onnx", "ONNX"),
         std::pair("m.mlmodel", "Core ML"), std::pair("m.pkl", "pickle"), std::pair("w.npz", "arrays"),
-        std::pair("x.csv", "--input"), std::pair("m.ckpt", "checkpoint"), std::pair("train.py", "Python")}) {
+        std::pair("x.csv", "--input"), std::pair("m.ckpt", "checkpoint"), std::pair("train.py", "Python"),
+        std::pair("m.gguf", "GGUF")}) {
     const auto found = foreign_file(name, "?");
     ASSERT_TRUE(found) << name;
     EXPECT_THAT(found->text(), HasSubstr(what));
   }
   EXPECT_FALSE(foreign_file("layer", "Conv1D(32, 3)"));
+  EXPECT_FALSE(foreign_file("layer.txt", R"({"class_name": "Dense", "config": {"units": 3}})"));
+  EXPECT_FALSE(foreign_file("named.json", R"({"class_name": "Dense", "config": {"name": "modelTopology"}})"));
   EXPECT_FALSE(foreign_file("m.keras", "PK\x03\x04....config.json"));
 }
 
@@ -72,6 +81,8 @@ TEST(ForeignFiles, LoadModelSaysWhatTheyAre) {
       model_files::message(load_model(folder.write("c.tflite", "TFL3"))),
       AllOf(HasSubstr("c.tflite' is a TensorFlow Lite model"), HasSubstr("model.save('model.keras')")));
   EXPECT_THAT(model_files::message(load_model(folder.write("odd.keras", "\x93NUMPY"))), HasSubstr("arrays"));
+  EXPECT_THAT(model_files::message(load_model(folder.write("js.json", R"({"modelTopology": {}})"))),
+              HasSubstr("js.json' is a model of TensorFlow.js"));
   const std::string saved = folder / "saved";
   std::filesystem::create_directory(saved);
   EXPECT_THAT(model_files::message(load_model(saved)), HasSubstr("is a folder. A model is a .keras"));

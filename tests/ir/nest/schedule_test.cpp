@@ -156,6 +156,8 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"wide f", "expected 'wide LOOP FACTOR'"},
       {"wide f 65", "1 to 64 blocks, found 65"},
       {"wide o 2", "a loop over f or g, found 'o'"},
+      {"tail o 4 1\n\n\tcut o", "Schedule step 'tail o 4 1 cut o': "},
+      {"\nfoo\r\n f", "Schedule step 'foo f' is unknown"},
   };
   for (const Refusal& refusal : refusals) {
     const auto schedule = parse_schedule(refusal.schedule);
@@ -166,6 +168,7 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       message = nest.error().message;
     }
     EXPECT_NE(message.find(refusal.message), std::string::npos) << refusal.schedule << " -> " << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   }
 }
 
