@@ -109,11 +109,11 @@ Result<Choice> choose_backend(Backend backend, Isa isa) {
 const Result<CodeMemory*>& process_code_memory() {
   // Never destroyed: kernels may outlive static destruction.
   static const auto* answer = [] {
-    auto* const memory = new Result<CodeMemory>(CodeMemory::create());
+    auto memory = std::make_unique<Result<CodeMemory>>(CodeMemory::create());
     if (!*memory) return new Result<CodeMemory*>(tl::unexpected(memory->error()));
     if (const std::string& why = (*memory)->why_private(); !why.empty())
       say(1, why + " Machine code lives in private memory instead, written first and made executable then.");
-    return new Result<CodeMemory*>(&**memory);
+    return new Result<CodeMemory*>(&**memory.release());
   }();
   return *answer;
 }

@@ -262,7 +262,8 @@ TEST(CommandLine, RunFlushesDenormals) {
 TEST(CommandLine, CompareAndVerifyFlushDenormals) {
   const Outcome compare = call({"compare", kLayer, "--denormals", "flush", "--json"});
   ASSERT_EQ(compare.exit_code, 0) << compare.err;
-  for (const Json& row : Json::parse(compare.out)["rows"]) EXPECT_EQ(row["bit_equal"], true) << row;
+  const Json compared = Json::parse(compare.out);
+  for (const Json& row : compared["rows"]) EXPECT_EQ(row["bit_equal"], true) << row;
   for (const char* denormals : {"keep", "flush"}) {
     const Outcome verify =
         call({"verify", kLayer, "--random", "8", "--data", "tiny", "--denormals", denormals});
