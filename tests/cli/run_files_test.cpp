@@ -86,8 +86,10 @@ TEST(Streams, AReaderThatLeavesIsNoCrash) {
       {"$C --generate man", ""},
       {"$C --help-all", ""}};
   for (const auto& [line, said] : lines) {
+    // A page fits into the pipe, so nobody writes before the reader has left.
     const Outcome outcome =
-        shell(folder, std::string("{ ") + line + " 2>err; echo $? >code; } | { exec <&-; sleep 0.2; }");
+        shell(folder, std::string("rm -f left; { until [ -e left ]; do sleep 0.01; done; ") + line +
+                          " 2>err; echo $? >code; } | { exec <&-; touch left; }");
     EXPECT_EQ(TemporaryFolder::read(folder / "code"), "1\n") << line << TemporaryFolder::read(folder / "err");
     const std::string err = TemporaryFolder::read(folder / "err");
     EXPECT_THAT(err, HasSubstr(said)) << line;
