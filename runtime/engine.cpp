@@ -16,6 +16,7 @@
 #include "runtime/host/verbose.hpp"
 #include "runtime/kernel_cache.hpp"
 #include "runtime/layer_data.hpp"
+#include "runtime/shared.hpp"
 
 namespace convsmith {
 
@@ -129,28 +130,28 @@ Result<std::shared_ptr<const LayerData>> make_layer(const LayerSpec& spec, const
 
 }  // namespace
 
-Engine::Engine(size_t cache_bytes) : impl_(std::make_unique<Impl>(cache_bytes)) {}
+Engine::Engine(size_t cache_bytes) : impl_(std::make_shared<Impl>(cache_bytes)) {}
 Engine::~Engine() = default;
 
 Result<CompiledLayer> Engine::compile(std::string_view text, const CompileOptions& options) {
   Request request{std::string(text), {}, options};
-  if (auto layer = impl_->find(request)) return CompiledLayer(std::move(layer));
+  if (auto layer = impl_->find(request)) return CompiledLayer(Shared<const LayerData>(std::move(layer)));
   auto parsed = parse_layer(text, options.rules);
   if (!parsed) return tl::unexpected(parsed.error());
   for (const std::string& note : parsed->notes) say(1, note);
   auto layer = make_layer(parsed->spec, options, impl_->kernels);
   if (!layer) return tl::unexpected(layer.error());
   impl_->insert(request, *layer);
-  return CompiledLayer(std::move(*layer));
+  return CompiledLayer(Shared<const LayerData>(std::move(*layer)));
 }
 
 Result<CompiledLayer> Engine::compile(const LayerSpec& spec, const CompileOptions& options) {
   Request request{{}, spec, options};
-  if (auto layer = impl_->find(request)) return CompiledLayer(std::move(layer));
+  if (auto layer = impl_->find(request)) return CompiledLayer(Shared<const LayerData>(std::move(layer)));
   auto layer = make_layer(spec, options, impl_->kernels);
   if (!layer) return tl::unexpected(layer.error());
   impl_->insert(request, *layer);
-  return CompiledLayer(std::move(*layer));
+  return CompiledLayer(Shared<const LayerData>(std::move(*layer)));
 }
 
 Engine::Stats Engine::stats() const {

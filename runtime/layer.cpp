@@ -4,8 +4,13 @@
 
 #include "frontend/keras/make_problem.hpp"
 #include "runtime/layer_data.hpp"
+#include "runtime/shared.hpp"
 
 namespace convsmith {
+
+// The types that a program copies, moves and ends without their definitions.
+template class Shared<const PackedGraph>;
+template class Shared<const LayerData>;
 
 Result<PackedWeights> CompiledLayer::pack(std::span<const std::span<const float>> weights) const {
   const std::vector<WeightShape>& shapes = data_->weights;
@@ -22,7 +27,7 @@ Result<PackedWeights> CompiledLayer::pack(std::span<const std::span<const float>
                                   fmt::join(shapes[i].shape, ", "), wanted));
   }
   PackedWeights packed;
-  packed.data_ = pack_graph(data_->graph, weights);
+  packed.data_ = Shared<const PackedGraph>(pack_graph(data_->graph, weights));
   return packed;
 }
 
@@ -38,7 +43,7 @@ Result<PackedWeights> CompiledLayer::pack(std::span<const float> kernel, std::sp
 
 RunStatus CompiledLayer::run(const PackedWeights& weights, const float* input, float* output, int64_t batch,
                              int64_t steps, const RunOptions& options) const noexcept {
-  if (weights.data_ == nullptr) return RunStatus::kNullPointer;
+  if (weights.data_.get() == nullptr) return RunStatus::kNullPointer;
   if (!weights_fit(*data_->graph, *weights.data_)) return RunStatus::kWrongWeights;
   return run_graph(*data_->graph, *weights.data_, {&input, 1}, {&output, 1}, batch, {&steps, 1}, options);
 }

@@ -1,5 +1,5 @@
-// An activation by value, for headers that keep one: its kinds, names and formulas are in activation.hpp, so that
-// a new kind compiles only again who knows kinds.
+// An activation by value, for headers that keep one: its kinds, names and formulas are in activation.hpp, so
+// that a new kind compiles only again who knows kinds.
 #pragma once
 
 #include "convsmith/language.hpp"

@@ -14,10 +14,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "convsmith/activation.hpp"
@@ -25,6 +25,7 @@
 #include "convsmith/export.h"
 #include "convsmith/layer_spec.hpp"
 #include "convsmith/options.hpp"
+#include "convsmith/shared.hpp"
 
 namespace convsmith {
 
@@ -63,7 +64,7 @@ class CONVSMITH_API ThreadPool {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Shared<Impl> impl_;
 };
 
 struct RunOptions {
@@ -93,7 +94,7 @@ class CONVSMITH_API PackedWeights {
 
  private:
   friend class CompiledLayer;
-  std::shared_ptr<const struct PackedGraph> data_;
+  Shared<const struct PackedGraph> data_;
 };
 
 class CONVSMITH_API CompiledLayer {
@@ -133,8 +134,8 @@ class CONVSMITH_API CompiledLayer {
 
  private:
   friend class Engine;
-  explicit CompiledLayer(std::shared_ptr<const struct LayerData> data) : data_(std::move(data)) {}
-  std::shared_ptr<const struct LayerData> data_;
+  explicit CompiledLayer(Shared<const struct LayerData> data) : data_(std::move(data)) {}
+  Shared<const LayerData> data_;
 };
 
 // Compiles layers and caches them. Thread-safe; two threads never compile the same kernel twice.
@@ -160,7 +161,7 @@ class CONVSMITH_API Engine {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Shared<Impl> impl_;
 };
 
 // Where machine code lives in this process. What the host allows is found out once.

@@ -8,6 +8,7 @@
 #include "convsmith/convsmith.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/host/verbose.hpp"
+#include "runtime/shared.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define CONVSMITH_TELL_TSAN 1
@@ -73,7 +74,7 @@ void run_on_pool(void* pool, void (*task)(void*, size_t), void* context, size_t 
 }  // namespace
 
 ThreadPool::ThreadPool(int threads)
-    : impl_(std::make_unique<Impl>(threads > 0 ? static_cast<size_t>(threads) : default_threads())) {}
+    : impl_(std::make_shared<Impl>(threads > 0 ? static_cast<size_t>(threads) : default_threads())) {}
 ThreadPool::~ThreadPool() = default;
 ThreadPool::ThreadPool(ThreadPool&&) noexcept = default;
 ThreadPool& ThreadPool::operator=(ThreadPool&&) noexcept = default;
