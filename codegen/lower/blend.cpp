@@ -9,8 +9,8 @@ namespace convsmith::lowering {
 // A tile of one row has no row to share with.
 void Lowerer::decide_blend(Tile& t) {
   const bool fits = lanes_ == Dim::kFilter && t.units % lanes() > 0;
-  if (nest_.blended == 0 || !fits || t.rows == 1) return;
-  t.blended = nest_.blended;
+  if (shared_rows_ == 0 || !fits || t.rows == 1) return;
+  t.blended = shared_rows_;
   if (!target_.mask_registers) return;  // see copy_part
   const int64_t part = lanes() / t.blended;
   for (int64_t i = 0; i < t.blended; ++i) {

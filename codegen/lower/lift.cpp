@@ -41,9 +41,9 @@ LiftedRun Lowerer::lifted_run(I tiles, int64_t most, int64_t floats, int64_t unr
 }
 
 int64_t Lowerer::lifted_scratch() const {
-  if (nest_.near) return near_scratch();
-  if (nest_.slide) return b_.vector_bytes() * p_.filters * (nest_.lifted + p_.taps - 1);
-  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted, nest_.lift_tiles);
+  if (near_) return near_scratch();
+  if (skews_) return b_.vector_bytes() * p_.filters * (inside_.vectors + p_.taps - 1);
+  const LiftedBlock block = lifted_block(p_, target_, inside_.vectors, inside_.tiles);
   // What does not fill a vector is turned as whole ones.
   return b_.vector_bytes() * (block.positions * p_.channels + block.tiles * block.out_floats + lanes());
 }
@@ -64,22 +64,22 @@ void Lowerer::lifted_band(size_t i, const Cursor& at, const Cover& cover) {
     b_.icopy(begin, stop);
     const I steps = b_.imax(b_.iconst(0), b_.isub(end, stop));
     const Cursor here = moved(at, stop, steps_stride(1));
-    b_.iadd(begin, begin, nest_.near ? lift_near(i, here, steps) : lift(i, here, steps));
+    b_.iadd(begin, begin, near_ ? lift_near(here, steps) : lift(here, steps));
     b_.icopy(stop, *cover.step_end);
   });
 }
 
 // As many of `steps` steps as lanes fill; returns their number.
-I Lowerer::lift(size_t i, const Cursor& at, I steps) {
-  const int64_t all = nest_.lifted * lanes();  // steps of one tile
+I Lowerer::lift(const Cursor& at, I steps) {
+  const int64_t all = inside_.vectors * lanes();  // steps of one tile
   const I tiles = b_.idivc(steps, all);
-  const I apart = b_.imulc(tiles, nest_.lifted);
+  const I apart = b_.imulc(tiles, inside_.vectors);
   const I made = b_.imulc(tiles, all);
   // One more, whose lanes overlap, where that costs less than those steps one by one.
-  const I lane_steps = b_.iaddc(apart, nest_.lifted);
+  const I lane_steps = b_.iaddc(apart, inside_.vectors);
   const I between = b_.idivc(b_.isub(steps, lane_steps), lanes() - 1);
   const I reached = b_.iadd(lane_steps, b_.imulc(between, lanes() - 1));
-  const I enough = b_.iaddc(made, nest_.lift_worth - 1);
+  const I enough = b_.iaddc(made, inside_.worth - 1);
   b_.if_less(enough, reached, "overlap", [&] {
     b_.iaddc(tiles, tiles, 1);
     b_.icopy(apart, between);
@@ -87,15 +87,15 @@ I Lowerer::lift(size_t i, const Cursor& at, I steps) {
   });
   const I none = b_.iconst(0);
   b_.if_less(none, tiles, "lift", [&] {
-    if (nest_.slide) return lift_sliding(at, tiles, apart);
-    lift_blocks(i, at, tiles, apart);
+    if (skews_) return lift_sliding(at, tiles, apart);
+    lift_blocks(at, tiles, apart);
   });
   return made;
 }
 
 // `tiles` tiles in lanes that begin `apart` steps from each other.
-void Lowerer::lift_blocks(size_t i, const Cursor& at, I tiles, I apart) {
-  const LiftedBlock block = lifted_block(p_, target_, nest_.lifted, nest_.lift_tiles);
+void Lowerer::lift_blocks(const Cursor& at, I tiles, I apart) {
+  const LiftedBlock block = lifted_block(p_, target_, inside_.vectors, inside_.tiles);
   const int64_t position = p_.channels * b_.vector_bytes();
   const I in_pitch = b_.imulc(apart, p_.stride * in_row_);
   const I out_pitch = b_.imulc(apart, out_row_);
@@ -110,7 +110,7 @@ void Lowerer::lift_blocks(size_t i, const Cursor& at, I tiles, I apart) {
   b_.while_less(none, left, "block", [&] {
     const I count = b_.imin(left, b_.iconst(block.tiles));
     lift_in(from, in_pitch, fresh, lifted_run(count, block.tiles, block.in_floats, block.unread));
-    lift_tiles(i, count, {slab, sums, at.weights, {}});
+    lift_tiles(count, {slab, sums, at.weights, {}});
     finish_lifted(sums, b_.imulc(count, block.out_floats));
     lift_out(sums, to, out_pitch, lifted_run(count, block.tiles, block.out_floats, 0));
     advance(from, {block.steps * p_.stride * in_row_, {}});
@@ -157,7 +157,7 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
   const P to = b_.pcopy(at.out);
   const P first = b_.paddc(b_.arg_ptr(Arg::kScratch), (p_.taps - 1) * step);
   const P sum = b_.arg_ptr(Arg::kScratch);
-  const I positions = b_.iconst(nest_.lifted + p_.taps - 1);
+  const I positions = b_.iconst(inside_.vectors + p_.taps - 1);
   b_.loop(b_.icopy(blocks), "block", [&] {
     b_.loop(b_.icopy(positions), "position", [&] {
       t.at = {from, sum, at.weights, {}};
@@ -174,11 +174,11 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
       b_.paddc(from, from, in_row_);
       b_.paddc(sum, sum, step);
     });
-    finish_lifted(first, b_.iconst(nest_.lifted * p_.filters));
-    lift_out(first, to, out_pitch, {nest_.lifted * p_.filters, {}});
-    b_.paddc(to, to, nest_.lifted * out_row_);
+    finish_lifted(first, b_.iconst(inside_.vectors * p_.filters));
+    lift_out(first, to, out_pitch, {inside_.vectors * p_.filters, {}});
+    b_.paddc(to, to, inside_.vectors * out_row_);
     b_.pcopy(sum, first);
-    b_.iconst(positions, nest_.lifted);
+    b_.iconst(positions, inside_.vectors);
   });
   lanes_ = Dim::kFilter;
   memory_ = arrays;
@@ -208,9 +208,15 @@ void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums)
   });
 }
 
+// The first loop of the part inside that is not over steps.
+size_t Lowerer::below_steps_inside() const {
+  size_t i = 0;
+  while (nest_.inside[i].dim == Dim::kStep) ++i;
+  return i;
+}
+
 // `tiles` tiles: the loops inside those over steps, with lanes over steps instead of filters.
-void Lowerer::lift_tiles(size_t i, I tiles, const Cursor& at) {
-  while (nest_.loops[i].dim == Dim::kStep) ++i;
+void Lowerer::lift_tiles(I tiles, const Cursor& at) {
   // Bytes from one position to the next, and from one vector of steps to the next.
   const int64_t position = p_.channels * b_.vector_bytes();
   const TileMemory arrays = memory_;
@@ -222,18 +228,20 @@ void Lowerer::lift_tiles(size_t i, I tiles, const Cursor& at) {
              .by_phase = false,
              .lifted = true};
   lanes_ = Dim::kStep;
+  loops_ = &nest_.inside;
   Cover cover;
   cover.groups = p_.groups;
   cover.filters = p_.group_filters();
-  cover.steps = nest_.lifted * lanes();
+  cover.steps = inside_.vectors * lanes();
   cover.tap_begin = b_.iconst(0);
   cover.tap_count = b_.iconst(p_.taps);
   const Cursor tile = copied(at);
   b_.loop(b_.icopy(tiles), "tile", [&] {
-    loop(i, tile, cover);
-    advance(tile.in, {nest_.lifted * memory_.in_vector, {}});
-    advance(tile.out, {nest_.lifted * memory_.out_vector, {}});
+    loop(below_steps_inside(), tile, cover);
+    advance(tile.in, {inside_.vectors * memory_.in_vector, {}});
+    advance(tile.out, {inside_.vectors * memory_.out_vector, {}});
   });
+  loops_ = &nest_.loops;
   lanes_ = Dim::kFilter;
   memory_ = arrays;
 }

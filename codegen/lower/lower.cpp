@@ -14,6 +14,7 @@ namespace convsmith {
 
 namespace lowering {
 
+using ir::HintKind;
 using ir::Loop;
 using ir::Role;
 using ir::TailStrategy;
@@ -40,30 +41,33 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       b_(std::move(name), target.lanes),
       lanes_(ir::lanes_dim(nest).value()),
       layout_(ir::pack_layout(nest)),
-      parallel_(ir::parallel_blocks(nest)) {
+      parallel_(ir::parallel_blocks(nest)),
+      loops_(&nest.loops),
+      inside_(ir::inside_of(nest)),
+      buffers_(ir::buffers(nest)) {
   CONVSMITH_CHECK(tail().strategy != TailStrategy::kOpen, "a nest has open numbers");
-  tile_steps_ = ir::innermost_step(nest, Dim::kStep);
+  tile_steps_ = ir::innermost_step(nest.loops, Dim::kStep);
   row_distance_ = nest.row_distance();
-  unroll_ = ir::innermost_step(nest, nest.fused() ? Dim::kReduction : Dim::kChannel);
-  const bool channels_last = p_.layout == Layout::kChannelsLast;
-  joins_rows_ = lanes_ == Dim::kGroup && tile_steps_ > 1 && !nest.ragged && can_join_rows(p_, lanes()) &&
-                ir::innermost_step(nest, Dim::kGroup) >= p_.groups;
+  unroll_ = ir::innermost_step(nest.loops, nest.fused() ? Dim::kReduction : Dim::kChannel);
+  skews_ = inside_.skewed || ir::skews(nest.loops);
+  near_ = inside_.vectors > 0 && !inside_.far;
+  shared_rows_ = nest.shared_rows();
+  joins_rows_ = ir::joins_rows(nest);
+  const auto number = [&](HintKind kind) {
+    const ir::Hint* hint = nest.hint(kind);
+    return hint == nullptr ? std::nullopt : std::optional(hint->number);
+  };
+  nontemporal_above_ = number(HintKind::kNontemporal);
+  prefetch_share_ = number(HintKind::kPrefetchWeights);
+  prefetch_within_ = number(HintKind::kPrefetchInput);
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
+  const bool channels_last = p_.layout == Layout::kChannelsLast;
   in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
   out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
   operand_row_ = channels_last ? 4 * p_.operand_pitch() : p_.operand_has_steps ? 4 : 0;
-  if (nest_.staged) {
-    slab_channels_ = p_.groups * p_.group_channels();
-    for (const Loop& l : nest.loops) {
-      if (l.role != Role::kSerial || slab_steps_ > 0) continue;
-      if (l.dim == Dim::kGroup) slab_channels_ = l.step * p_.group_channels();
-      if (l.dim == Dim::kStep) slab_steps_ = l.step;
-    }
-    // An odd number of vectors, so that rows do not share cache sets.
-    const int64_t width = slab_steps_ + (p_.taps - 1) * p_.dilation / p_.stride;
-    const int64_t vectors = (width + lanes() - 1) / lanes();
-    slab_pitch_ = (vectors | 1) * lanes();
-    slab_bytes_ = 4 * slab_pitch_ * p_.stride * slab_channels_;
+  if (const ir::Loop* staged = nest.staged()) {
+    slab_ = *ir::find_buffer(buffers_, "x1");
+    slab_steps_ = staged->step;
   }
 }
 
@@ -89,45 +93,47 @@ Result<void> Lowerer::check() const {
         fmt::format("the reduction is unrolled by {}, which does not divide the {} channels of a group",
                     unroll_, reduction));
   }
-  const int64_t tile_units = ir::innermost_step(nest_, layout_.units_are_groups ? Dim::kGroup : Dim::kFilter);
-  if (nest_.panel != 0 && tile_units % nest_.panel != 0 && tile_units < layout_.units)
-    return refuse(fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.panel));
-  if (!lanes_over_steps() && nest_.panel % lanes() != 0)
-    return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.panel));
+  const int64_t tile_units =
+      ir::innermost_step(nest_.loops, layout_.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  if (nest_.packed_by != 0 && tile_units % nest_.packed_by != 0 && tile_units < layout_.units)
+    return refuse(
+        fmt::format("a tile of {} is no whole number of panels of {}", tile_units, nest_.packed_by));
+  if (!lanes_over_steps() && nest_.packed_by % lanes() != 0)
+    return refuse(fmt::format("a panel of {} is no whole number of vectors", nest_.packed_by));
   if (auto ok = check_tail(); !ok) return ok;
-  if (nest_.slide && nest_.lifted > 0) {
+  if (skews_ && inside_.vectors > 0) {
     const int64_t sums = p_.taps * p_.filters;
     if (4 * layout_.tile_width(p_.filters) * p_.taps * p_.channels > kMaxOffset)
       return refuse("the weights of the taps lie too far apart for one tile");
-    const bool whole = p_.channels % lanes() == 0 && nest_.lifted * p_.filters % lanes() == 0;
+    const bool whole = p_.channels % lanes() == 0 && inside_.vectors * p_.filters % lanes() == 0;
     if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(p_, target_)) {
       return refuse(fmt::format(
           "'slide' with 'lift' needs channels, and the sums of the lifted steps, in whole vectors, "
           "one block of filters, and at most {} sums, taps x filters, in registers",
           most_lifted_sums(p_, target_)));
     }
-  } else if (nest_.slide) {
-    const int64_t products = nest_.blended > 0 ? tile_steps_ / nest_.blended * p_.taps * p_.group_channels()
-                                               : tile_steps_ * p_.taps * (tile_units / lanes());
+  } else if (skews_) {
+    const int64_t products = shared_rows_ > 0 ? tile_steps_ / shared_rows_ * p_.taps * p_.group_channels()
+                                              : tile_steps_ * p_.taps * (tile_units / lanes());
     if (products > kMostWrittenOut)
       return refuse(
           fmt::format("'slide' writes out the {} products of a tile; at most {}", products, kMostWrittenOut));
   }
-  const int64_t lifted = nest_.lifted * lanes();
-  if (nest_.lift_tiles * nest_.lifted > ir::kMostLiftedSteps)
+  const int64_t lifted = inside_.vectors * lanes();
+  if (inside_.tiles * inside_.vectors > ir::kMostLiftedSteps)
     return refuse(
         fmt::format("'lift' turns blocks of at most {} steps of a lane together", ir::kMostLiftedSteps));
-  if (nest_.near && (nest_.near_chunk % lifted != 0 || nest_.near_chunk > kMostChunk))
+  if (near_ && (inside_.chunk % lifted != 0 || inside_.chunk > kMostChunk))
     return refuse(
         fmt::format("a chunk of 'near' is whole tiles of {} steps, at most {} steps", lifted, kMostChunk));
-  if (nest_.read_ahead_within > kMostLines)
+  if (prefetch_within_.value_or(0) > kMostLines)
     return refuse(fmt::format("'read_ahead' asks for at most {} lines with each product", kMostLines));
   if (lanes_over_steps() && tile_steps_ % lanes() != 0) return refuse("a step tile must be whole vectors");
   // The farthest offset that a tile or a transpose addresses.
   const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_ * row_distance_;
-  const int64_t reach = nest_.slide ? p_.taps * p_.dilation : 0;
+  const int64_t reach = skews_ ? p_.taps * p_.dilation : 0;
   if ((rows > 1 && (rows * p_.stride + reach) * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
-      rows * operand_row_ > kMaxOffset || lanes() * slab_pitch_ * 4 * slab_channels_ > kMaxOffset ||
+      rows * operand_row_ > kMaxOffset || (slab_ && lanes() * slab_->stride_bytes(0) > kMaxOffset) ||
       unroll_ * layout_.block * 4 > kMaxOffset || 4 * layout_.tile_offset(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
   }
@@ -140,15 +146,15 @@ Result<void> Lowerer::check_tail() const {
     const Loop& l = nest_.loops[i];
     if (l.wide > 1 && !ir::may_be_wide(nest_, i))
       return refuse(fmt::format("'wide' is for the innermost loop over {} outside the tile", letter(lanes_)));
-    const int64_t units = l.wide * ir::innermost_step(nest_, lanes_);
+    const int64_t units = l.wide * ir::innermost_step(nest_.loops, lanes_);
     if (l.wide > 1 && (units / lanes() > ir::kMostSums || 4 * layout_.tile_offset(units) > kMaxOffset))
       return refuse(
-          fmt::format("{} blocks of {} are too many for one tile", l.wide, ir::loop_name(nest_, i)));
+          fmt::format("{} blocks of {} are too many for one tile", l.wide, ir::loop_name(loops(), i)));
     const bool is_tail_loop = l.dim == Dim::kStep && l.role == Role::kSerial && l.step == tile_steps_;
     if (l.wide > 1 && serial_inside(i, Dim::kStep)) makes_single = true;
-    if (l.tail.strategy != TailStrategy::kOpen && !is_tail_loop)
+    if (l.dim == Dim::kStep && l.tail.strategy != TailStrategy::kOpen && !is_tail_loop)
       return refuse(
-          fmt::format("'tail' is for the innermost loop over o, not for {}", ir::loop_name(nest_, i)));
+          fmt::format("'tail' is for the innermost loop over o, not for {}", ir::loop_name(loops(), i)));
   }
   const ir::Tail& tail = this->tail();
   if (!tail.sizes.empty() && tail.sizes.front() >= tile_steps_)
@@ -178,10 +184,10 @@ Result<vir::Program> Lowerer::run() {
   const P in = b_.padd(b_.arg_ptr(Arg::kIn), before);
   Cursor at{in, b_.arg_ptr(Arg::kOut), b_.arg_ptr(Arg::kWeights)};
   if (p_.combine != Combine::kNone) at.operand = b_.arg_ptr(Arg::kOperand);
-  if (nest_.stream) decide_stream();
+  if (nontemporal_above_) decide_stream();
   if (joins_rows_) repeat_weights();
   loop(0, at, cover);
-  if (nest_.stream) b_.fence();
+  if (nontemporal_above_) b_.fence();
   return b_.take();
 }
 
@@ -201,7 +207,7 @@ void Lowerer::decide_stream() {
   const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), 4));
   const I past = b_.iadd(out, sample);
   streams_ = b_.iconst(kKeeps);
-  const I kept = b_.iconst(nest_.stream_above);
+  const I kept = b_.iconst(*nontemporal_above_);
   b_.if_less(kept, bytes, "large", [&] {
     const I one = b_.iconst(1);
     b_.iconst(*streams_, kAsks);
@@ -222,23 +228,23 @@ void Lowerer::prologue() {
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
   }
   memory_.in_item = in_channel_;
-  if (nest_.staged) decide_stage();
+  if (slab_) decide_stage();
   memory_.out_item = out_channel_;
-  memory_.in_tap = p_.dilation * (nest_.staged ? 4 : in_row_);
+  memory_.in_tap = p_.dilation * (slab_ ? 4 : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
-  memory_.by_phase = nest_.staged && p_.stride > 1;
-  if (nest_.lifted > 0) b_.set_scratch_bytes(lifted_scratch());
+  memory_.by_phase = slab_ && p_.stride > 1;
+  if (inside_.vectors > 0) b_.set_scratch_bytes(lifted_scratch());
   if (joins_rows_) b_.set_scratch_bytes(joined_scratch());
-  if (nest_.staged) b_.set_scratch_bytes(slab_bytes_);
+  if (slab_) b_.set_scratch_bytes(slab_->bytes());
 }
 
 bool Lowerer::first_loop_of(size_t i) const {
-  return std::none_of(nest_.loops.begin(), nest_.loops.begin() + static_cast<std::ptrdiff_t>(i),
-                      [&](const Loop& l) { return l.dim == nest_.loops[i].dim && l.role != Role::kBand; });
+  return std::none_of(loops().begin(), loops().begin() + static_cast<std::ptrdiff_t>(i),
+                      [&](const Loop& l) { return l.dim == loops()[i].dim && !ir::is_band(l.role); });
 }
 
 bool Lowerer::serial_inside(size_t i, Dim dim) const {
-  return ir::has_inside(nest_, i, dim, Role::kSerial);
+  return ir::has_inside(loops(), i, dim, Role::kSerial);
 }
 
 P Lowerer::moved(P p, I count, const Stride& stride) {
@@ -285,9 +291,10 @@ Stride Lowerer::times(const Stride& stride, int64_t n) {
 }
 
 void Lowerer::loop(size_t i, const Cursor& at, const Cover& cover) {
-  const Loop& l = nest_.loops[i];
-  if (l.role != Role::kSerial && l.role != Role::kBand) return tile(at, cover);
+  const Loop& l = loops()[i];
+  if (l.role == Role::kGuard) return guarded_steps(i, at, cover);
   if (l.role == Role::kBand) return band_loop(i, at, cover);
+  if (l.role != Role::kSerial) return tile(at, cover);
   switch (l.dim) {
     case Dim::kSample:
       return sample_loop(i, at, cover);
@@ -319,7 +326,7 @@ void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
 // A loop over groups or filters. The outermost one over the parallel dimension covers the blocks that the
 // call asks for.
 void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
-  const Loop& l = nest_.loops[i];
+  const Loop& l = loops()[i];
   const bool groups = l.dim == Dim::kGroup;
   const int64_t extent = groups ? cover.groups : cover.filters;
   const bool parallel = l.dim == parallel_.dim && first_loop_of(i);
@@ -359,13 +366,13 @@ void Lowerer::block_loop(size_t i, const Cursor& at, const Cover& cover) {
 // One block or several neighbouring ones, of `count` groups or filters.
 void Lowerer::block(size_t i, const Cursor& at, const Cover& cover, int64_t count) {
   Cover inner = cover;
-  (nest_.loops[i].dim == Dim::kGroup ? inner.groups : inner.filters) = count;
+  (loops()[i].dim == Dim::kGroup ? inner.groups : inner.filters) = count;
   if (cover.steps == 1 && serial_inside(i, Dim::kStep)) return tile(at, inner);
   loop(i + 1, at, inner);
 }
 
 CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
-  const Loop& l = nest_.loops[i];
+  const Loop& l = loops()[i];
   const bool groups = l.dim == Dim::kGroup;
   const bool units = !groups || layout_.units_are_groups;
   const bool in_tile = cover.steps > 0;
@@ -383,14 +390,14 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
 
 // The weights of a whole tile, from one block to the next.
 int64_t Lowerer::block_bytes() const {
-  const int64_t units = ir::innermost_step(nest_, lanes_);
+  const int64_t units = ir::innermost_step(loops(), lanes_);
   return 4 * (units / layout_.block) * layout_.block_floats(layout_.block);
 }
 
 // `wide` blocks at a time as long as there are so many, then single ones, then the smaller last one.
 void Lowerer::all_blocks(const Blocks& blocks, const Cursor& at, const Cover& cover, int64_t wide) {
-  const int64_t step = nest_.loops[blocks.loop].step;
-  const std::string name = ir::loop_name(nest_, blocks.loop);
+  const int64_t step = loops()[blocks.loop].step;
+  const std::string name = ir::loop_name(loops(), blocks.loop);
   const CursorStride stride = block_stride(blocks.loop, cover);
   const Cursor here = moved(at, blocks.begin, stride);
   if (blocks.whole > 0) {
@@ -417,8 +424,8 @@ void Lowerer::all_blocks(const Blocks& blocks, const Cursor& at, const Cover& co
   }
 }
 
-// All steps as one band: `in` is the position of tap 0, which may lie outside the input.
-void Lowerer::one_band(size_t i, const Cursor& at, const Cover& cover) {
+// All steps as one run: `in` is the position of tap 0, which may lie outside the input.
+void Lowerer::guarded_steps(size_t i, const Cursor& at, const Cover& cover) {
   Cover inner = cover;
   inner.step_begin = b_.arg_int(Arg::kStepBegin);
   inner.step_end = b_.arg_int(Arg::kStepEnd);
@@ -429,12 +436,11 @@ void Lowerer::one_band(size_t i, const Cursor& at, const Cover& cover) {
   inner.inside_begin = z.divc(z.addc(pad, p_.stride - 1), p_.stride);
   const I last = z.addc(z.add(*inner.input_steps, pad), -(p_.taps - 1) * p_.dilation - 1);
   inner.inside_end = z.addc(z.divc(last, p_.stride), 1);
-  if (nest_.lifted > 0) return lifted_band(i + 1, at, inner);
+  if (inside_.vectors > 0) return lifted_band(i + 1, at, inner);
   loop(i + 1, moved(at, *inner.step_begin, steps_stride(1)), inner);
 }
 
 void Lowerer::band_loop(size_t i, const Cursor& at, const Cover& cover) {
-  if (nest_.ragged) return one_band(i, at, cover);
   const I o = b_.icopy(b_.arg_int(Arg::kStepBegin));
   const I o_end = b_.arg_int(Arg::kStepEnd);
   b_.while_less(o, o_end, "band", [&] {

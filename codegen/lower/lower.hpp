@@ -22,10 +22,6 @@ inline constexpr int64_t kMaxOffset = int64_t{1} << 30;
 // Products that a tile writes out one after the other.
 inline constexpr int64_t kMostWrittenOut = 1024;
 
-// Whether tiles with lanes over groups, whose channels leave lanes idle, may go over the floats of several
-// steps as one run of memory.
-bool can_join_rows(const Problem& problem, int64_t lanes);
-
 // The vectors of a window whose rows share them stand in so many sections.
 inline constexpr int64_t kWindowSections = 2;
 

@@ -18,6 +18,7 @@
 #include "codegen/target.hpp"
 #include "codegen/vir/builder.hpp"
 #include "convsmith/error.hpp"
+#include "ir/nest/buffers.hpp"
 #include "ir/nest/nest.hpp"
 #include "ir/nest/pack_layout.hpp"
 
@@ -127,7 +128,7 @@ class Lowerer {
   void block(size_t i, const Cursor& at, const Cover& cover, int64_t count);
   CursorStride block_stride(size_t i, const Cover& cover);
   int64_t block_bytes() const;
-  void one_band(size_t i, const Cursor& at, const Cover& cover);
+  void guarded_steps(size_t i, const Cursor& at, const Cover& cover);
   void band_loop(size_t i, const Cursor& at, const Cover& cover);
 
   // steps.cpp: chunks and tiles of steps
@@ -252,11 +253,12 @@ class Lowerer {
   int64_t lifted_scratch() const;
   LiftedRun lifted_run(I tiles, int64_t most, int64_t floats, int64_t unread);
   void lifted_band(size_t i, const Cursor& at, const Cover& cover);
-  I lift(size_t i, const Cursor& at, I steps);
-  void lift_blocks(size_t i, const Cursor& at, I tiles, I apart);
+  size_t below_steps_inside() const;
+  I lift(const Cursor& at, I steps);
+  void lift_blocks(const Cursor& at, I tiles, I apart);
   void lift_sliding(const Cursor& at, I blocks, I apart);
   void slide_position(const Tile& t, I pitch, const std::vector<V>& sums);
-  void lift_tiles(size_t i, I tiles, const Cursor& at);
+  void lift_tiles(I tiles, const Cursor& at);
   void finish_lifted(P sums, I vectors);
   void lift_in(P from, I pitch, P to, const LiftedRun& run);
   void lift_out(P from, P to, I pitch, const LiftedRun& run);
@@ -264,10 +266,10 @@ class Lowerer {
   // near.cpp: lanes over neighbouring steps
   int64_t near_pitch() const;
   int64_t near_scratch() const;
-  I lift_near(size_t i, const Cursor& at, I steps);
-  void near_chunks(size_t i, const Cursor& at, I steps);
+  I lift_near(const Cursor& at, I steps);
+  void near_chunks(const Cursor& at, I steps);
   void near_in(P from, I positions, int64_t pitch);
-  void near_tiles(size_t i, const Cursor& at, I steps);
+  void near_tiles(const Cursor& at, I steps);
   void near_out(P sums, P out);
 
   // slide.cpp: tiles of depthwise layers, by input position
@@ -292,6 +294,7 @@ class Lowerer {
   void copy_floats(P from, P to, I count);
 
   // Small helpers
+  const ir::Loops& loops() const { return *loops_; }
   bool lanes_over_steps() const { return lanes_ == Dim::kStep; }
   int64_t lanes() const { return target_.lanes; }
   P moved(P p, I count, const Stride& stride);  // p + count * stride
@@ -311,14 +314,21 @@ class Lowerer {
   Dim lanes_;
   ir::PackLayout layout_;
   ir::ParallelBlocks parallel_;
-  int64_t tile_steps_ = 1;     // steps of a whole tile
-  int64_t row_distance_ = 1;   // steps from one row of a tile to the next
-  int64_t unroll_ = 1;         // reduction items in the innermost loop's body
-  int64_t slab_steps_ = 0;     // output steps whose input is staged together
-  int64_t slab_channels_ = 0;  // that the staged input holds
-  int64_t slab_pitch_ = 0;     // floats of one staged row
-  int64_t slab_bytes_ = 0;     // of the staged input, at the start of scratch
-  std::optional<I> stages_;    // whether this call stages; none: all do
+  const ir::Loops* loops_;  // of the part that is lowered
+  ir::Inside inside_;
+  std::vector<ir::Buffer> buffers_;
+  int64_t tile_steps_ = 1;                    // steps of a whole tile
+  int64_t row_distance_ = 1;                  // steps from one row of a tile to the next
+  int64_t unroll_ = 1;                        // reduction items in the innermost loop's body
+  bool skews_ = false;                        // tiles are walked by input position
+  bool near_ = false;                         // lanes inside are neighbouring steps
+  int64_t shared_rows_ = 0;                   // that share a vector; 0: none
+  std::optional<int64_t> nontemporal_above_;  // numbers of the hints
+  std::optional<int64_t> prefetch_share_;
+  std::optional<int64_t> prefetch_within_;
+  std::optional<ir::Buffer> slab_;  // the staged input, at the start of scratch
+  int64_t slab_steps_ = 0;          // output steps whose input is staged together
+  std::optional<I> stages_;         // whether this call stages; none: all do
   // What this call does with its outputs; none if it need not be decided.
   static constexpr int64_t kAsks = -1, kKeeps = 0, kStreams = 1;
   std::optional<I> streams_;

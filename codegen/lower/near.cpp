@@ -10,23 +10,21 @@
 
 namespace convsmith::lowering {
 
-// Floats of a staged channel of a chunk: an odd number of vectors, so that channels do not share cache sets.
+// Bytes of a staged channel of a chunk.
 int64_t Lowerer::near_pitch() const {
-  const int64_t positions = nest_.near_chunk + (p_.taps - 1) * p_.dilation;
-  return ((positions + lanes() - 1) / lanes() | 1) * lanes();
+  return ir::find_buffer(buffers_, "x1")->stride_bytes(0);
 }
 
 int64_t Lowerer::near_scratch() const {
   const int64_t inputs = p_.channels == 1 ? 0 : near_pitch() * p_.channels;
-  return 4 * (inputs + nest_.lifted * lanes() * p_.filters);
+  return inputs + b_.vector_bytes() * inside_.vectors * p_.filters;
 }
 
 // All `steps` from `at` on, if they are a tile at least; returns how many were made.
-I Lowerer::lift_near(size_t i, const Cursor& at, I steps) {
-  while (nest_.loops[i].dim == Dim::kStep) ++i;
-  const int64_t tile = nest_.lifted * lanes();
+I Lowerer::lift_near(const Cursor& at, I steps) {
+  const int64_t tile = inside_.vectors * lanes();
   const TileMemory arrays = memory_;
-  memory_ = {.in_item = {p_.channels == 1 ? 4 : 4 * near_pitch(), {}},
+  memory_ = {.in_item = {p_.channels == 1 ? 4 : near_pitch(), {}},
              .out_item = {4 * tile, {}},
              .in_tap = 4 * p_.dilation,
              .in_vector = b_.vector_bytes(),
@@ -34,32 +32,34 @@ I Lowerer::lift_near(size_t i, const Cursor& at, I steps) {
              .by_phase = false,
              .lifted = true};
   lanes_ = Dim::kStep;
+  loops_ = &nest_.inside;
   const I made = b_.iconst(0);
   const I few = b_.iconst(tile - 1);
   b_.if_less(few, steps, "lift", [&] {
     if (p_.channels == 1) {
-      near_tiles(i, at, steps);
+      near_tiles(at, steps);
     } else {
-      near_chunks(i, at, steps);
+      near_chunks(at, steps);
     }
     b_.icopy(made, steps);
   });
+  loops_ = &nest_.loops;
   lanes_ = Dim::kFilter;
   memory_ = arrays;
   return made;
 }
 
 // The last chunk is moved back to end with the steps: the same sums are made again.
-void Lowerer::near_chunks(size_t i, const Cursor& at, I steps) {
+void Lowerer::near_chunks(const Cursor& at, I steps) {
   const I o = b_.iconst(0);
   b_.while_less(o, steps, "chunk", [&] {
-    const I most = b_.iconst(nest_.near_chunk);
+    const I most = b_.iconst(inside_.chunk);
     const I left = b_.imin(b_.isub(steps, o), most);
-    const I least = b_.iconst(nest_.lifted * lanes());
+    const I least = b_.iconst(inside_.vectors * lanes());
     const I count = b_.imax(left, least);
     b_.iadd(o, o, b_.isub(left, count));
     near_in(moved(at.in, o, {in_row_, {}}), b_.iaddc(count, (p_.taps - 1) * p_.dilation), near_pitch());
-    near_tiles(i, {b_.arg_ptr(Arg::kScratch), moved(at.out, o, {out_row_, {}}), at.weights, {}}, count);
+    near_tiles({b_.arg_ptr(Arg::kScratch), moved(at.out, o, {out_row_, {}}), at.weights, {}}, count);
     b_.iadd(o, o, count);
   });
 }
@@ -73,19 +73,18 @@ void Lowerer::near_in(P from, I positions, int64_t pitch) {
   const P target = b_.arg_ptr(Arg::kScratch);
   b_.while_less(q, last, "in", [&] {
     const std::vector<V> columns = load_near_columns(b_, source, in_row_, p_.channels);
-    for (size_t c = 0; c < columns.size(); ++c)
-      b_.store(target, 4 * pitch * static_cast<int64_t>(c), columns[c]);
+    for (size_t c = 0; c < columns.size(); ++c) b_.store(target, pitch * static_cast<int64_t>(c), columns[c]);
     advance(source, {lanes() * in_row_, {}});
     advance(target, {b_.vector_bytes(), {}});
     b_.iaddc(q, q, lanes());
   });
   const P to = moved(b_.arg_ptr(Arg::kScratch), last, {4, {}});
-  transpose_block(moved(from, last, {in_row_, {}}), in_row_, p_.channels, to, 4 * pitch);
+  transpose_block(moved(from, last, {in_row_, {}}), in_row_, p_.channels, to, pitch);
 }
 
 // The steps of a chunk, whose inputs stand channel by channel; the last tile is moved back to end with them.
-void Lowerer::near_tiles(size_t i, const Cursor& at, I steps) {
-  const int64_t tile = nest_.lifted * lanes();
+void Lowerer::near_tiles(const Cursor& at, I steps) {
+  const int64_t tile = inside_.vectors * lanes();
   Cover cover;
   cover.groups = p_.groups;
   cover.filters = p_.group_filters();
@@ -101,8 +100,8 @@ void Lowerer::near_tiles(size_t i, const Cursor& at, I steps) {
     // Sums of a single filter are in the order of the output.
     const int64_t inputs = near_scratch() - 4 * tile * p_.filters;
     const P sums = p_.filters == 1 ? out : b_.paddc(b_.arg_ptr(Arg::kScratch), inputs);
-    loop(i, {in, sums, at.weights, {}}, cover);
-    finish_lifted(sums, b_.iconst(nest_.lifted * p_.filters));
+    loop(below_steps_inside(), {in, sums, at.weights, {}}, cover);
+    finish_lifted(sums, b_.iconst(inside_.vectors * p_.filters));
     if (p_.filters > 1) near_out(sums, out);
     b_.iaddc(q, q, tile);
   });
@@ -110,7 +109,7 @@ void Lowerer::near_tiles(size_t i, const Cursor& at, I steps) {
 
 void Lowerer::near_out(P sums, P out) {
   if (p_.filters % 4 == 0 && p_.filters <= lanes()) {
-    for (int64_t v = 0; v < nest_.lifted; ++v) {
+    for (int64_t v = 0; v < inside_.vectors; ++v) {
       std::vector<V> rows;
       for (int64_t f = 0; f < p_.filters; ++f)
         rows.push_back(b_.load(sums, memory_.out_item.bytes * f + v * b_.vector_bytes()));
@@ -122,7 +121,7 @@ void Lowerer::near_out(P sums, P out) {
   }
   const P from = b_.pcopy(sums);
   const P to = b_.pcopy(out);
-  b_.loop(b_.iconst(nest_.lifted), "out", [&] {
+  b_.loop(b_.iconst(inside_.vectors), "out", [&] {
     for (int64_t f = 0; f < p_.filters; f += lanes()) {
       const P block = b_.paddc(from, memory_.out_item.bytes * f);
       transpose_vector(block, b_.paddc(to, 4 * f), std::min(lanes(), p_.filters - f));

@@ -52,7 +52,7 @@ void Lowerer::ragged(Tile& t) {
   };
   // Each vector that rows share must be whole.
   const bool shares = t.blended > 1 && t.rows % t.blended == 0;
-  if (!nest_.slide || t.rows < tile_steps_ || (lanes_ == Dim::kFilter && !shares)) return walk();
+  if (!skews_ || t.rows < tile_steps_ || (lanes_ == Dim::kFilter && !shares)) return walk();
   const I missing = b_.isub(b_.iconst(p_.taps), all);
   const I none = b_.iconst(0);
   b_.if_less(none, missing, "edge", walk);

@@ -34,7 +34,7 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   if (may_stream(t)) ask_for_outputs(t);
   if (asks_weights(t)) begin_asking(t);
   begin_sums(t);
-  if (nest_.ragged && !memory_.lifted) {
+  if (nest_.guarded() && !memory_.lifted) {
     ragged(t);
   } else {
     reduce(t);
@@ -78,14 +78,14 @@ void Lowerer::reduce(Tile& t) {
 // that the next tile's begin while this one's sums are turned.
 bool Lowerer::writes_out(const Tile& t) const {
   const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
-  return nest_.near && memory_.lifted && products <= kMostWrittenOut;
+  return near_ && memory_.lifted && products <= kMostWrittenOut;
 }
 
 // The same for the taps of a staged tile with a stride: where each lies among the phases would cost more to
 // work out than its products.
 bool Lowerer::writes_out_phases(const Tile& t) const {
   const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
-  return !t.count && products <= kMostByPhase && slab_bytes_ <= kMaxOffset;
+  return !t.count && products <= kMostByPhase && slab_->bytes() <= kMaxOffset;
 }
 
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
@@ -118,8 +118,10 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     b_.if_less(most, count, "all", [&] {
       for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
         const int64_t position = i / p_.group_channels() * p_.dilation;
-        const int64_t slab_row = position % p_.stride * slab_channels_ + i % p_.group_channels();
-        item(t, in, 4 * (slab_row * slab_pitch_ + position / p_.stride), weights, row * i, {0, t.rows, {}});
+        const int64_t x = position % p_.stride * slab_->stride_bytes(0) +
+                          i % p_.group_channels() * slab_->stride_bytes(1) +
+                          position / p_.stride * slab_->stride_bytes(2);
+        item(t, in, x, weights, row * i, {0, t.rows, {}});
       }
       b_.iconst(left, 0);
     });
@@ -141,8 +143,8 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
 // The input that `t` asks for in rounds of `floats`, so many rows behind where it begins itself; none if it
 // does not. Long strides skip most of what lies there.
 std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows, int64_t floats) {
-  if (!nest_.read_ahead || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
-  if (floats > nest_.read_ahead_within * kLineFloats) return std::nullopt;
+  if (!prefetch_within_ || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
+  if (floats > *prefetch_within_ * kLineFloats) return std::nullopt;
   return b_.paddc(in, rows * in_row_);
 }
 
@@ -160,7 +162,7 @@ bool Lowerer::asks_weights(const Tile& t) const {
 // In a round that reads `unroll_` rows of weights. A few tiles ask for the block together.
 int64_t Lowerer::asked_floats(const Tile& t) const {
   const int64_t lines = (unroll_ * layout_.width(t.units) + kLineFloats - 1) / kLineFloats;
-  return (lines + nest_.prefetch_share - 1) / nest_.prefetch_share * kLineFloats;
+  return (lines + *prefetch_share_ - 1) / *prefetch_share_ * kLineFloats;
 }
 
 // Tiles that come when all of the next block is asked for ask for their own, which is there.
@@ -196,7 +198,7 @@ P Lowerer::tap_pointer(I tap, P slab) {
   const I position = b_.imulc(tap, p_.dilation);
   const I step = b_.idivc(position, p_.stride);
   const I phase = b_.isub(position, b_.imulc(step, p_.stride));
-  return moved(moved(slab, step, {4, {}}), phase, {4 * slab_pitch_ * slab_channels_, {}});
+  return moved(moved(slab, step, {4, {}}), phase, {slab_->stride_bytes(0), {}});
 }
 
 // All channels of one tap. `weights` and `in` are left as they are.

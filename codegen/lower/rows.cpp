@@ -4,17 +4,7 @@
 #include "codegen/lower/lower.hpp"
 #include "codegen/lower/lowerer.hpp"
 
-namespace convsmith {
-
-bool can_join_rows(const Problem& p, int64_t lanes) {
-  const bool is_run = p.layout == Layout::kChannelsLast && p.stride == 1 && p.in_pitch() == p.channels &&
-                      p.out_pitch() == p.channels && !(p.has_weights() && p.taps > 1);
-  const bool operand_is_run = p.combine == Combine::kNone || !p.operand_has_steps ||
-                              (p.operand_has_channels && p.operand_pitch() == p.channels);
-  return p.is_channelwise() && p.groups > 1 && p.groups % lanes != 0 && is_run && operand_is_run;
-}
-
-namespace lowering {
+namespace convsmith::lowering {
 
 // Of all rows of a tile, in whole vectors.
 int64_t Lowerer::joined_floats() const {
@@ -70,5 +60,4 @@ void Lowerer::joined_tile(const Cursor& at, const Cover& cover) {
   layout_ = packed;
 }
 
-}  // namespace lowering
-}  // namespace convsmith
+}  // namespace convsmith::lowering

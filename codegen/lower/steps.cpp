@@ -14,7 +14,7 @@ namespace convsmith::lowering {
 void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
   // As many chunks as needed, of equal size in whole tiles: a short last one would pass all weights for
   // little.
-  const int64_t step = nest_.loops[i].step;
+  const int64_t step = loops()[i].step;
   const I one = b_.iconst(1);
   const I all = b_.imax(one, b_.isub(*cover.step_end, *cover.step_begin));
   const I chunks = b_.idivc(b_.iaddc(all, step - 1), step);
@@ -25,12 +25,12 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I o = b_.icopy(*cover.step_begin);
   const Cursor here = copied(at);
   const TileMemory arrays = memory_;
-  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i), [&] {
+  b_.while_less(o, *cover.step_end, ir::loop_name(loops(), i), [&] {
     Cover inner = cover;
     const I next = b_.iadd(o, size);
     inner.step_begin = o;
     inner.step_end = b_.imin(next, *cover.step_end);
-    if (nest_.staged && !arrays.in_slab) {
+    if (slab_ && !arrays.in_slab) {
       const Cursor slab = stage(here, cover, b_.isub(*inner.step_end, o));
       memory_.in_slab = true;
       loop(i + 1, slab, inner);
@@ -52,7 +52,7 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
     masked_steps(i, o, here, cover);
     return;
   }
-  if (nest_.prefetch) asked_ = b_.paddc(at.weights, block_bytes());
+  if (prefetch_share_) asked_ = b_.paddc(at.weights, block_bytes());
   const std::vector<int64_t> heights = tile_heights();
   int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
   for (const int64_t height : heights) {
@@ -90,7 +90,7 @@ void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& co
   const I stop = b_.iaddc(*cover.step_end, -lower);
   const I enough = b_.iconst(height);
   b_.if_less(all, enough, "short", [&] { b_.icopy(stop, o); });
-  b_.while_less(o, stop, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
+  b_.while_less(o, stop, fmt::format("{}.{}", ir::loop_name(loops(), i), height), [&] {
     b_.if_less(last, o, "back", [&] {
       const I back = b_.isub(last, o);
       const CursorStride step = steps_stride(1);
@@ -112,7 +112,7 @@ void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cove
                               int64_t distance) {
   const int64_t block = height * distance;
   const I last = block == 1 ? *cover.step_end : b_.iaddc(*cover.step_end, 1 - block);
-  b_.while_less(o, last, fmt::format("{}.{}", ir::loop_name(nest_, i), height), [&] {
+  b_.while_less(o, last, fmt::format("{}.{}", ir::loop_name(loops(), i), height), [&] {
     Cover inner = cover;
     inner.steps = height;
     if (distance == 1) {
@@ -133,7 +133,7 @@ void Lowerer::steps_of_height(size_t i, I o, const Cursor& at, const Cover& cove
 }
 
 void Lowerer::masked_steps(size_t i, I o, const Cursor& at, const Cover& cover) {
-  b_.while_less(o, *cover.step_end, ir::loop_name(nest_, i) + ".rest", [&] {
+  b_.while_less(o, *cover.step_end, ir::loop_name(loops(), i) + ".rest", [&] {
     Cover inner = cover;
     inner.steps = lanes();
     const I left = b_.isub(*cover.step_end, o);
@@ -146,7 +146,7 @@ void Lowerer::masked_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   Cursor inner = at;
-  if (nest_.staged && slab_steps_ == tile_steps_)
+  if (slab_ && slab_steps_ == tile_steps_)
     inner = stage(at, cover, cover.valid ? *cover.valid : b_.iconst(cover.steps));
   loop(i + 1, inner, cover);
 }

@@ -367,7 +367,7 @@ int64_t window_rows(const Problem& p, const Target& target, int64_t vectors) {
 int64_t joined_rows(const Problem& p, const Target& target) {
   constexpr int64_t kMostVectors = 8;
   constexpr int64_t kMostJoined = 64;
-  if (!can_join_rows(p, target.lanes)) return 0;
+  if (!ir::can_join_rows(p, target.lanes)) return 0;
   const int64_t fitting = std::min(kMostVectors, rows_that_fit(target, 1, p)) * target.lanes / p.groups;
   const auto busy = [&](int64_t rows) {
     const int64_t vectors = ceil_div(rows * p.groups, target.lanes);

@@ -31,9 +31,9 @@ constexpr int64_t kAskedLines = 16;
 // Blocks that a tile of one step takes at once: accumulators beside each other hide the latency of its sums.
 int64_t wide_blocks(const LoopNest& nest, int64_t lanes) {
   const Dim dim = ir::lanes_dim(nest).value();
-  const int64_t tile_steps = ir::innermost_step(nest, Dim::kStep);
+  const int64_t tile_steps = ir::innermost_step(nest.loops, Dim::kStep);
   if (dim == Dim::kStep || !nest.problem.has_weights() || tile_steps == 1) return 1;
-  const int64_t units = ir::innermost_step(nest, dim);
+  const int64_t units = ir::innermost_step(nest.loops, dim);
   const ir::PackLayout layout = ir::pack_layout(nest);
   // No more than other tiles, of whose epilogue is known that it fits.
   const int64_t accumulators = std::min(kBusySums, tile_steps * units / lanes);
@@ -75,7 +75,7 @@ void complete_tail(LoopNest& nest, int64_t lanes) {
     Loop& loop = nest.loops[i];
     single_elsewhere = single_elsewhere || loop.wide > 1;
     if (loop.dim != Dim::kStep || loop.role != Role::kSerial ||
-        ir::has_inside(nest, i, Dim::kStep, Role::kSerial))
+        ir::has_inside(nest.loops, i, Dim::kStep, Role::kSerial))
       continue;
     if (loop.tail.strategy == TailStrategy::kOpen)
       loop.tail = default_tail(nest, loop.step, single_elsewhere, lanes);
@@ -83,12 +83,26 @@ void complete_tail(LoopNest& nest, int64_t lanes) {
 }
 
 // Steps whose input and output fill half of the first cache, but several times what a tile reads ahead.
-int64_t near_steps(const LoopNest& nest, const Target& target) {
-  const Problem& p = nest.problem;
-  const int64_t tile = nest.lifted * target.lanes;
+int64_t near_steps(const Problem& p, int64_t vectors, const Target& target) {
+  const int64_t tile = vectors * target.lanes;
   const int64_t reach = (p.taps - 1) * p.dilation;
   const int64_t fitting = target.l1_bytes / 2 / (4 * (2 * p.channels + p.filters));
   return std::max<int64_t>(1, std::max(fitting, 4 * reach) / tile) * tile;
+}
+
+void complete_inside(LoopNest& nest, const Target& target) {
+  ir::Inside form = ir::inside_of(nest);
+  if (form.vectors == 0) return;
+  const Problem& p = nest.problem;
+  if (form.far && !form.skewed && form.tiles == 0) form.tiles = lifted_block(p, target, form.vectors).tiles;
+  if (form.far && form.worth == 0) form.worth = steps_worth_lifting(p, target, form.vectors);
+  if (!form.far && p.channels > 1 && form.chunk == 0) form.chunk = near_steps(p, form.vectors, target);
+  nest.inside = ir::inside_loops(nest, form);
+}
+
+int64_t default_number(ir::HintKind kind) {
+  if (kind == ir::HintKind::kNontemporal) return kKept;
+  return kind == ir::HintKind::kPrefetchWeights ? kAskingTiles : kAskedLines;
 }
 
 }  // namespace
@@ -98,18 +112,16 @@ LoopNest completed(LoopNest nest, const Target& target) {
   const Problem& p = nest.problem;
   complete_wide(nest, target.lanes);
   complete_tail(nest, target.lanes);
-  const auto fill = [](int64_t& number, auto value) {
-    if (number == 0) number = value();
-  };
-  if (ir::stages_where_rows_meet(nest)) fill(nest.stage_apart, [&] { return meeting_distance(p, target); });
-  if (nest.lifted > 0 && !nest.near) {
-    if (!nest.slide) fill(nest.lift_tiles, [&] { return lifted_block(p, target, nest.lifted).tiles; });
-    fill(nest.lift_worth, [&] { return steps_worth_lifting(p, target, nest.lifted); });
+  complete_inside(nest, target);
+  for (Loop& loop : nest.loops) {
+    if (loop.copies_in && loop.apart == 0 && ir::stages_where_rows_meet(nest))
+      loop.apart = meeting_distance(p, target);
+    if (loop.dim == Dim::kGroup && loop.role == Role::kLanes && ir::can_join_rows(nest))
+      loop.tail.strategy = TailStrategy::kJoin;
   }
-  if (nest.near && p.channels > 1) fill(nest.near_chunk, [&] { return near_steps(nest, target); });
-  if (nest.stream) fill(nest.stream_above, [] { return kKept; });
-  if (nest.prefetch) fill(nest.prefetch_share, [] { return kAskingTiles; });
-  if (nest.read_ahead) fill(nest.read_ahead_within, [] { return kAskedLines; });
+  for (ir::Hint& hint : nest.hints) {
+    if (hint.number == 0) hint.number = default_number(hint.kind);
+  }
   return nest;
 }
 
@@ -123,10 +135,11 @@ ir::Schedule with_numbers(ir::Schedule schedule, const LoopNest& nest) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& loop = nest.loops[i];
     if (loop.wide > 0 && !has(StepKind::kWide))
-      schedule.push_back({StepKind::kWide, {ir::loop_name(nest, i)}, loop.wide});
+      schedule.push_back({StepKind::kWide, {ir::loop_name(nest.loops, i)}, loop.wide});
+    const bool is_tile_loop = loop.dim == Dim::kStep && loop.role == Role::kSerial;
     const bool has_tail = !loop.tail.sizes.empty() || loop.tail.strategy == TailStrategy::kMask;
-    if (has_tail && !has(StepKind::kTail))
-      schedule.push_back({StepKind::kTail, {ir::loop_name(nest, i)}, 0, loop.tail});
+    if (is_tile_loop && has_tail && !has(StepKind::kTail))
+      schedule.push_back({StepKind::kTail, {ir::loop_name(nest.loops, i)}, 0, loop.tail});
   }
   return schedule;
 }

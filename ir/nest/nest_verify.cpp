@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace convsmith::ir {
@@ -10,10 +11,6 @@ namespace {
 
 tl::unexpected<Error> fail(std::string what) {
   return make_error(ErrorCode::kInvalidSpec, fmt::format("Loop nest: {}.", what));
-}
-
-bool is_reduction(Dim dim) {
-  return dim == Dim::kTap || dim == Dim::kChannel || dim == Dim::kReduction;
 }
 
 // The loops over one dimension, from the outside in, as far as they are seen.
@@ -25,7 +22,7 @@ struct Chain {
 
 Result<void> extend(Chain& chain, const Loop& loop) {
   const char letter = kDimLetters[static_cast<size_t>(loop.dim)];
-  if (loop.role == Role::kBand) {
+  if (is_band(loop.role)) {
     if (loop.dim != Dim::kStep || chain.count > 0)
       return fail("a band loop runs over o and stands outside the other loops over o");
     return {};
@@ -79,21 +76,20 @@ Result<void> verify_strict_order(const LoopNest& nest) {
 // A lane's positions and its steps are each one run of floats.
 bool can_lift(const LoopNest& nest) {
   const Problem& p = nest.problem;
-  return lanes_dim(nest) == Dim::kFilter && nest.ragged && p.combine == Combine::kNone &&
+  return lanes_dim(nest) == Dim::kFilter && nest.guarded() && p.combine == Combine::kNone &&
          p.in_pitch() == p.channels && p.out_pitch() == p.filters &&
          extent_inside_steps(nest, Dim::kGroup) == p.groups &&
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
-bool can_slide_lifted(const LoopNest& nest) {
+bool can_skew_inside(const LoopNest& nest) {
   const Problem& p = nest.problem;
-  return nest.lifted > 0 && nest.blended == 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 &&
-         !p.starts_from_bias;
+  return nest.shared_rows() == 0 && p.groups == 1 && p.stride == 1 && p.dilation == 1 && !p.starts_from_bias;
 }
 
 // Rows that share vectors are neighbours, and have no vector beside the shared one.
-bool can_slide_shared(const LoopNest& nest) {
-  return nest.blended > 0 && nest.lifted == 0 && nest.row_distance() == 1 &&
+bool can_skew_shared(const LoopNest& nest) {
+  return nest.shared_rows() > 0 && nest.inside.empty() && nest.row_distance() == 1 &&
          nest.problem.group_filters() < lane_count(nest);
 }
 
@@ -105,12 +101,12 @@ constexpr int64_t kMostProducts = 8192;
 Result<void> verify_iterations(const LoopNest& nest) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& loop = nest.loops[i];
-    if (loop.role == Role::kSerial || loop.role == Role::kBand) continue;
+    if (loop.role == Role::kSerial || loop.role == Role::kSkew || is_band(loop.role)) continue;
     const auto extent = loop_extent(nest, i);
-    if (!extent) return fail(fmt::format("loop '{}' must have constant extent", loop_name(nest, i)));
+    if (!extent) return fail(fmt::format("loop '{}' must have constant extent", loop_name(nest.loops, i)));
     if (*extent / loop.step > kMostIterations) {
-      return fail(fmt::format("loop '{}' has {} iterations; written out are at most {}", loop_name(nest, i),
-                              *extent / loop.step, kMostIterations));
+      return fail(fmt::format("loop '{}' has {} iterations; written out are at most {}",
+                              loop_name(nest.loops, i), *extent / loop.step, kMostIterations));
     }
   }
   return {};
@@ -132,6 +128,55 @@ Result<void> verify_written_out(const LoopNest& nest) {
   return fail(fmt::format("{} products would be written out; {} compile", products, kMostProducts));
 }
 
+Result<void> verify_skew(const LoopNest& nest) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    if (nest.loops[i].role != Role::kSkew) continue;
+    const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
+                                    [](const Loop& loop) { return is_reduction(loop.dim); });
+    if (!nest.guarded() || &*first != &nest.loops[i])
+      return fail("only the outermost loop over taps is skewed, below a guard ('ragged')");
+  }
+  return {};
+}
+
+Result<void> verify_inside(const LoopNest& nest) {
+  if (nest.inside.empty()) return {};
+  const Inside form = inside_of(nest);
+  if (nest.guarded() && !skews(nest.loops) && form.vectors > 0 && form.vectors <= kMostLifted &&
+      nest.inside == inside_loops(nest, form))
+    return {};
+  return fail("the part inside is none that 'lift', 'near' and 'slide' make of the loops below a guard");
+}
+
+// Tails of lanes, copies, hints and the packing of weights.
+Result<void> verify_beside(const LoopNest& nest) {
+  for (size_t i = 0; i < nest.loops.size(); ++i) {
+    const Loop& loop = nest.loops[i];
+    const bool is_tile_loop = loop.dim == Dim::kStep && loop.role == Role::kSerial;
+    if ((loop.copies_in && !(is_tile_loop && nest.staged() == &loop)) || loop.copies_out || loop.apart < 0)
+      return fail(
+          fmt::format("nothing is copied with loop '{}'; the input may be, with one serial loop over o",
+                      loop_name(nest.loops, i)));
+    const TailStrategy tail = loop.tail.strategy;
+    const bool shares = tail == TailStrategy::kShare;
+    const bool of_lanes = shares || tail == TailStrategy::kJoin;
+    if (of_lanes && (loop.role != Role::kLanes || loop.dim != (shares ? Dim::kFilter : Dim::kGroup)))
+      return fail("rows share the last vector of lanes over f, and are joined for lanes over g");
+    if (shares &&
+        (loop.tail.sizes.size() != 1 || loop.tail.sizes[0] < 2 || loop.tail.sizes[0] > kMostBlended))
+      return fail(fmt::format("2 to {} rows share a vector", kMostBlended));
+    if (tail == TailStrategy::kOverlap || (!of_lanes && tail != TailStrategy::kOpen && !is_tile_loop))
+      return fail(fmt::format("this tail does not suit loop '{}'", loop_name(nest.loops, i)));
+  }
+  for (const Hint& hint : nest.hints) {
+    if (nest.hint(hint.kind) != &hint) return fail("a hint stands twice");
+    if (hint.number < 0 || hint.number > kMostOfStep) return fail("the number of a hint is out of range");
+  }
+  if (nest.packed_by < 0 || nest.packed_by > kMostPanel)
+    return fail(fmt::format("weights are packed in panels of 1 to {}", kMostPanel));
+  return {};
+}
+
 }  // namespace
 
 Result<void> verify(const LoopNest& nest) {
@@ -145,11 +190,65 @@ Result<void> verify(const LoopNest& nest) {
   }
   if (fused && !nest.cut())
     return fail("a fused reduction needs a band loop, since it can't skip single taps");
-  if (nest.ragged && !nest.cut()) return fail("'ragged' needs a band loop");
-  if (nest.slide && !nest.ragged) return fail("'slide' needs 'ragged'");
+  if (auto ok = verify_skew(nest); !ok) return ok;
+  if (auto ok = verify_inside(nest); !ok) return ok;
+  if (auto ok = verify_beside(nest); !ok) return ok;
   if (auto ok = verify_iterations(nest); !ok) return ok;
   return verify_strict_order(nest);
 }
+
+namespace {
+
+Result<void> verify_hints(const LoopNest& nest, Dim lanes) {
+  const bool nontemporal = nest.hint(HintKind::kNontemporal) != nullptr;
+  if (nontemporal && lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
+  if (nontemporal && nest.problem.out_pitch() % 16 != 0)
+    return fail("'stream' needs rows of a multiple of 16 floats");
+  if (lanes == Dim::kFilter) return {};
+  if (nest.hint(HintKind::kPrefetchWeights) != nullptr) return fail("'prefetch' is for lanes over f");
+  if (nest.hint(HintKind::kPrefetchInput) != nullptr) return fail("'read_ahead' is for lanes over f");
+  return {};
+}
+
+// Rows that share vectors, or are joined, or walked by input position.
+Result<void> verify_shared(const LoopNest& nest, Dim lanes) {
+  const bool skewed = inside_of(nest).skewed || skews(nest.loops);
+  const bool can_skew = nest.inside.empty() ? can_skew_shared(nest) : can_skew_inside(nest);
+  if (skewed && lanes != Dim::kGroup && !can_skew) {
+    return fail(
+        "'slide' is for lanes over g; with 'lift' for one group, stride and dilation 1; or with 'blend' "
+        "where "
+        "the filters of a group are one vector and the dilation divides the stride");
+  }
+  if (joins_rows(nest) && !can_join_rows(nest))
+    return fail("the rows of these tiles are no run of memory ('tail join')");
+  const int64_t rows = nest.shared_rows();
+  if (rows > 0 && !can_blend(nest.problem, lane_count(nest), rows)) {
+    return fail(fmt::format(
+        "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "
+        "most 1/{0} of the last vector, which is 4 or 8 lanes",
+        rows));
+  }
+  return {};
+}
+
+Result<void> verify_inside_form(const LoopNest& nest) {
+  if (nest.inside.empty()) return {};
+  if (!can_lift(nest))
+    return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
+  const Inside form = inside_of(nest);
+  if (form.far) return {};
+  if (form.skewed || !can_be_near(nest.problem, lane_count(nest))) {
+    return fail(
+        "'near' is for 'lift' without 'slide', with stride 1, taps that are not millions of steps apart, and "
+        "one channel or no more channels and filters than lanes");
+  }
+  if (nest.problem.channels > 1 && nest.fused())
+    return fail("'near' with several channels can't read them as one fused reduction");
+  return {};
+}
+
+}  // namespace
 
 Result<void> verify_lowerable(const LoopNest& nest) {
   if (auto ok = verify(nest); !ok) return ok;
@@ -172,37 +271,16 @@ Result<void> verify_lowerable(const LoopNest& nest) {
     return fail("lanes over o need channels first, or arrays of one float a step");
   // Lanes over steps read neighbouring floats only where a step is one float in memory.
   const bool contiguous = p.stride == 1 && (p.layout == Layout::kChannelsFirst || p.in_pitch() == 1);
-  if (nest.staged && nest.fused()) return fail("a staged input can't be read as one fused reduction");
-  if (*lanes == Dim::kStep && !contiguous && !nest.staged) return fail("lanes over these steps need 'stage'");
-  if (nest.staged && (*lanes != Dim::kStep || (contiguous && p.layout == Layout::kChannelsLast)))
+  const bool stages = nest.staged() != nullptr;
+  if (stages && nest.fused()) return fail("a staged input can't be read as one fused reduction");
+  if (*lanes == Dim::kStep && !contiguous && !stages) return fail("lanes over these steps need 'stage'");
+  if (stages && (*lanes != Dim::kStep || (contiguous && p.layout == Layout::kChannelsLast)))
     return fail("'stage' is only for lanes over steps, and not for a single channel of neighbouring steps");
-  if (nest.ragged && (*lanes == Dim::kStep || !p.has_weights()))
+  if (nest.guarded() && (*lanes == Dim::kStep || !p.has_weights()))
     return fail("'ragged' is for sums of products with lanes over f or g");
-  if (nest.slide && *lanes != Dim::kGroup && !can_slide_lifted(nest) && !can_slide_shared(nest)) {
-    return fail(
-        "'slide' is for lanes over g; with 'lift' for one group, stride and dilation 1; or with 'blend' "
-        "where "
-        "the filters of a group are one vector and the dilation divides the stride");
-  }
-  if (nest.stream && *lanes == Dim::kStep) return fail("'stream' is for lanes over f or g");
-  if (nest.stream && p.out_pitch() % 16 != 0) return fail("'stream' needs rows of a multiple of 16 floats");
-  if (nest.prefetch && *lanes != Dim::kFilter) return fail("'prefetch' is for lanes over f");
-  if (nest.read_ahead && *lanes != Dim::kFilter) return fail("'read_ahead' is for lanes over f");
-  if (nest.lifted > 0 && !can_lift(nest))
-    return fail("'lift' is for lanes over f in dense arrays, with all groups and filters inside the steps");
-  if (nest.near && (nest.lifted == 0 || nest.slide || !can_be_near(p, lane_count(nest)))) {
-    return fail(
-        "'near' is for 'lift' without 'slide', with stride 1, taps that are not millions of steps apart, and "
-        "one channel or no more channels and filters than lanes");
-  }
-  if (nest.near && p.channels > 1 && nest.fused())
-    return fail("'near' with several channels can't read them as one fused reduction");
-  if (nest.blended > 0 && (*lanes != Dim::kFilter || !can_blend(p, lane_count(nest), nest.blended))) {
-    return fail(fmt::format(
-        "'blend {0}' is for lanes over f without an operand, where the filters of a group fill at "
-        "most 1/{0} of the last vector, which is 4 or 8 lanes",
-        nest.blended));
-  }
+  if (auto ok = verify_hints(nest, *lanes); !ok) return ok;
+  if (auto ok = verify_shared(nest, *lanes); !ok) return ok;
+  if (auto ok = verify_inside_form(nest); !ok) return ok;
   if (nest.loops[0].dim != Dim::kSample || nest.loops[0].step != 1)
     return fail("compiling needs one loop over n, outside all others");
   int phase = 0;  // 0 serial output loops, 1 tile and lanes, 2 reduction

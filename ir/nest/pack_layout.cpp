@@ -9,10 +9,10 @@ PackLayout pack_layout(const LoopNest& nest) {
   layout.units_are_groups = lanes == Dim::kGroup;
   layout.outer = layout.units_are_groups ? 1 : p.groups;
   layout.units = layout.units_are_groups ? p.groups : p.group_filters();
-  layout.block = innermost_step(nest, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
+  layout.block = innermost_step(nest.loops, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
   layout.pad = 1;
   if (lanes != Dim::kStep) layout.pad = lane_count(nest);
-  if (nest.panel != 0) layout.block = layout.pad = nest.panel;
+  if (nest.packed_by != 0) layout.block = layout.pad = nest.packed_by;
   layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;
   return layout;
@@ -21,7 +21,7 @@ PackLayout pack_layout(const LoopNest& nest) {
 ParallelBlocks parallel_blocks(const LoopNest& nest) {
   const Dim dim = nest.problem.groups > 1 ? Dim::kGroup : Dim::kFilter;
   const int64_t extent = dim_extent(nest.problem, dim).value();
-  if (nest.lifted > 0) return {Dim::kSample, 1, 1};
+  if (!nest.inside.empty()) return {Dim::kSample, 1, 1};
   for (const Loop& loop : nest.loops) {
     if (loop.dim == dim) return {dim, loop.step, (extent + loop.step - 1) / loop.step};
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/nest/nest_verify.hpp"
 
 namespace convsmith::ir {
@@ -13,9 +15,9 @@ tl::unexpected<Error> fail(std::string what) {
 }
 
 Result<size_t> named(const LoopNest& nest, const std::string& name) {
-  if (const auto index = find_loop(nest, name)) return *index;
+  if (const auto index = find_loop(nest.loops, name)) return *index;
   std::string all;
-  for (size_t i = 0; i < nest.loops.size(); ++i) all += (i == 0 ? "" : " ") + loop_name(nest, i);
+  for (size_t i = 0; i < nest.loops.size(); ++i) all += (i == 0 ? "" : " ") + loop_name(nest.loops, i);
   return fail(fmt::format("expected a loop, found '{}'; the loops are {}", name, all));
 }
 
@@ -31,8 +33,8 @@ Result<size_t> named_serial(const LoopNest& nest, const std::string& name) {
 Result<LoopNest> cut(LoopNest nest, const Step& step) {
   if (step.loops.size() != 1 || step.loops[0] != "o") return fail("expected 'cut o'");
   if (nest.cut()) return fail("expected a nest that is not cut yet");
-  const auto o = find_loop(nest, "o");
-  const auto k = find_loop(nest, nest.fused() ? "r" : "k");
+  const auto o = find_loop(nest.loops, "o");
+  const auto k = find_loop(nest.loops, nest.fused() ? "r" : "k");
   if (!o || !k || *k < *o) return fail("expected the loop over o outside the loop over taps");
   nest.loops.insert(nest.loops.begin() + static_cast<std::ptrdiff_t>(*o), Loop{Dim::kStep, 1, Role::kBand});
   return nest;
@@ -45,7 +47,7 @@ Result<LoopNest> fuse(LoopNest nest, const Step& step) {
   const Problem& p = nest.problem;
   const auto k = named_serial(nest, "k");
   if (!k) return tl::unexpected(k.error());
-  if (*k + 1 >= nest.loops.size() || loop_name(nest, *k + 1) != "c" || nest.loops[*k].step != 1 ||
+  if (*k + 1 >= nest.loops.size() || loop_name(nest.loops, *k + 1) != "c" || nest.loops[*k].step != 1 ||
       nest.loops[*k + 1].step != 1) {
     return fail("expected loops 'k' and 'c' to be neighbours and not split");
   }
@@ -98,7 +100,7 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
   if (step.loops.size() != 1) return fail("expected the name of one loop");
   const auto i = named_serial(nest, step.loops[0]);
   if (!i) return tl::unexpected(i.error());
-  if (loop_with(nest, nest.loops[*i].dim, role) != nullptr) {
+  if (loop_with(nest.loops, nest.loops[*i].dim, role) != nullptr) {
     return fail(
         fmt::format("expected loop '{}' to be the first of its dimension with this role", step.loops[0]));
   }
@@ -138,28 +140,40 @@ Result<LoopNest> wide(LoopNest nest, const Step& step) {
   return nest;
 }
 
+// Turn this:  for o { .. in[o + k] .. }
+// Into this:  for o { copy x1 = in; .. x1[k][o] .. }
 Result<LoopNest> stage(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'stage' takes no loop");
   if (lanes_dim(nest) != Dim::kStep) return fail("expected lanes over o");
-  nest.staged = true;
+  const auto o = std::find_if(nest.loops.begin(), nest.loops.end(),
+                              [](const Loop& l) { return l.dim == Dim::kStep && l.role == Role::kSerial; });
+  if (o == nest.loops.end()) return fail("expected a loop over o outside its lanes");
+  o->copies_in = true;
   return nest;
 }
 
+// Turn this:  guard o { for o { .. lanes f } }
+// Into this:  guard o { part inside { lanes o { for o1 { copy x1 = in; for o2 { tile o3 .. }; copy out = y1 }
+// } }
+//                       part edge { for o { .. lanes f } } }
 Result<LoopNest> lift(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'lift FACTOR'");
-  if (!nest.ragged) return fail("expected 'ragged' before 'lift'");
+  if (!nest.guarded()) return fail("expected 'ragged' before 'lift'");
+  if (skews(nest.loops)) return fail("expected 'lift' before 'slide'");
   if (step.factor < 1 || step.factor > kMostLifted)
     return fail(fmt::format("expected 1 to {} vectors of steps, found {}", kMostLifted, step.factor));
-  nest.lifted = step.factor;
+  nest.inside = inside_loops(nest, {.vectors = step.factor, .far = true});
   return nest;
 }
 
-// Turn this:  lanes over far-apart steps, their inputs turned into scratch
-// Into this:  lanes over neighbouring steps o, their inputs in[o + k] where they are
+// Turn this:  part inside { lanes o { for o1 { copy x1 = in; for o2 { tile o3 .. }; copy out = y1 } } }
+// Into this:  part inside { for o { copy x1 = in; for o1 { tile o2 { lanes o3 .. }; copy out = y1 } } }
 Result<LoopNest> near(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'near' takes no loop");
-  if (nest.lifted == 0) return fail("expected 'lift' before 'near'");
-  nest.near = true;
+  Inside form = inside_of(nest);
+  if (form.vectors == 0) return fail("expected 'lift' before 'near'");
+  form.far = false;
+  nest.inside = inside_loops(nest, form);
   return nest;
 }
 
@@ -170,45 +184,48 @@ Result<LoopNest> blend(LoopNest nest, const Step& step) {
   if (step.factor < 2 || step.factor > kMostBlended)
     return fail(
         fmt::format("expected 2 to {} rows that share a vector, found {}", kMostBlended, step.factor));
-  nest.blended = step.factor;
-  return nest;
+  for (Loop& loop : nest.loops) {
+    if (loop.dim != Dim::kFilter || loop.role != Role::kLanes) continue;
+    loop.tail = {TailStrategy::kShare, {step.factor}};
+    return nest;
+  }
+  return fail("expected lanes over f");
 }
 
 // Turn this:  for bands of o { .. for k in the band's taps .. }
-// Into this:  for one band { for tiles of o { .. for the taps of any row: the rows that have it .. } }
+// Into this:  guard o { for tiles of o { .. for the taps of any row: the rows that have it .. } }
 Result<LoopNest> ragged(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'ragged' takes no loop");
-  if (!nest.cut()) return fail("expected 'cut o' before 'ragged'");
-  nest.ragged = true;
-  return nest;
+  for (Loop& loop : nest.loops) {
+    if (!is_band(loop.role)) continue;
+    loop.role = Role::kGuard;
+    return nest;
+  }
+  return fail("expected 'cut o' before 'ragged'");
 }
 
 // Turn this:  for k { load w[k]; for the rows a of a tile { load x[a + k]; acc[a] += x[a + k] * w[k] } }
 // Into this:  for positions j { load x[j]; for the rows a that read it { acc[a] += x[j] * w[j - a] } }
 Result<LoopNest> slide(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("'slide' takes no loop");
-  if (!nest.ragged) return fail("expected 'ragged' before 'slide'");
-  nest.slide = true;
+  if (!nest.guarded()) return fail("expected 'ragged' before 'slide'");
+  Inside form = inside_of(nest);
+  if (form.vectors > 0) {
+    form.skewed = true;
+    nest.inside = inside_loops(nest, form);
+    return nest;
+  }
+  const auto taps = std::find_if(nest.loops.begin(), nest.loops.end(),
+                                 [](const Loop& loop) { return is_reduction(loop.dim); });
+  taps->role = Role::kSkew;
   return nest;
 }
 
-Result<LoopNest> stream(LoopNest nest, const Step& step) {
-  if (!step.loops.empty()) return fail("'stream' takes no loop");
-  if (nest.problem.out_pitch() % 16 != 0)
+Result<LoopNest> hint(LoopNest nest, const Step& step, HintKind kind) {
+  if (!step.loops.empty()) return fail(fmt::format("'{}' takes no loop", print(step)));
+  if (kind == HintKind::kNontemporal && nest.problem.out_pitch() % 16 != 0)
     return fail("expected rows of the output to be a multiple of 16 floats");
-  nest.stream = true;
-  return nest;
-}
-
-Result<LoopNest> prefetch(LoopNest nest, const Step& step) {
-  if (!step.loops.empty()) return fail("'prefetch' takes no loop");
-  nest.prefetch = true;
-  return nest;
-}
-
-Result<LoopNest> read_ahead(LoopNest nest, const Step& step) {
-  if (!step.loops.empty()) return fail("'read_ahead' takes no loop");
-  nest.read_ahead = true;
+  if (nest.hint(kind) == nullptr) nest.hints.push_back({kind});
   return nest;
 }
 
@@ -216,8 +233,19 @@ Result<LoopNest> panel(LoopNest nest, const Step& step) {
   if (!step.loops.empty()) return fail("expected 'panel FACTOR'");
   if (step.factor < 1 || step.factor > kMostPanel)
     return fail(fmt::format("expected a panel of 1 to {}, found {}", kMostPanel, step.factor));
-  nest.panel = step.factor;
+  nest.packed_by = step.factor;
   return nest;
+}
+
+std::optional<HintKind> hint_of(StepKind step) {
+  if (step == StepKind::kStream) return HintKind::kNontemporal;
+  if (step == StepKind::kPrefetch) return HintKind::kPrefetchWeights;
+  if (step == StepKind::kReadAhead) return HintKind::kPrefetchInput;
+  return std::nullopt;
+}
+
+bool is_inside_step(StepKind kind) {
+  return kind == StepKind::kLift || kind == StepKind::kNear || kind == StepKind::kSlide;
 }
 
 Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
@@ -253,11 +281,9 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
     case StepKind::kSlide:
       return slide(std::move(nest), step);
     case StepKind::kStream:
-      return stream(std::move(nest), step);
     case StepKind::kPrefetch:
-      return prefetch(std::move(nest), step);
     case StepKind::kReadAhead:
-      return read_ahead(std::move(nest), step);
+      return hint(std::move(nest), step, *hint_of(step.kind));
     case StepKind::kPanel:
       return panel(std::move(nest), step);
   }
@@ -266,9 +292,48 @@ Result<LoopNest> rewrite(LoopNest nest, const Step& step) {
 
 }  // namespace
 
+std::vector<int64_t> numbers_of(const LoopNest& nest, StepKind step) {
+  const Inside form = inside_of(nest);
+  switch (step) {
+    case StepKind::kStage:
+      return {nest.staged() == nullptr ? 0 : nest.staged()->apart};
+    case StepKind::kLift:
+      return {form.tiles, form.worth};
+    case StepKind::kNear:
+      return {form.chunk};
+    case StepKind::kStream:
+    case StepKind::kPrefetch:
+    case StepKind::kReadAhead: {
+      const Hint* hint = nest.hint(*hint_of(step));
+      return {hint == nullptr ? 0 : hint->number};
+    }
+    default:
+      return {};
+  }
+}
+
+void set_numbers(LoopNest& nest, StepKind step, const std::vector<int64_t>& numbers) {
+  if (numbers.empty()) return;
+  Inside form = inside_of(nest);
+  for (Loop& loop : nest.loops) {
+    if (step == StepKind::kStage && loop.copies_in) loop.apart = numbers[0];
+  }
+  for (Hint& hint : nest.hints) {
+    if (hint.kind == hint_of(step)) hint.number = numbers[0];
+  }
+  if (step == StepKind::kLift) form.tiles = numbers[0], form.worth = numbers[1];
+  if (step == StepKind::kNear) form.chunk = numbers[0];
+  if (form.vectors > 0) nest.inside = inside_loops(nest, form);
+}
+
 Result<LoopNest> apply(LoopNest nest, const Step& step) {
+  const Inside form = inside_of(nest);
   auto rewritten = rewrite(std::move(nest), step);
-  if (rewritten) set_numbers(*rewritten, step.kind, step.numbers);
+  if (rewritten) {
+    // The part inside has what the loops outside it have over groups, filters, taps and channels.
+    if (form.vectors > 0 && !is_inside_step(step.kind)) rewritten->inside = inside_loops(*rewritten, form);
+    set_numbers(*rewritten, step.kind, step.numbers);
+  }
   if (!rewritten) return fail(fmt::format("Schedule step '{}': {}.", print(step), rewritten.error().message));
   if (auto ok = verify(*rewritten); !ok)
     return fail(fmt::format("Schedule step '{}': {}", print(step), ok.error().message));

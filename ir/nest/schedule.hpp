@@ -28,6 +28,7 @@
 // schedule leaves open is filled in for the target (codegen/schedule/completed.hpp).
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,26 +70,25 @@ struct Step {
   bool operator==(const Step&) const = default;
 };
 
-// The numbers that a step may have, all of them counts of something.
+// The numbers that a step may have, by name.
 struct StepNumber {
   StepKind step;
   std::string_view name;
-  int64_t LoopNest::*value;
 };
 constexpr StepNumber kStepNumbers[] = {
     // Rows whose distance is a multiple of so many bytes are staged, others read where they are.
-    {StepKind::kStage, "apart", &LoopNest::stage_apart},
+    {StepKind::kStage, "apart"},
     // Tiles whose input is turned together; steps from which on a call takes one more, overlapping tile.
-    {StepKind::kLift, "tiles", &LoopNest::lift_tiles},
-    {StepKind::kLift, "worth", &LoopNest::lift_worth},
+    {StepKind::kLift, "tiles"},
+    {StepKind::kLift, "worth"},
     // Steps whose input is staged together, where there are several channels.
-    {StepKind::kNear, "chunk", &LoopNest::near_chunk},
+    {StepKind::kNear, "chunk"},
     // Bytes of the output of a call.
-    {StepKind::kStream, "above", &LoopNest::stream_above},
+    {StepKind::kStream, "above"},
     // Tiles that ask for a block of weights together.
-    {StepKind::kPrefetch, "share", &LoopNest::prefetch_share},
+    {StepKind::kPrefetch, "share"},
     // Cache lines that a round of products asks for at most; where it would be more, none.
-    {StepKind::kReadAhead, "within", &LoopNest::read_ahead_within},
+    {StepKind::kReadAhead, "within"},
 };
 
 using Schedule = std::vector<Step>;
@@ -97,14 +97,23 @@ std::string print(const Step& step);
 std::string print(const Schedule& schedule);
 Result<Schedule> parse_schedule(std::string_view text);
 
+// Whether a step of that name is about a whole nest and names no loop: `ragged`, `lift 8`.
+bool is_nest_step(std::string_view name);
+
 // "shift 7 4"; and what that says, of the words [begin, end) of a text. Sizes fall.
 std::string print(const Tail& tail);
 Result<Tail> parse_tail(std::span<const std::string> words);
-// The numbers of a step as a nest has them: " tiles 3 worth 40"; and read from such words.
-std::string print_numbers(const LoopNest& nest, StepKind step);
+// Numbers as text: " tiles 3 worth 40", open ones left out; and read from such words.
+std::string print_numbers(StepKind step, const std::vector<int64_t>& numbers);
 Result<std::vector<int64_t>> parse_numbers(StepKind step, std::span<const std::string> words);
+// The numbers of a step as a nest has them, in the order of kStepNumbers; 0 where one is open or means
+// nothing.
 std::vector<int64_t> numbers_of(const LoopNest& nest, StepKind step);
 void set_numbers(LoopNest& nest, StepKind step, const std::vector<int64_t>& numbers);
+
+// A count as texts have it: "24M" is 24 << 20.
+std::string print_count(int64_t count);
+std::optional<int64_t> parse_count(std::string_view text);
 
 // Each step is followed by verify; an error names the step.
 Result<LoopNest> apply(LoopNest nest, const Schedule& schedule);

@@ -25,6 +25,17 @@ constexpr StepInfo kSteps[] = {
     {StepKind::kWide, "wide"},
 };
 
+struct TailName {
+  TailStrategy strategy;
+  std::string_view name;
+  size_t least_sizes;
+};
+constexpr TailName kTails[] = {
+    {TailStrategy::kShift, "shift", 0},     {TailStrategy::kMask, "mask", 0},
+    {TailStrategy::kShare, "share", 1},     {TailStrategy::kJoin, "join", 0},
+    {TailStrategy::kOverlap, "overlap", 0},
+};
+
 tl::unexpected<Error> fail(std::string what) {
   return make_error(ErrorCode::kInvalidSpec, std::move(what));
 }
@@ -40,9 +51,11 @@ bool names_a_loop(StepKind kind) {
 
 // How the numbers of a step are written, as an example; empty where it has none.
 std::string example_numbers(StepKind kind) {
-  LoopNest nest;
-  for (const StepNumber& number : kStepNumbers) nest.*number.value = 4;
-  return print_numbers(nest, kind);
+  std::vector<int64_t> numbers;
+  for (const StepNumber& number : kStepNumbers) {
+    if (number.step == kind) numbers.push_back(4);
+  }
+  return print_numbers(kind, numbers);
 }
 
 std::string_view name_of(StepKind kind) {
@@ -61,22 +74,6 @@ std::vector<std::string> words_of(std::string_view text) {
     begin = end;
   }
   return words;
-}
-
-// "24M" is 24 << 20.
-std::optional<int64_t> parse_count(std::string_view text) {
-  int64_t count = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (code != std::errc() || count > kMostOfStep || count < -kMostOfStep) return std::nullopt;
-  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (unit.empty()) return count;
-  if (unit == "M" && count < kMostOfStep >> 20) return count << 20;
-  return std::nullopt;
-}
-
-std::string print_count(int64_t count) {
-  constexpr int64_t kMega = 1 << 20;
-  return count > 0 && count % kMega == 0 ? fmt::format("{}M", count / kMega) : fmt::format("{}", count);
 }
 
 // What stands behind the name of a step of that kind.
@@ -136,31 +133,56 @@ std::string without_comments(std::string_view text) {
 
 }  // namespace
 
+std::optional<int64_t> parse_count(std::string_view text) {
+  int64_t count = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (code != std::errc() || count > kMostOfStep || count < -kMostOfStep) return std::nullopt;
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  if (unit.empty()) return count;
+  if (unit == "M" && count < kMostOfStep >> 20) return count << 20;
+  return std::nullopt;
+}
+
+std::string print_count(int64_t count) {
+  constexpr int64_t kMega = 1 << 20;
+  return count > 0 && count % kMega == 0 ? fmt::format("{}M", count / kMega) : fmt::format("{}", count);
+}
+
 std::string print(const Step& step) {
   std::string text(name_of(step.kind));
   for (const std::string& loop : step.loops) text += " " + loop;
   if (takes_factor(step.kind)) text += fmt::format(" {}", step.factor);
   if (step.kind == StepKind::kTail) text += " " + print(step.tail);
-  LoopNest numbers;
-  set_numbers(numbers, step.kind, step.numbers);
-  return text + print_numbers(numbers, step.kind);
+  return text + print_numbers(step.kind, step.numbers);
+}
+
+bool is_nest_step(std::string_view name) {
+  for (const StepInfo& info : kSteps) {
+    if (info.name == name) return info.kind >= StepKind::kStage;
+  }
+  return false;
 }
 
 std::string print(const Tail& tail) {
   std::string text;
-  if (tail.strategy == TailStrategy::kShift) text = "shift";
-  if (tail.strategy == TailStrategy::kMask) text = "mask";
+  for (const TailName& strategy : kTails) {
+    if (strategy.strategy == tail.strategy) text = strategy.name;
+  }
   for (const int64_t size : tail.sizes) text += fmt::format("{}{}", text.empty() ? "" : " ", size);
   return text;
 }
 
 Result<Tail> parse_tail(std::span<const std::string> words) {
-  Tail tail;
+  Tail tail{TailStrategy::kShrink, {}};
   if (words.empty()) return fail("expected the sizes of smaller tiles");
-  tail.strategy = words[0] == "shift"  ? TailStrategy::kShift
-                  : words[0] == "mask" ? TailStrategy::kMask
-                                       : TailStrategy::kShrink;
-  if (tail.strategy != TailStrategy::kShrink) words = words.subspan(1);
+  size_t least = 1;
+  for (const TailName& strategy : kTails) {
+    if (words[0] != strategy.name) continue;
+    tail.strategy = strategy.strategy;
+    least = strategy.least_sizes;
+    words = words.subspan(1);
+    break;
+  }
   for (const std::string& word : words) {
     const auto size = parse_count(word);
     const int64_t before = tail.sizes.empty() ? kMostOfStep : tail.sizes.back();
@@ -170,16 +192,17 @@ Result<Tail> parse_tail(std::span<const std::string> words) {
   }
   if (tail.sizes.size() > kMostTails)
     return fail(fmt::format("expected at most {} sizes, found {}", kMostTails, tail.sizes.size()));
-  if (tail.sizes.empty() && tail.strategy != TailStrategy::kMask)
-    return fail("expected the sizes of smaller tiles");
+  if (tail.sizes.size() < least) return fail("expected the sizes of smaller tiles");
   return tail;
 }
 
-std::string print_numbers(const LoopNest& nest, StepKind step) {
+std::string print_numbers(StepKind step, const std::vector<int64_t>& numbers) {
   std::string text;
+  auto next = numbers.begin();
   for (const StepNumber& number : kStepNumbers) {
-    if (number.step == step && nest.*number.value != 0)
-      text += fmt::format(" {} {}", number.name, print_count(nest.*number.value));
+    if (number.step != step || next == numbers.end()) continue;
+    if (*next != 0) text += fmt::format(" {} {}", number.name, print_count(*next));
+    ++next;
   }
   return text;
 }
@@ -204,21 +227,6 @@ Result<std::vector<int64_t>> parse_numbers(StepKind step, std::span<const std::s
       fmt::format("expected {}, found '{}'",
                   all.empty() ? "nothing behind it" : fmt::format("numbers as in '{}{}'", name_of(step), all),
                   words[used]));
-}
-
-std::vector<int64_t> numbers_of(const LoopNest& nest, StepKind step) {
-  std::vector<int64_t> numbers;
-  for (const StepNumber& number : kStepNumbers) {
-    if (number.step == step) numbers.push_back(nest.*number.value);
-  }
-  return numbers;
-}
-
-void set_numbers(LoopNest& nest, StepKind step, const std::vector<int64_t>& numbers) {
-  auto next = numbers.begin();
-  for (const StepNumber& number : kStepNumbers) {
-    if (number.step == step && next != numbers.end()) nest.*number.value = *next++;
-  }
 }
 
 std::string print(const Schedule& schedule) {

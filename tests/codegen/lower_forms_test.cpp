@@ -180,14 +180,15 @@ TEST(LowerForms, RandomSchedulesGiveThePlainBits) {
     SCOPED_TRACE(ir::print(c.nest) + "batch " + std::to_string(c.tensors.batch) + " steps " +
                  std::to_string(c.tensors.steps));
     check_case(c, r, round % 25 == 0);
-    ragged += c.nest.ragged ? 1 : 0;
-    slid += c.nest.slide ? 1 : 0;
-    lifted += c.nest.lifted > 0 ? 1 : 0;
-    near += c.nest.near ? 1 : 0;
-    prefetching += c.nest.prefetch ? 1 : 0;
-    streaming += c.nest.stream ? 1 : 0;
-    blended += c.nest.blended > 0 ? 1 : 0;
-    slid_shared += c.nest.blended > 0 && c.nest.slide ? 1 : 0;
+    const bool shares = c.nest.shared_rows() > 0;
+    ragged += c.nest.guarded() ? 1 : 0;
+    slid += ir::skews(c.nest.loops) ? 1 : 0;
+    lifted += c.nest.inside.empty() ? 0 : 1;
+    near += !c.nest.inside.empty() && !ir::inside_of(c.nest).far ? 1 : 0;
+    prefetching += c.nest.hint(ir::HintKind::kPrefetchWeights) != nullptr ? 1 : 0;
+    streaming += c.nest.hint(ir::HintKind::kNontemporal) != nullptr ? 1 : 0;
+    blended += shares ? 1 : 0;
+    slid_shared += shares && ir::skews(c.nest.loops) ? 1 : 0;
   }
   for (const int count : {ragged, slid, lifted, near, prefetching, streaming, blended, slid_shared})
     EXPECT_GT(count, 40);

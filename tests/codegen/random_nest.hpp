@@ -129,7 +129,7 @@ inline ChannelForm random_channel_form(const Problem& p, const Target& target, R
 inline ir::LoopNest shuffled(ir::LoopNest nest, Random& r) {
   const auto begin = nest.loops.begin() + 1;  // behind n
   const auto end = std::find_if(begin, nest.loops.end(), [](const ir::Loop& loop) {
-    return loop.role != ir::Role::kSerial && loop.role != ir::Role::kBand;
+    return loop.role != ir::Role::kSerial && !ir::is_band(loop.role);
   });
   std::vector<ir::Loop> over_steps;
   std::copy_if(begin, end, std::back_inserter(over_steps),
@@ -162,16 +162,21 @@ inline ir::LoopNest with_other_numbers(ir::LoopNest nest, const Target& target, 
   for (ir::Loop& loop : nest.loops) {
     if (loop.wide > 1) loop.wide = r.between(1, loop.wide);
     single_elsewhere = single_elsewhere || loop.wide > 1;
-    if (loop.tail.strategy != ir::TailStrategy::kOpen)
+    if (loop.dim == ir::Dim::kStep && loop.tail.strategy != ir::TailStrategy::kOpen)
       loop.tail = random_tail(nest, loop, single_elsewhere, target.lanes, r);
   }
-  if (nest.lift_tiles > 0) nest.lift_tiles = r.between(1, ir::kMostLiftedSteps / nest.lifted);
-  if (nest.lift_worth > 0) nest.lift_worth = r.between(1, 300);
-  if (nest.near_chunk > 0) nest.near_chunk = r.between(1, 5) * nest.lifted * target.lanes;
-  if (nest.stage_apart > 0) nest.stage_apart = int64_t{64} << r.between(0, 6);
-  if (nest.stream) nest.stream_above = r.between(1, 5000);
-  if (nest.prefetch) nest.prefetch_share = r.between(1, 9);
-  if (nest.read_ahead) nest.read_ahead_within = r.between(1, 20);
+  for (ir::Loop& loop : nest.loops) {
+    if (loop.apart > 0) loop.apart = int64_t{64} << r.between(0, 6);
+  }
+  for (ir::Hint& hint : nest.hints)
+    hint.number = r.between(1, hint.kind == ir::HintKind::kNontemporal       ? 5000
+                               : hint.kind == ir::HintKind::kPrefetchWeights ? 9
+                                                                             : 20);
+  ir::Inside form = ir::inside_of(nest);
+  if (form.tiles > 0) form.tiles = r.between(1, ir::kMostLiftedSteps / form.vectors);
+  if (form.worth > 0) form.worth = r.between(1, 300);
+  if (form.chunk > 0) form.chunk = r.between(1, 5) * form.vectors * target.lanes;
+  if (form.vectors > 0) nest.inside = ir::inside_loops(nest, form);
   return nest;
 }
 
@@ -181,7 +186,7 @@ inline ir::LoopNest random_nest(const Problem& p, const Target& target, Random& 
   if (depthwise && !r.once_in(4)) form = random_channel_form(p, target, r);
   const auto nest = ir::apply(ir::build_nest(p), schedule_of(form, target.lanes));
   EXPECT_TRUE(nest) << nest.error().message;
-  const ir::LoopNest in_order = nest->lifted == 0 && r.once_in(2) ? shuffled(*nest, r) : *nest;
+  const ir::LoopNest in_order = nest->inside.empty() && r.once_in(2) ? shuffled(*nest, r) : *nest;
   return r.once_in(2) ? with_other_numbers(in_order, target, r) : in_order;
 }
 

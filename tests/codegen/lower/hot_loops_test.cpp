@@ -39,14 +39,16 @@ Problem problem_of(const Form& form) {
 
 bool is_written_out(const ir::LoopNest& nest) {
   const Problem& p = nest.problem;
-  return nest.near && nest.lifted * p.group_filters() * p.taps * p.group_channels() <= 1024;
+  const ir::Inside inside = ir::inside_of(nest);
+  return inside.vectors > 0 && !inside.far && inside.vectors * p.group_filters() * p.taps * p.group_channels() <= 1024;
 }
 
 // Accumulators of the largest tile of a nest, times the unroll: of its own loops, or of the lifted ones. A
 // lifted tile that slides takes a vector of channels at once, one over neighbouring steps is written out.
 int64_t largest_tile(const ir::LoopNest& nest) {
   const Problem& p = nest.problem;
-  if (nest.lifted > 0 && nest.slide) return ir::lane_count(nest) * p.taps * p.filters;
+  const ir::Inside inside = ir::inside_of(nest);
+  if (inside.skewed) return ir::lane_count(nest) * p.taps * p.filters;
   int64_t tile = 1;
   int64_t unroll = 1;
   for (size_t i = 0; i < nest.loops.size(); ++i) {
@@ -58,12 +60,12 @@ int64_t largest_tile(const ir::LoopNest& nest) {
                                                                                  : INT64_MAX);
     (loop.role == ir::Role::kTile ? tile : unroll) *= (extent + loop.step - 1) / loop.step;
   }
-  if (nest.blended > 0) {  // all filters of a group are one block
+  if (nest.shared_rows() > 0) {  // all filters of a group are one block
     const int64_t vectors = (p.group_filters() + ir::lane_count(nest) - 1) / ir::lane_count(nest);
     const int64_t rows = tile / vectors;
-    tile = rows * (vectors - 1) + (rows + nest.blended - 1) / nest.blended;
+    tile = rows * (vectors - 1) + (rows + nest.shared_rows() - 1) / nest.shared_rows();
   }
-  const int64_t lifted = nest.lifted * std::min(p.group_filters(), ir::pack_layout(nest).block);
+  const int64_t lifted = inside.vectors * std::min(p.group_filters(), ir::pack_layout(nest).block);
   if (is_written_out(nest)) return lifted * p.taps * p.group_channels();
   return std::max(tile, lifted) * unroll;
 }
@@ -76,7 +78,7 @@ void expect_lean(const x86_test::HotLoop& code, const ir::LoopNest& nest, const 
   // A tile that is written out finds its own addresses, from integers that may be on the stack.
   EXPECT_LE(code.stack_accesses, is_written_out(nest) ? 4 : 0) << where;
   EXPECT_EQ(code.vector_spills, 0) << where;
-  const bool copies = nest.blended > 0 && code.packed_fmas != largest_tile(nest);
+  const bool copies = nest.shared_rows() > 0 && code.packed_fmas != largest_tile(nest);
   EXPECT_LE(code.vector_moves, copies ? code.packed_fmas : 0) << where;
 }
 
@@ -167,7 +169,7 @@ TEST(HotLoops, OfSlidingWindowsLoadEachInputOnce) {
       const Problem p = problem_of({"", 64, 64, taps, dilation, 64, Layout::kChannelsLast, stride});
       const auto layer = lower_layer(p, target, "");
       ASSERT_TRUE(layer) << layer.error().message;
-      ASSERT_TRUE(layer->nest.slide) << ir::print(layer->nest);
+      ASSERT_TRUE(ir::skews(layer->nest.loops)) << ir::print(layer->nest);
       const auto code = x86::assemble(layer->program, target);
       ASSERT_TRUE(code) << code.error().message;
       const int64_t vectors = ir::pack_layout(layer->nest).block / target.lanes;

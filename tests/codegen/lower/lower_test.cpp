@@ -215,7 +215,7 @@ TEST(Lower, RowsThatMeetInTheFirstCacheAreStaged) {
     p.layout = Layout::kChannelsFirst;
     p.pad_same = true;
     const auto nest = ir::apply(ir::build_nest(p), choose_schedule(p, target));
-    ASSERT_TRUE(nest->staged);
+    ASSERT_TRUE(nest->staged() != nullptr);
     const auto program = lower(completed(*nest, target), target, "meet");
     EXPECT_GE(program->scratch_bytes, 4 * p.channels * target.lanes);
     EXPECT_NE(vir::print(*program).find(" meet {"), std::string::npos);

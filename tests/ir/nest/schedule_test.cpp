@@ -146,7 +146,7 @@ TEST(Schedule, RefusesWithASentenceThatNamesTheLoop) {
       {"split f 4 4", "expected 'split LOOP FACTOR'"},
       {"tail", "expected 'tail LOOP [shift|mask] SIZE...'"},
       {"tail o", "expected the sizes of smaller tiles"},
-      {"tail o shift", "expected the sizes of smaller tiles"},
+      {"split o 8; tail o", "expected the sizes of smaller tiles"},
       {"split o 8; tail o 4 4 1", "sizes of at least 1 that fall, found '4'"},
       {"split o 8; tail o 4 x", "sizes of at least 1 that fall, found 'x'"},
       {"split o 64; tail o 10 9 8 7 6 5 4 3 2 1", "expected at most 8 sizes, found 10"},
@@ -245,21 +245,23 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
     Problem problem;
     std::string before;
     const char* step;
+    const char* line;
   } cases[] = {
-      {dense_problem(), plain, "ragged"},
-      {dense_problem(), plain + "; ragged", "lift 1"},
-      {dense_problem(), plain + "; ragged", "lift 16"},
-      {direct_problem(), plain + "; ragged; lift 3", "near"},
-      {half_problem(), plain, "blend 2"},
-      {dense_problem(), plain, "stream"},
-      {dense_problem(), plain, "prefetch"},
-      {dense_problem(), plain, "read_ahead"},
-      {depthwise_problem(), kOverGroups, "ragged"},
-      {depthwise_problem(), std::string(kOverGroups) + "ragged", "slide"},
-      {depthwise_problem(), kOverGroups, "stream"},
+      {dense_problem(), plain, "ragged", "\n  guard\n"},
+      {dense_problem(), plain + "; ragged", "lift 1", "\n  part inside\n  lanes o far tail overlap\n"},
+      {dense_problem(), plain + "; ragged", "lift 16", "\n  for o2 step 16\n"},
+      {direct_problem(), plain + "; ragged; lift 3", "near", "\n  for o step 48 tail shift\n"},
+      {half_problem(), plain, "blend 2", "\n  lanes f1 = 0..16 tail share 2\n"},
+      {dense_problem(), plain, "stream", "\n  hint nontemporal out\n"},
+      {dense_problem(), plain, "prefetch", "\n  hint prefetch w\n"},
+      {dense_problem(), plain, "read_ahead", "\n  hint prefetch in\n"},
+      {depthwise_problem(), kOverGroups, "ragged", "\n  guard\n"},
+      {depthwise_problem(), std::string(kOverGroups) + "ragged", "slide", "\n  skew k = taps\n"},
+      {depthwise_problem(), kOverGroups, "stream", "\n  hint nontemporal out\n"},
+      {dense_problem(), plain, "panel 16", "\n  pack w by 16\n"},
   };
   test::Random r(7);
-  for (const auto& [problem, before, step] : cases) {
+  for (const auto& [problem, before, step, line] : cases) {
     SCOPED_TRACE(before + " / " + step);
     const LoopNest nest = ir::apply(build_nest(problem), *parse_schedule(before)).value();
     const auto schedule = parse_schedule(step);
@@ -269,7 +271,7 @@ TEST(Schedule, StepsWithoutLoopsRoundTripAndPreserveTheNest) {
     ASSERT_TRUE(next) << next.error().message;
     EXPECT_TRUE(verify_lowerable(*next)) << verify_lowerable(*next).error().message;
     EXPECT_FALSE(*next == nest);
-    EXPECT_THAT(print(*next), HasSubstr(std::string("\n  ") + step + "\n"));
+    EXPECT_THAT(print(*next), HasSubstr(line));
     const auto read = parse_nest(print(*next));
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_TRUE(*read == *next) << print(*read);
@@ -308,7 +310,7 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {dense_problem(), kOverSteps, "lanes over o need channels first, or arrays of one float a step"},
       {dense_problem(), order(kOverSteps, "stage"), "lanes over o need channels first"},
       {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
-      {dense_problem(), order(kOverFilters, inside) + "slide; lift 2", "with 'lift' for one group"},
+      {dense_problem(), order(kOverFilters, inside) + "lift 2; slide", "with 'lift' for one group"},
       {dense_problem(), order(kOverFilters, inside) + "lift 2; near",
        "one channel or no more channels and filters"},
       {overlapping, order(kOverFilters, inside) + "lift 2; near; slide",
@@ -328,8 +330,9 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {half_problem(), order(kOverFilters, inside) + "blend 4", "fill at most 1/4 of the last vector"},
       {half_problem(), order(kOverFilters, inside) + "blend 3", "'blend 3' is for"},
       {half_combined, order(kOverFilters, inside) + "blend 2", "without an operand"},
-      {depthwise_problem(), order(kOverGroups, "blend 2"), "'blend 2' is for lanes over f"},
   };
+  const auto blend = parse_schedule(order(kOverGroups, "blend 2"));
+  EXPECT_THAT(ir::apply(build_nest(depthwise_problem()), *blend).error().message, HasSubstr("lanes over f"));
   for (const auto& [problem, text, message] : cases) {
     const auto nest = ir::apply(build_nest(problem), *parse_schedule(text));
     ASSERT_TRUE(nest) << text << ": " << nest.error().message;
@@ -343,12 +346,16 @@ TEST(NestText, RefusesStepsThatDoNotFitItsLoops) {
   const std::string head = "nest Conv1D(4, 3, input_shape=(None, 4)) {\n for n\n for g\n";
   const std::string loops = " for o\n for f\n for k\n for c\n";
   const std::pair<std::string, const char*> texts[] = {
-      {head + loops + " ragged\n}", "'ragged' needs a band loop"},
-      {head + " band\n" + loops + " slide\n}", "'slide' needs 'ragged'"},
-      {head + " band\n" + loops + " ragged\n lift 0\n}", "line 10: '0' is no lift of 1 to 16"},
-      {head + " band\n" + loops + " ragged\n lift 17\n}", "'17' is no lift of 1 to 16"},
-      {head + " band\n" + loops + " blend 5\n}", "line 9: '5' is no blend of 1 to 4"},
-      {head + " band\n" + loops + " ragged\n lift\n}", "'' is no lift of 1 to 16"},
+      {head + loops + " ragged\n}", "line 8: Schedule step 'ragged': expected 'cut o' before 'ragged'"},
+      {head + " band\n" + loops + " slide\n}",
+       "line 9: Schedule step 'slide': expected 'ragged' before 'slide'"},
+      {head + " band\n" + loops + " ragged\n lift 0\n}",
+       "line 10: Schedule step 'lift 0': expected 1 to 16 vectors of steps, found 0"},
+      {head + " band\n" + loops + " ragged\n lift 17\n}", "expected 1 to 16 vectors of steps, found 17"},
+      {head + " band\n" + loops + " blend 5\n}",
+       "line 9: Schedule step 'blend 5': expected 2 to 4 rows that share a vector, found 5"},
+      {head + " band\n" + loops + " ragged\n lift\n}",
+       "line 10: Schedule step 'lift': expected 'lift FACTOR'"},
   };
   for (const auto& [text, message] : texts) {
     const auto nest = parse_nest(text);
