@@ -7,10 +7,8 @@
 #include "codegen/programs/row_programs.hpp"
 #include "codegen/programs/transpose_program.hpp"
 #include "codegen/schedule/completed.hpp"
-#include "codegen/vir/verify.hpp"
 #include "convsmith/activation.hpp"
 #include "ir/graph/build_graph.hpp"
-#include "ir/nest/build_nest.hpp"
 #include "ir/nest/parts.hpp"
 #include "runtime/compile.hpp"
 #include "runtime/graph_schedule.hpp"
@@ -31,40 +29,31 @@ struct Schedules {
   const Tuning* tuning;   // may be null
 };
 
-// From a scheduled nest on. Only what compiles is compiled: any legal nest can be looked at.
-Result<void> lower_into(Unit& unit, const Target& target) {
-  unit.nest = completed(std::move(*unit.nest), target);
-  if (unit.schedule) unit.schedule = with_numbers(std::move(*unit.schedule), *unit.nest);
-  Result<vir::Program> program = lower_nest(*unit.nest, target);
-  if (!program) return tl::unexpected(program.error());
-  if (Result<void> done = vir::verify(*program); !done) return done;
-  unit.run_line = nest_run_line(*unit.nest, *program, target);
-  unit.program = std::move(*program);
-  return {};
-}
-
-Result<void> schedule_into(Unit& unit, const Target& target, Schedules schedules) {
-  if (schedules.text.empty()) {
-    Result<LoweredLayer> lowered = lower_tuned(*unit.problem, target, schedules.tuning);
-    if (!lowered) return tl::unexpected(lowered.error());
-    unit.schedule = std::move(lowered->schedule);
-    unit.nest = std::move(lowered->nest);
-    return lower_into(unit, target);
+// What was reached, complete if `done`.
+void fill_unit(Unit& unit, LoweredLayer lowered, const Result<void>& done, const Target& target) {
+  if (!lowered.naive.loops.empty()) unit.naive = std::move(lowered.naive);
+  const bool scheduled = !lowered.schedule.empty();
+  if (scheduled) unit.schedule = std::move(lowered.schedule);
+  if (!lowered.nest.loops.empty()) {
+    if (scheduled) unit.schedule = with_numbers(std::move(*unit.schedule), lowered.nest);
+    unit.nest = std::move(lowered.nest);
   }
-  Result<ir::Schedule> schedule = ir::parse_schedule(schedules.text);
-  if (!schedule) return tl::unexpected(schedule.error());
-  unit.schedule = std::move(*schedule);
-  Result<ir::LoopNest> nest = ir::apply(*unit.naive, *unit.schedule);
-  if (!nest) return tl::unexpected(nest.error());
-  unit.nest = std::move(*nest);
-  return lower_into(unit, target);
+  if (!done) {
+    unit.error = done.error();
+    return;
+  }
+  unit.run_line = nest_run_line(*unit.nest, lowered.program, target);
+  unit.program = std::move(lowered.program);
 }
 
-// What can't be made leaves an error in the unit.
 void fill_unit(Unit& unit, const Problem& problem, const Target& target, Schedules schedules) {
   unit.problem = problem;
-  unit.naive = ir::build_nest(problem);
-  if (Result<void> done = schedule_into(unit, target, schedules); !done) unit.error = done.error();
+  LoweredLayer lowered;
+  Result<void> done = lower_layer(lowered, problem, target, schedules.text);
+  if (schedules.text.empty() && schedules.tuning != nullptr && done) {
+    if (auto tuned = lower_tuned(problem, target, schedules.tuning)) lowered = std::move(*tuned);
+  }
+  fill_unit(unit, std::move(lowered), done, target);
 }
 
 vir::Program program_of(ir::OpKind kind, const Target& target) {
@@ -207,8 +196,10 @@ Result<void> fill_pipeline(Pipeline& pipeline, Subject subject, const CommonOpti
     Unit& unit = pipeline.units.emplace_back();
     if (nests.size() > 1) unit.name = fmt::format("nest {} of {}", i + 1, nests.size());
     unit.problem = nests[i].problem;
-    unit.nest = std::move(nests[i]);
-    if (Result<void> done = lower_into(unit, target); !done) unit.error = done.error();
+    LoweredLayer lowered;
+    lowered.nest = std::move(nests[i]);
+    const Result<void> done = lower_nest(lowered, target);
+    fill_unit(unit, std::move(lowered), done, target);
   }
   return {};
 }

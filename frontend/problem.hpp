@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "convsmith/activation_value.hpp"
+#include "frontend/base/element.hpp"
 
 namespace convsmith {
 
@@ -73,6 +74,11 @@ struct Problem {
   int64_t in_row = 0;
   int64_t out_row = 0;
   int64_t operand_row = 0;
+
+  // Of the input, the weights, and the output with an operand.
+  Element in_element = Element::kFloat32;
+  Element weight_element = Element::kFloat32;
+  Element out_element = Element::kFloat32;
 
   // Calls make at most one output step of a sample, so that high tiles are of no use.
   bool one_step = false;

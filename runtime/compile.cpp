@@ -67,6 +67,17 @@ Result<std::shared_ptr<const CompiledKernel>> finish(const ir::LoopNest& nest, c
   return compiled;
 }
 
+Result<void> complete_and_lower(LoweredLayer& layer, const Target& target, bool verifies) {
+  layer.nest = completed(std::move(layer.nest), target);
+  if (dump_wanted("nest")) dump("nest", ir::print(layer.nest));
+  const PassScope scope("lower");
+  auto program = lower(layer.nest, target, kernel_name(layer.nest.problem));
+  if (!program) return tl::unexpected(program.error());
+  if (dump_wanted("vir")) dump("vir", vir::print(*program));
+  layer.program = std::move(*program);
+  return verifies ? vir::verify(layer.program) : Result<void>{};
+}
+
 }  // namespace
 
 std::string kernel_name(const Problem& p) {
@@ -99,6 +110,13 @@ CompiledKernel kernel_without_code(const ir::LoopNest& nest, const vir::Program&
 Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text,
                                  const Target* weights_of) {
   LoweredLayer layer;
+  if (auto done = lower_layer(layer, problem, target, schedule_text, weights_of); !done)
+    return tl::unexpected(done.error());
+  return layer;
+}
+
+Result<void> lower_layer(LoweredLayer& layer, const Problem& problem, const Target& target,
+                         std::string_view schedule_text, const Target* weights_of) {
   layer.naive = ir::build_nest(problem);
   {
     const PassScope scope("choose_schedule");
@@ -108,30 +126,18 @@ Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, s
     layer.schedule = std::move(*schedule);
   }
   if (dump_wanted("schedule")) dump("schedule", ir::print(layer.schedule));
-  auto nest = [&] {
+  {
     const PassScope scope("apply");
-    return ir::apply(layer.naive, layer.schedule);
-  }();
-  if (!nest) return tl::unexpected(nest.error());
-  layer.nest = completed(std::move(*nest), target);
-  auto program = lower_nest(layer.nest, target);
-  if (!program) return tl::unexpected(program.error());
-  // Programs of our own schedules are verified by the tests, which interpret them.
-  if (!schedule_text.empty()) {
-    if (auto ok = vir::verify(*program); !ok) return tl::unexpected(ok.error());
+    auto nest = ir::apply(layer.naive, layer.schedule);
+    if (!nest) return tl::unexpected(nest.error());
+    layer.nest = std::move(*nest);
   }
-  layer.program = std::move(*program);
-  return layer;
+  // Programs of our own schedules are verified by the tests, which interpret them.
+  return complete_and_lower(layer, target, !schedule_text.empty());
 }
 
-Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target) {
-  if (dump_wanted("nest")) dump("nest", ir::print(nest));
-  auto program = [&] {
-    const PassScope scope("lower");
-    return lower(nest, target, kernel_name(nest.problem));
-  }();
-  if (program && dump_wanted("vir")) dump("vir", vir::print(*program));
-  return program;
+Result<void> lower_nest(LoweredLayer& layer, const Target& target) {
+  return complete_and_lower(layer, target, true);
 }
 
 Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend,
@@ -157,11 +163,10 @@ Result<std::shared_ptr<const CompiledKernel>> compile_problem(const Problem& pro
 Result<std::shared_ptr<const CompiledKernel>> compile_nest(const ir::LoopNest& scheduled, Backend backend,
                                                            Isa isa, CodeMemory* memory) {
   const Target& target = host_target(isa);
-  const ir::LoopNest nest = completed(scheduled, target);
-  auto program = lower_nest(nest, target);
-  if (!program) return tl::unexpected(program.error());
-  if (auto ok = vir::verify(*program); !ok) return tl::unexpected(ok.error());
-  return finish(nest, *program, backend, target, memory);
+  LoweredLayer layer;
+  layer.nest = scheduled;
+  if (auto done = lower_nest(layer, target); !done) return tl::unexpected(done.error());
+  return finish(layer.nest, layer.program, backend, target, memory);
 }
 
 }  // namespace convsmith

@@ -36,7 +36,7 @@ struct CompiledKernel {
 // "conv1d.nwc.64x64.k5": names a kernel in dumps and profiles.
 std::string kernel_name(const Problem& problem);
 
-// What lies between problem and machine code.
+// One nest on its way to code: what each pass made.
 struct LoweredLayer {
   ir::LoopNest naive;
   ir::Schedule schedule;
@@ -45,16 +45,18 @@ struct LoweredLayer {
 };
 
 // The passes up to vir. An empty schedule text means the chosen one, for which `weights_of` is as in
-// choose_schedule.
+// choose_schedule. The second form leaves what was reached before an error.
 Result<LoweredLayer> lower_layer(const Problem& problem, const Target& target, std::string_view schedule_text,
                                  const Target* weights_of = nullptr);
+Result<void> lower_layer(LoweredLayer& layer, const Problem& problem, const Target& target,
+                         std::string_view schedule_text, const Target* weights_of = nullptr);
+// Those behind a schedule, of layer.nest, which may be anybody's: it is completed and verified.
+Result<void> lower_nest(LoweredLayer& layer, const Target& target);
 // All that callers must know about the kernel of a nest, without the kernel.
 CompiledKernel kernel_without_code(const ir::LoopNest& nest, const vir::Program& program,
                                    const Target& target);
 // Of a program that is no convolution.
 CompiledKernel kernel_without_code(const vir::Program& program, const Target& target);
-// The same from a nest that is scheduled and completed already (codegen/schedule/completed.hpp).
-Result<vir::Program> lower_nest(const ir::LoopNest& nest, const Target& target);
 
 // The last pass. kAuto is not allowed here. `memory` is not used for the interpreter.
 Result<std::unique_ptr<Kernel>> make_kernel(const vir::Program& program, Backend backend,

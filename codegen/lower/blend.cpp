@@ -74,7 +74,7 @@ void Lowerer::store_blended(Tile& t) {
   if (p_.has_bias && !p_.starts_from_bias) bias = load_bias(t, 0, last);
   for (int64_t a = 0; a < t.rows; a += t.blended)
     t.sum(a, last) = finish_vector(t, t.sum(a, last), bias, 0, std::nullopt);
-  const bool dense = filters == part && out_row_ == 4 * part;
+  const bool dense = filters == part && out_row_ == out_bytes_ * part;
   const auto is_whole = [&](int64_t row) {
     return dense && row / t.blended * t.blended + t.blended <= t.rows;
   };
@@ -87,7 +87,8 @@ void Lowerer::store_blended(Tile& t) {
       if (is_whole(a)) continue;
       const I first = b_.iconst(i * part);
       if (!mask) mask = b_.between(first, b_.iconst(i * part + filters));
-      b_.store(t.at.out, a * out_row_ + last * b_.vector_bytes() - 4 * i * part, t.sum(a, last), *mask);
+      b_.store(t.at.out, a * out_row_ + last * b_.vector_bytes() - out_bytes_ * i * part, t.sum(a, last),
+               *mask);
     }
   }
 }

@@ -187,7 +187,7 @@ void Lowerer::lift_sliding(const Cursor& at, I blocks, I apart) {
 // All channels of one position, for all taps: four inputs at a time, so that turning them runs beside the
 // multiply-adds of others, and registers are left for the sums.
 void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums) {
-  const int64_t row = 4 * layout_.tile_width(t.units);
+  const int64_t row = layout_.row_bytes(t.units);
   const P x = b_.pcopy(t.at.in);
   const P weights = tap_weights(t, b_.iconst(0));
   b_.loop(b_.iconst(p_.channels / lanes()), "c", [&] {
@@ -197,7 +197,7 @@ void Lowerer::slide_position(const Tile& t, I pitch, const std::vector<V>& sums)
         for (int64_t j = 0; j < p_.taps * p_.filters; ++j) {
           const int64_t item = j / p_.filters * p_.channels + first + i;
           const V weight = b_.vec();
-          b_.bcast(weight, weights, row * item + 4 * layout_.tile_offset(j % p_.filters));
+          b_.bcast(weight, weights, row * item + layout_.offset_bytes(j % p_.filters));
           const V sum = sums[static_cast<size_t>(j)];
           b_.fma(sum, inputs[static_cast<size_t>(i)], weight, sum);
         }

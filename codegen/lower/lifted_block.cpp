@@ -26,7 +26,8 @@ LiftedBlock lifted_block(const Problem& p, const Target& target, int64_t vectors
   block.in_floats = vectors * p.stride * p.channels;
   block.unread = std::max<int64_t>(0, block.steps * p.stride - block.positions) * p.channels;
   block.out_floats = vectors * p.filters;
-  block.bytes = 4 * target.lanes * (block.positions * p.channels + tiles * block.out_floats);
+  block.bytes =
+      bytes_of(p.in_element) * target.lanes * (block.positions * p.channels + tiles * block.out_floats);
   const double turned =
       turning(target, tiles * block.in_floats - block.unread) + turning(target, tiles * block.out_floats);
   const double kept = 1.5 * static_cast<double>(block.kept * p.channels);

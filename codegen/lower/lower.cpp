@@ -49,6 +49,8 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   tile_steps_ = ir::innermost_step(nest.loops, Dim::kStep);
   row_distance_ = nest.row_distance();
   unroll_ = ir::innermost_step(nest.loops, nest.fused() ? Dim::kReduction : Dim::kChannel);
+  in_bytes_ = bytes_of(p_.in_element);
+  out_bytes_ = bytes_of(p_.out_element);
   skews_ = inside_.skewed || ir::skews(nest.loops);
   near_ = inside_.vectors > 0 && !inside_.far;
   shared_rows_ = nest.shared_rows();
@@ -62,9 +64,9 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   prefetch_within_ = number(HintKind::kPrefetchInput);
   finishes_sums_ = is_cheap(p_.activation) && is_cheap(p_.after);
   const bool channels_last = p_.layout == Layout::kChannelsLast;
-  in_row_ = channels_last ? 4 * p_.in_pitch() : 4;
-  out_row_ = channels_last ? 4 * p_.out_pitch() : 4;
-  operand_row_ = channels_last ? 4 * p_.operand_pitch() : p_.operand_has_steps ? 4 : 0;
+  in_row_ = in_bytes_ * (channels_last ? p_.in_pitch() : 1);
+  out_row_ = out_bytes_ * (channels_last ? p_.out_pitch() : 1);
+  operand_row_ = out_bytes_ * (channels_last ? p_.operand_pitch() : p_.operand_has_steps ? 1 : 0);
   if (const ir::Loop* staged = nest.staged()) {
     slab_ = *ir::find_buffer(buffers_, "x1");
     slab_steps_ = staged->step;
@@ -103,7 +105,7 @@ Result<void> Lowerer::check() const {
   if (auto ok = check_tail(); !ok) return ok;
   if (skews_ && inside_.vectors > 0) {
     const int64_t sums = p_.taps * p_.filters;
-    if (4 * layout_.tile_width(p_.filters) * p_.taps * p_.channels > kMaxOffset)
+    if (layout_.row_bytes(p_.filters) * p_.taps * p_.channels > kMaxOffset)
       return refuse("the weights of the taps lie too far apart for one tile");
     const bool whole = p_.channels % lanes() == 0 && inside_.vectors * p_.filters % lanes() == 0;
     if (!whole || layout_.block < p_.filters || sums > most_lifted_sums(p_, target_)) {
@@ -134,7 +136,8 @@ Result<void> Lowerer::check() const {
   const int64_t reach = skews_ ? p_.taps * p_.dilation : 0;
   if ((rows > 1 && (rows * p_.stride + reach) * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
       rows * operand_row_ > kMaxOffset || (slab_ && lanes() * slab_->stride_bytes(0) > kMaxOffset) ||
-      unroll_ * layout_.block * 4 > kMaxOffset || 4 * layout_.tile_offset(tile_units) > kMaxOffset) {
+      unroll_ * layout_.block * bytes_of(layout_.element) > kMaxOffset ||
+      layout_.offset_bytes(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
   }
   return {};
@@ -147,7 +150,7 @@ Result<void> Lowerer::check_tail() const {
     if (l.wide > 1 && !ir::may_be_wide(nest_, i))
       return refuse(fmt::format("'wide' is for the innermost loop over {} outside the tile", letter(lanes_)));
     const int64_t units = l.wide * ir::innermost_step(nest_.loops, lanes_);
-    if (l.wide > 1 && (units / lanes() > ir::kMostSums || 4 * layout_.tile_offset(units) > kMaxOffset))
+    if (l.wide > 1 && (units / lanes() > ir::kMostSums || layout_.offset_bytes(units) > kMaxOffset))
       return refuse(
           fmt::format("{} blocks of {} are too many for one tile", l.wide, ir::loop_name(loops(), i)));
     const bool is_tail_loop = l.dim == Dim::kStep && l.role == Role::kSerial && l.step == tile_steps_;
@@ -199,12 +202,12 @@ void Lowerer::decide_stream() {
   const I steps = b_.isub(b_.arg_int(Arg::kStepEnd), begin);
   const I first = b_.arg_int(Arg::kSampleBegin);
   const I samples = b_.isub(b_.arg_int(Arg::kSampleEnd), first);
-  const I bytes = b_.imulc(b_.imul(steps, samples), 4 * p_.filters);
+  const I bytes = b_.imulc(b_.imul(steps, samples), out_bytes_ * p_.filters);
   const auto past_line = [&](I address) {
     return b_.isub(address, b_.imulc(b_.idivc(address, kLine), kLine));
   };
   const I out = past_line(b_.pint(b_.arg_ptr(Arg::kOut)));
-  const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), 4));
+  const I sample = past_line(b_.imulc(b_.arg_int(Arg::kOutSample), out_bytes_));
   const I past = b_.iadd(out, sample);
   streams_ = b_.iconst(kKeeps);
   const I kept = b_.iconst(*nontemporal_above_);
@@ -218,19 +221,19 @@ void Lowerer::decide_stream() {
 void Lowerer::prologue() {
   const bool channels_last = p_.layout == Layout::kChannelsLast;
   if (channels_last) {
-    in_channel_.bytes = 4;
-    out_channel_.bytes = 4;
-    operand_channel_.bytes = p_.operand_has_channels ? 4 : 0;
+    in_channel_.bytes = in_bytes_;
+    out_channel_.bytes = out_bytes_;
+    operand_channel_.bytes = p_.operand_has_channels ? out_bytes_ : 0;
   } else {
-    in_channel_.reg = b_.imulc(b_.arg_int(Arg::kInChannel), 4);
-    out_channel_.reg = b_.imulc(b_.arg_int(Arg::kOutChannel), 4);
+    in_channel_.reg = b_.imulc(b_.arg_int(Arg::kInChannel), in_bytes_);
+    out_channel_.reg = b_.imulc(b_.arg_int(Arg::kOutChannel), out_bytes_);
     const bool varies = p_.combine != Combine::kNone && p_.operand_has_channels;
-    if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), 4);
+    if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), out_bytes_);
   }
   memory_.in_item = in_channel_;
   if (slab_) decide_stage();
   memory_.out_item = out_channel_;
-  memory_.in_tap = p_.dilation * (slab_ ? 4 : in_row_);
+  memory_.in_tap = p_.dilation * (slab_ ? in_bytes_ : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
   memory_.by_phase = slab_ && p_.stride > 1;
   if (inside_.vectors > 0) b_.set_scratch_bytes(lifted_scratch());
@@ -281,7 +284,7 @@ void Lowerer::advance(const Cursor& at, const CursorStride& stride) {
 }
 
 CursorStride Lowerer::steps_stride(int64_t steps) const {
-  const int64_t in_step = memory_.in_slab ? 4 : p_.stride * in_row_;
+  const int64_t in_step = memory_.in_slab ? in_bytes_ : p_.stride * in_row_;
   return {{steps * in_step, {}}, {steps * out_row_, {}}, {}, {steps * operand_row_, {}}};
 }
 
@@ -312,9 +315,9 @@ void Lowerer::sample_loop(size_t i, const Cursor& at, const Cover& cover) {
   const I begin = b_.arg_int(Arg::kSampleBegin);
   const I count = b_.isub(b_.arg_int(Arg::kSampleEnd), begin);
   CursorStride sample;
-  sample.in.reg = b_.imulc(b_.arg_int(Arg::kInSample), 4);
-  sample.out.reg = b_.imulc(b_.arg_int(Arg::kOutSample), 4);
-  if (at.operand) sample.operand.reg = b_.imulc(b_.arg_int(Arg::kOperandSample), 4);
+  sample.in.reg = b_.imulc(b_.arg_int(Arg::kInSample), in_bytes_);
+  sample.out.reg = b_.imulc(b_.arg_int(Arg::kOutSample), out_bytes_);
+  if (at.operand) sample.operand.reg = b_.imulc(b_.arg_int(Arg::kOperandSample), out_bytes_);
   const Cursor here = moved(at, begin, sample);
   b_.loop(count, "n", [&] {
     if (joins_rows_ && here.operand) repeat_operand(*here.operand);
@@ -382,8 +385,9 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
     stride.in =
         times(in_tile || memory_.in_slab ? memory_.in_item : in_channel_, l.step * p_.group_channels());
   stride.out = times(in_tile ? memory_.out_item : out_channel_, filters);
-  stride.weights.bytes = 4 * (units ? l.step / layout_.block * layout_.block_floats(layout_.block)
-                                    : l.step * layout_.outer_floats());
+  stride.weights.bytes =
+      bytes_of(layout_.element) * (units ? l.step / layout_.block * layout_.block_floats(layout_.block)
+                                         : l.step * layout_.outer_floats());
   if (p_.combine != Combine::kNone) stride.operand = times(operand_channel_, filters);
   return stride;
 }
@@ -391,7 +395,7 @@ CursorStride Lowerer::block_stride(size_t i, const Cover& cover) {
 // The weights of a whole tile, from one block to the next.
 int64_t Lowerer::block_bytes() const {
   const int64_t units = ir::innermost_step(loops(), lanes_);
-  return 4 * (units / layout_.block) * layout_.block_floats(layout_.block);
+  return bytes_of(layout_.element) * (units / layout_.block) * layout_.block_floats(layout_.block);
 }
 
 // `wide` blocks at a time as long as there are so many, then single ones, then the smaller last one.

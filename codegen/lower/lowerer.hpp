@@ -174,10 +174,10 @@ class Lowerer {
   // `count` taps that all rows see; moves both pointers past them.
   void taps(Tile& t, P in, P weights, I count);
   P tap_pointer(I tap, P slab);
-  std::optional<P> next_inputs(const Tile& t, P in, int64_t rows, int64_t floats);
-  void ask_for(P next, int64_t floats);
+  std::optional<P> next_inputs(const Tile& t, P in, int64_t rows, int64_t bytes);
+  void ask_for(P next, int64_t bytes);
   bool asks_weights(const Tile& t) const;
-  int64_t asked_floats(const Tile& t) const;
+  int64_t asked_bytes(const Tile& t) const;
   void begin_asking(const Tile& t);
   // The rows [begin, end) of a tile; where `seen` is there, only those whose position lies inside the input.
   struct Rows {
@@ -335,6 +335,8 @@ class Lowerer {
   bool joins_rows_ = false;
   bool finishes_sums_ = true;  // all of the epilogue runs on accumulators, not over the stored tile
   // Distances
+  int64_t in_bytes_ = 0;  // of an element
+  int64_t out_bytes_ = 0;
   int64_t in_row_ = 0;   // bytes from one input position to the next
   int64_t out_row_ = 0;  // bytes from one output step to the next
   int64_t operand_row_ = 0;

@@ -24,9 +24,9 @@ int64_t Lowerer::near_scratch() const {
 I Lowerer::lift_near(const Cursor& at, I steps) {
   const int64_t tile = inside_.vectors * lanes();
   const TileMemory arrays = memory_;
-  memory_ = {.in_item = {p_.channels == 1 ? 4 : near_pitch(), {}},
-             .out_item = {4 * tile, {}},
-             .in_tap = 4 * p_.dilation,
+  memory_ = {.in_item = {p_.channels == 1 ? in_bytes_ : near_pitch(), {}},
+             .out_item = {out_bytes_ * tile, {}},
+             .in_tap = in_bytes_ * p_.dilation,
              .in_vector = b_.vector_bytes(),
              .out_vector = b_.vector_bytes(),
              .by_phase = false,
@@ -78,7 +78,7 @@ void Lowerer::near_in(P from, I positions, int64_t pitch) {
     advance(target, {b_.vector_bytes(), {}});
     b_.iaddc(q, q, lanes());
   });
-  const P to = moved(b_.arg_ptr(Arg::kScratch), last, {4, {}});
+  const P to = moved(b_.arg_ptr(Arg::kScratch), last, {in_bytes_, {}});
   transpose_block(moved(from, last, {in_row_, {}}), in_row_, p_.channels, to, pitch);
 }
 
@@ -95,10 +95,10 @@ void Lowerer::near_tiles(const Cursor& at, I steps) {
   const I q = b_.iconst(0);
   b_.while_less(q, steps, "tile", [&] {
     const I here = b_.imin(q, last);
-    const P in = moved(at.in, here, {4, {}});
+    const P in = moved(at.in, here, {in_bytes_, {}});
     const P out = moved(at.out, here, {out_row_, {}});
     // Sums of a single filter are in the order of the output.
-    const int64_t inputs = near_scratch() - 4 * tile * p_.filters;
+    const int64_t inputs = near_scratch() - out_bytes_ * tile * p_.filters;
     const P sums = p_.filters == 1 ? out : b_.paddc(b_.arg_ptr(Arg::kScratch), inputs);
     loop(below_steps_inside(), {in, sums, at.weights, {}}, cover);
     finish_lifted(sums, b_.iconst(inside_.vectors * p_.filters));
@@ -124,7 +124,7 @@ void Lowerer::near_out(P sums, P out) {
   b_.loop(b_.iconst(inside_.vectors), "out", [&] {
     for (int64_t f = 0; f < p_.filters; f += lanes()) {
       const P block = b_.paddc(from, memory_.out_item.bytes * f);
-      transpose_vector(block, b_.paddc(to, 4 * f), std::min(lanes(), p_.filters - f));
+      transpose_vector(block, b_.paddc(to, out_bytes_ * f), std::min(lanes(), p_.filters - f));
     }
     advance(from, {b_.vector_bytes(), {}});
     advance(to, {lanes() * out_row_, {}});

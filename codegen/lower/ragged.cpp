@@ -72,7 +72,7 @@ void Lowerer::some_rows(Tile& t, P in, P weights, I position, I steps, I count) 
       some_groups_of_rows(t, in, weights, seen);
     }
     advance(in, {p_.dilation * in_row_, {}});
-    advance(weights, {4 * layout_.tile_width(t.units) * p_.group_channels(), {}});
+    advance(weights, {layout_.row_bytes(t.units) * p_.group_channels(), {}});
     b_.iaddc(position, position, p_.dilation);
   });
 }

@@ -10,7 +10,7 @@
 namespace convsmith::lowering {
 
 namespace {
-constexpr int64_t kLineFloats = 16;
+constexpr int64_t kLine = 64;  // bytes
 // Products of a staged tile that are written out where it sees all taps: to work out where a tap lies among
 // the phases of the stride takes as long as a few products.
 constexpr int64_t kMostByPhase = 512;
@@ -63,9 +63,9 @@ std::optional<M> Lowerer::unit_mask(int64_t units) {
 
 P Lowerer::tap_weights(const Tile& t, I tap) {
   if (!p_.has_weights()) return t.at.weights;
-  const int64_t width = layout_.tile_width(t.units);
-  const P weights = moved(t.at.weights, tap, {4 * p_.group_channels() * width, {}});
-  if (p_.has_bias) b_.paddc(weights, weights, 4 * width);
+  const int64_t row = layout_.row_bytes(t.units);
+  const P weights = moved(t.at.weights, tap, {p_.group_channels() * row, {}});
+  if (p_.has_bias) b_.paddc(weights, weights, row);
   return weights;
 }
 
@@ -89,7 +89,7 @@ bool Lowerer::writes_out_phases(const Tile& t) const {
 }
 
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
-  const int64_t row = 4 * layout_.tile_width(t.units);
+  const int64_t row = layout_.row_bytes(t.units);
   if (writes_out(t)) {
     for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
       const int64_t x =
@@ -99,11 +99,11 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     return;
   }
   if (nest_.fused()) {
-    const int64_t ahead = (t.rows * p_.stride * unroll_ + p_.taps - 1) / p_.taps;
+    const int64_t ahead = in_bytes_ * ((t.rows * p_.stride * unroll_ + p_.taps - 1) / p_.taps);
     const auto next = next_inputs(t, in, (t.rows - 1) * p_.stride + p_.taps, ahead);
     b_.loop(b_.imulc(count, p_.group_channels() / unroll_), "r", [&] {
       if (next) ask_for(*next, ahead);
-      if (asks_weights(t)) ask_for(*asked_, asked_floats(t));
+      if (asks_weights(t)) ask_for(*asked_, asked_bytes(t));
       for (int64_t j = 0; j < unroll_; ++j)
         item(t, in, memory_.in_item.bytes * j, weights, row * j, {0, t.rows, {}});
       advance(in, times(memory_.in_item, unroll_));
@@ -140,19 +140,19 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
   });
 }
 
-// The input that `t` asks for in rounds of `floats`, so many rows behind where it begins itself; none if it
+// The input that `t` asks for in rounds of `bytes`, so many rows behind where it begins itself; none if it
 // does not. Long strides skip most of what lies there.
-std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows, int64_t floats) {
+std::optional<P> Lowerer::next_inputs(const Tile& t, P in, int64_t rows, int64_t bytes) {
   if (!prefetch_within_ || memory_.lifted || t.rows < tile_steps_) return std::nullopt;
-  if (floats > *prefetch_within_ * kLineFloats) return std::nullopt;
+  if (bytes > *prefetch_within_ * kLine) return std::nullopt;
   return b_.paddc(in, rows * in_row_);
 }
 
-// One round: `floats` of them, in whole lines.
-void Lowerer::ask_for(P next, int64_t floats) {
-  const int64_t lines = (floats + kLineFloats - 1) / kLineFloats;
-  for (int64_t i = 0; i < lines; ++i) b_.prefetch(next, 4 * kLineFloats * i);
-  b_.paddc(next, next, 4 * kLineFloats * lines);
+// One round, in whole lines.
+void Lowerer::ask_for(P next, int64_t bytes) {
+  const int64_t lines = (bytes + kLine - 1) / kLine;
+  for (int64_t i = 0; i < lines; ++i) b_.prefetch(next, kLine * i);
+  b_.paddc(next, next, kLine * lines);
 }
 
 bool Lowerer::asks_weights(const Tile& t) const {
@@ -160,9 +160,9 @@ bool Lowerer::asks_weights(const Tile& t) const {
 }
 
 // In a round that reads `unroll_` rows of weights. A few tiles ask for the block together.
-int64_t Lowerer::asked_floats(const Tile& t) const {
-  const int64_t lines = (unroll_ * layout_.width(t.units) + kLineFloats - 1) / kLineFloats;
-  return (lines + *prefetch_share_ - 1) / *prefetch_share_ * kLineFloats;
+int64_t Lowerer::asked_bytes(const Tile& t) const {
+  const int64_t lines = (unroll_ * layout_.width(t.units) * bytes_of(layout_.element) + kLine - 1) / kLine;
+  return (lines + *prefetch_share_ - 1) / *prefetch_share_ * kLine;
 }
 
 // Tiles that come when all of the next block is asked for ask for their own, which is there.
@@ -198,12 +198,12 @@ P Lowerer::tap_pointer(I tap, P slab) {
   const I position = b_.imulc(tap, p_.dilation);
   const I step = b_.idivc(position, p_.stride);
   const I phase = b_.isub(position, b_.imulc(step, p_.stride));
-  return moved(moved(slab, step, {4, {}}), phase, {slab_->stride_bytes(0), {}});
+  return moved(moved(slab, step, {in_bytes_, {}}), phase, {slab_->stride_bytes(0), {}});
 }
 
 // All channels of one tap. `weights` and `in` are left as they are.
 void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t unroll) {
-  const int64_t row = 4 * layout_.tile_width(t.units);
+  const int64_t row = layout_.row_bytes(t.units);
   const auto items = [&](P x, P w) {
     for (int64_t j = 0; j < unroll; ++j) {
       if (memory_.in_item.reg) {
@@ -216,16 +216,16 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
   };
   const int64_t trips = p_.group_channels() / unroll;
   const bool all = rows.end - rows.begin == t.rows && !rows.seen;
-  if (trips == 1 && all && asks_weights(t)) ask_for(*asked_, asked_floats(t));
+  if (trips == 1 && all && asks_weights(t)) ask_for(*asked_, asked_bytes(t));
   if (trips == 1 && (!memory_.in_item.reg || p_.group_channels() == 1)) return items(in, weights);
   const P x = b_.pcopy(in);
   if (trips == 1) return items(x, weights);
   const P w = b_.pcopy(weights);
-  const int64_t ahead = t.rows * p_.stride * unroll;
+  const int64_t ahead = in_bytes_ * t.rows * p_.stride * unroll;
   const auto next = all ? next_inputs(t, in, t.rows * p_.stride, ahead) : std::nullopt;
   b_.loop(b_.iconst(trips), "c", [&] {
     if (next) ask_for(*next, ahead);
-    if (all && asks_weights(t)) ask_for(*asked_, asked_floats(t));
+    if (all && asks_weights(t)) ask_for(*asked_, asked_bytes(t));
     items(x, w);
     if (!memory_.in_item.reg) advance(x, times(memory_.in_item, unroll));
     advance(w, {row * unroll, {}});
@@ -237,7 +237,7 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
 V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                          int64_t v) {
   if (!lanes_over_steps()) {
-    const int64_t offset = weight_offset + 4 * layout_.tile_offset(v * lanes());
+    const int64_t offset = weight_offset + layout_.offset_bytes(v * lanes());
     return v < t.own_vectors() ? b_.load(weights, offset) : load_shared(t, weights, offset);
   }
   const V x = b_.vec();
@@ -303,7 +303,7 @@ void Lowerer::item_row(const Tile& t, int64_t row, P in, int64_t in_offset, P we
   V own = b_.vec();
   const int64_t x = in_offset + row * row_distance_ * p_.stride * in_row_;
   if (lanes_over_steps() && p_.has_weights())
-    b_.bcast(own, weights, weight_offset + 4 * layout_.tile_offset(row));
+    b_.bcast(own, weights, weight_offset + layout_.offset_bytes(row));
   if (lanes_ == Dim::kFilter) b_.bcast(own, in, x);
   const auto other = [&](int64_t v) {
     return shared.empty() ? shared_vector(t, in, in_offset, weights, weight_offset, v)

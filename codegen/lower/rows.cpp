@@ -13,7 +13,7 @@ int64_t Lowerer::joined_floats() const {
 
 // Bias, weights and operand, and a vector that the last row may overwrite.
 int64_t Lowerer::joined_scratch() const {
-  return 4 * (3 * joined_floats() + lanes());
+  return out_bytes_ * (3 * joined_floats() + lanes());
 }
 
 // One row, again and again, each over what the one before wrote too much.
@@ -21,12 +21,12 @@ void Lowerer::repeat(P from, bool is_padded, P to) {
   std::vector<V> row;
   for (int64_t c = 0; c < p_.groups; c += lanes()) {
     const std::optional<M> mask = is_padded ? std::nullopt : unit_mask(std::min(p_.groups - c, lanes()));
-    row.push_back(load_operand(from, is_padded ? 4 * layout_.tile_offset(c) : 4 * c, true, mask));
+    row.push_back(load_operand(from, is_padded ? layout_.offset_bytes(c) : out_bytes_ * c, true, mask));
   }
   const P at = b_.pcopy(to);
   b_.loop(b_.iconst(tile_steps_), "repeat", [&] {
     for (size_t v = 0; v < row.size(); ++v) b_.store(at, static_cast<int64_t>(v) * b_.vector_bytes(), row[v]);
-    b_.paddc(at, at, 4 * p_.groups);
+    b_.paddc(at, at, out_bytes_ * p_.groups);
   });
 }
 
@@ -36,13 +36,13 @@ void Lowerer::repeat_weights() {
   const P from = b_.arg_ptr(Arg::kWeights);
   repeat(from, true, *joined_weights_);
   if (!p_.has_bias) return;
-  const P weights = b_.paddc(from, 4 * layout_.tile_width(p_.groups));
-  repeat(weights, true, b_.paddc(*joined_weights_, 4 * joined_floats()));
+  const P weights = b_.paddc(from, layout_.row_bytes(p_.groups));
+  repeat(weights, true, b_.paddc(*joined_weights_, out_bytes_ * joined_floats()));
 }
 
 void Lowerer::repeat_operand(P operand) {
   if (p_.operand_has_steps || !p_.operand_has_channels) return;
-  joined_operand_ = b_.paddc(b_.arg_ptr(Arg::kScratch), 8 * joined_floats());
+  joined_operand_ = b_.paddc(b_.arg_ptr(Arg::kScratch), 2 * out_bytes_ * joined_floats());
   repeat(operand, false, *joined_operand_);
 }
 

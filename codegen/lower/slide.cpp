@@ -26,11 +26,11 @@ int64_t Lowerer::slid_registers(int64_t rows, int64_t vectors) const {
 void Lowerer::slide(const Tile& t) {
   const int64_t apart = row_positions(p_);
   const P weights = tap_weights(t, b_.iconst(0));
-  const int64_t weight_row = 4 * layout_.tile_width(t.units);
+  const int64_t weight_row = layout_.row_bytes(t.units);
   const bool keeps_weights = slid_registers(t.rows, t.vectors) + (t.mask ? 1 : 0) <= target_.vector_registers;
   std::vector<V> taps(static_cast<size_t>(p_.taps * t.vectors));
   const auto load_weight = [&](int64_t k, int64_t v) {
-    return b_.load(weights, k * weight_row + 4 * layout_.tile_offset(v * lanes()));
+    return b_.load(weights, k * weight_row + layout_.offset_bytes(v * lanes()));
   };
   for (int64_t j = 0; j < p_.taps + (t.rows - 1) * apart; ++j) {
     for (int64_t v = 0; v < t.vectors; ++v) {
@@ -59,7 +59,7 @@ void Lowerer::slide_shared(const Tile& t) {
   const int64_t section = vectors % kWindowSections == 0 ? vectors / kWindowSections : vectors;
   const int64_t channels = p_.group_channels();
   const P weights = tap_weights(t, b_.iconst(0));
-  const int64_t weight_row = 4 * layout_.tile_width(t.units);
+  const int64_t weight_row = layout_.row_bytes(t.units);
   // As many weights as registers are left stay there.
   const int64_t free = target_.vector_registers - vectors - 2;
   std::vector<V> kept;
@@ -71,7 +71,7 @@ void Lowerer::slide_shared(const Tile& t) {
   };
   const auto load = [&](int64_t position, int64_t c) {
     const V x = b_.vec();
-    b_.bcast(x, t.at.in, position * p_.dilation * in_row_ + 4 * c);
+    b_.bcast(x, t.at.in, position * p_.dilation * in_row_ + in_bytes_ * c);
     return x;
   };
   const auto position_of = [&](int64_t first, int64_t j, int64_t c) {

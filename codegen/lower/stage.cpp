@@ -72,16 +72,16 @@ void Lowerer::stage_channels(P from, P slab, I steps, const Cover& cover) {
       advance(target, {slab_->stride_bytes(1), {}});
       return;
     }
-    transpose_matrix({source, 4 * p_.stride, p_.stride, target, phase_bytes}, rows);
-    const P x = moved(source, rows, {4 * p_.stride, {}});
-    const P y = moved(target, rows, {4, {}});
+    transpose_matrix({source, in_bytes_ * p_.stride, p_.stride, target, phase_bytes}, rows);
+    const P x = moved(source, rows, {in_bytes_ * p_.stride, {}});
+    const P y = moved(target, rows, {in_bytes_, {}});
     const I count = b_.icopy(short_row);
     const M one = b_.first(b_.iconst(1));
     b_.loop(count, "short", [&] {
       const V value = b_.vec();
       b_.bcast(value, x, 0);
       b_.store(y, 0, value, one);
-      advance(x, {4, {}});
+      advance(x, {in_bytes_, {}});
       advance(y, {phase_bytes, {}});
     });
     advance(source, in_channel_);
@@ -100,7 +100,7 @@ void Lowerer::transpose_matrix(const Matrix& m, I rows) {
     b_.while_less(q, rows, "q", [&] {
       const I row = b_.imin(q, last);
       const P from = moved(m.from, row, {m.row_bytes, {}});
-      const P to = moved(m.to, row, {4, {}});
+      const P to = moved(m.to, row, {in_bytes_, {}});
       const int64_t whole = m.columns / lanes();
       const auto next = [&] {
         advance(from, {b_.vector_bytes(), {}});
@@ -152,11 +152,11 @@ void Lowerer::copy_short(const Matrix& m, I rows) {
       const V value = b_.vec();
       b_.bcast(value, x, 0);
       b_.store(y, 0, value, one);
-      advance(x, {4, {}});
+      advance(x, {in_bytes_, {}});
       advance(y, {m.column_bytes, {}});
     });
     advance(row, {m.row_bytes, {}});
-    advance(to, {4, {}});
+    advance(to, {in_bytes_, {}});
   });
 }
 

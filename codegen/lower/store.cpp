@@ -31,11 +31,11 @@ void Lowerer::divide_sums(Tile& t) {
 
 V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
   if (!lanes_over_steps()) {
-    const int64_t offset = 4 * layout_.tile_offset(vector * lanes());
+    const int64_t offset = layout_.offset_bytes(vector * lanes());
     return vector < t.own_vectors() ? b_.load(t.at.weights, offset) : load_shared(t, t.at.weights, offset);
   }
   const V bias = b_.vec();
-  b_.bcast(bias, t.at.weights, 4 * layout_.tile_offset(row));
+  b_.bcast(bias, t.at.weights, layout_.offset_bytes(row));
   return bias;
 }
 
@@ -115,7 +115,7 @@ void Lowerer::ask_for_outputs(const Tile& t) {
   const I keeps = b_.iconst(kKeeps);
   b_.if_less(*streams_, keeps, "ask", [&] {
     for (int64_t a = 0; a < t.rows; ++a) {
-      for (int64_t byte = 0; byte <= 4 * t.units; byte += kLine)
+      for (int64_t byte = 0; byte <= out_bytes_ * t.units; byte += kLine)
         b_.prefetch(t.at.out, a * row_distance_ * out_row_ + byte);
     }
   });
@@ -234,8 +234,9 @@ void Lowerer::finish_stored(const StoredRows& rows, I count) {
 // The epilogue of `steps` stored output steps, `distance` apart, of `units` filters each.
 void Lowerer::finish_steps(const Cursor& at, I steps, int64_t distance, int64_t units) {
   const bool operand_is_dense =
-      !at.operand || (p_.operand_has_steps && p_.operand_has_channels && operand_row_ == 4 * units);
-  if (out_row_ == 4 * units && operand_is_dense && distance == 1) return finish_run(at, steps, units);
+      !at.operand || (p_.operand_has_steps && p_.operand_has_channels && operand_row_ == out_bytes_ * units);
+  if (out_row_ == out_bytes_ * units && operand_is_dense && distance == 1)
+    return finish_run(at, steps, units);
   const CursorStride vector{{}, times(out_channel_, lanes()), {}, times(operand_channel_, lanes())};
   const Cursor here = copied(at);
   const auto column = [&](std::optional<M> mask) {

@@ -5,6 +5,7 @@
 #include "codegen/programs/transpose.hpp"
 #include "codegen/vir/verify.hpp"
 #include "frontend/base/check.hpp"
+#include "frontend/base/element.hpp"
 
 namespace convsmith {
 
@@ -20,6 +21,8 @@ using vir::V;
 constexpr int64_t kRun = int64_t{1} << 17;
 // Blocks between the one in work and the one that is asked for.
 constexpr int64_t kAhead = 4;
+// Of an element.
+constexpr int64_t kBytes = bytes_of(Element::kFloat32);
 // Columns or rows that are turned at once where fewer than a vector are there.
 constexpr int64_t kQuad = 4;
 // Floats of a call whose array with the nearer rows had better be a chunk that stands in the second cache:
@@ -34,13 +37,13 @@ class Transposer {
 
   vir::Program run() {
     scratch_ = b_.arg_ptr(Arg::kScratch);
-    in_row_ = b_.imulc(b_.arg_int(Arg::kInChannel), 4);
-    out_row_ = b_.imulc(b_.arg_int(Arg::kOutChannel), 4);
+    in_row_ = b_.imulc(b_.arg_int(Arg::kInChannel), kBytes);
+    out_row_ = b_.imulc(b_.arg_int(Arg::kOutChannel), kBytes);
     lanes_ = b_.iconst(b_.lanes());
     quad_ = b_.iconst(kQuad);
     choose_axes();
-    const I in_sample = b_.imulc(b_.arg_int(Arg::kInSample), 4);
-    const I out_sample = b_.imulc(b_.arg_int(Arg::kOutSample), 4);
+    const I in_sample = b_.imulc(b_.arg_int(Arg::kInSample), kBytes);
+    const I out_sample = b_.imulc(b_.arg_int(Arg::kOutSample), kBytes);
     const P in = first(Arg::kIn, in_sample, Arg::kStepBegin, in_row_, Arg::kBlockBegin);
     const P out = first(Arg::kOut, out_sample, Arg::kBlockBegin, out_row_, Arg::kStepBegin);
     b_.loop(extent(Arg::kSampleBegin, Arg::kSampleEnd), "samples", [&] {
@@ -65,14 +68,14 @@ class Transposer {
   }
 
   void choose_axes() {
-    const I four = b_.iconst(4);
+    const I element = b_.iconst(kBytes);
     const I rows = extent(Arg::kStepBegin, Arg::kStepEnd);
     const I columns = extent(Arg::kBlockBegin, Arg::kBlockEnd);
-    longer_ = {b_.icopy(columns), b_.icopy(four), b_.icopy(out_row_)};
-    shorter_ = {b_.icopy(rows), b_.icopy(in_row_), b_.icopy(four)};
+    longer_ = {b_.icopy(columns), b_.icopy(element), b_.icopy(out_row_)};
+    shorter_ = {b_.icopy(rows), b_.icopy(in_row_), b_.icopy(element)};
     b_.if_less(in_row_, out_row_, "along rows", [&] {
-      set(longer_, rows, in_row_, four);
-      set(shorter_, columns, four, out_row_);
+      set(longer_, rows, in_row_, element);
+      set(shorter_, columns, element, out_row_);
     });
     asks_in_ = b_.iconst(1);
     asks_out_ = b_.iconst(1);
@@ -96,7 +99,7 @@ class Transposer {
   P first(Arg array, I sample, Arg row, I row_bytes, Arg column) {
     const I samples = b_.imul(b_.arg_int(Arg::kSampleBegin), sample);
     const I rows = b_.imul(b_.arg_int(row), row_bytes);
-    const I columns = b_.imulc(b_.arg_int(column), 4);
+    const I columns = b_.imulc(b_.arg_int(column), kBytes);
     const I offset = b_.iadd(b_.iadd(samples, rows), columns);
     return b_.padd(b_.arg_ptr(array), offset);
   }
@@ -165,7 +168,7 @@ class Transposer {
       const I begin = b_.iconst(kQuad * k);
       const M block = b_.between(begin, b_.iconst(kQuad * (k + 1)));
       for (const V quad : quads) {
-        b_.store(row, -4 * kQuad * k, quad, block);
+        b_.store(row, -kBytes * kQuad * k, quad, block);
         b_.padd(row, row, out_row_);
       }
     }

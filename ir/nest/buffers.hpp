@@ -11,14 +11,6 @@
 
 namespace convsmith::ir {
 
-enum class Element : uint8_t { kFloat32 };
-constexpr int64_t bytes_of(Element) {
-  return 4;
-}
-constexpr std::string_view name_of(Element) {
-  return "f32";
-}
-
 enum class Place : uint8_t { kPacked, kScratch };
 
 struct BufferAxis {

@@ -263,7 +263,7 @@ class Interpreter {
 
   // The input of `count` steps from here on.
   void stage(size_t i, int64_t count) {
-    const int64_t row_bytes = 4 * t_.steps;
+    const int64_t row_bytes = bytes_of(p_.in_element) * t_.steps;
     const int64_t apart = chain_->loops[i].apart;
     staged_ = !stages_where_rows_meet(nest_) || apart == 0 || row_bytes % apart == 0;
     if (!staged_) return;

@@ -15,6 +15,7 @@ PackLayout pack_layout(const LoopNest& nest) {
   if (nest.packed_by != 0) layout.block = layout.pad = nest.packed_by;
   layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;
+  layout.element = p.weight_element;
   return layout;
 }
 

@@ -18,6 +18,7 @@ struct PackLayout {
   int64_t rows = 0;   // taps * channels of a group
   bool has_bias = false;
   bool units_are_groups = false;
+  Element element = Element::kFloat32;
 
   bool operator==(const PackLayout&) const = default;
   int64_t width(int64_t block_units) const { return (block_units + pad - 1) / pad * pad; }
@@ -38,6 +39,8 @@ struct PackLayout {
   // the same row.
   int64_t tile_width(int64_t tile_units) const { return width(tile_units < block ? tile_units : block); }
   int64_t tile_offset(int64_t u) const { return u / block * block_floats(block) + u % block; }
+  int64_t row_bytes(int64_t tile_units) const { return bytes_of(element) * tile_width(tile_units); }
+  int64_t offset_bytes(int64_t u) const { return bytes_of(element) * tile_offset(u); }
   int64_t unit_width(int64_t u) const {
     const int64_t begin = u / block * block;
     return width(begin + block <= units ? block : units - begin);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "frontend/base/check.hpp"
+#include "frontend/base/element.hpp"
 #include "runtime/aot/lower_graph.hpp"
 #include "runtime/aot/vir_machine.hpp"
 
@@ -15,6 +16,8 @@ using Int = VirMachine::Int;
 
 // Where the arrays of a layer come in, in their order; the packed weights go to `out`.
 constexpr std::array<Arg, 3> kArrays = {Arg::kIn, Arg::kWeights, Arg::kOperand};
+
+constexpr int64_t kBytes = bytes_of(Element::kFloat32);  // of a weight
 
 class PackLowering {
  public:
@@ -130,7 +133,7 @@ class PackLowering {
     const ir::PackLayout& l = part.kernel->weights;
     const int64_t of_phase = l.units / part.part.phases;  // a part with several phases has one group
     count(run.count, "phase", [&](const Int& k) {
-      const vir::P all = b_.paddc(b_.arg_ptr(Arg::kOut), 4 * plan_.parts[i][j]);
+      const vir::P all = b_.paddc(b_.arg_ptr(Arg::kOut), kBytes * plan_.parts[i][j]);
       const vir::P packed = z_.moved(all, z_.mulc(k, run.part_floats));
       const Int first_unit = z_.addc(z_.mulc(k, run.part_floats == 0 ? of_phase : 0), run.phase * of_phase);
       count(l.outer, "g", [&](const Int& g) {
@@ -161,7 +164,7 @@ class PackLowering {
                  [&] { z_.assign(width, VirMachine::number(l.width(rest))); });
     }
     const vir::P first = b_.pcopy(z_.moved(packed, at));
-    return {first, b_.imulc(width.reg(), 4)};
+    return {first, b_.imulc(width.reg(), kBytes)};
   }
 
   void pack_unit(const ir::Op& op, const ir::Part& part, int64_t phase, const Int& first_tap,
@@ -174,7 +177,7 @@ class PackLowering {
     if (!p.has_weights()) return;
     if (!p.transposed) {
       const vir::P from = b_.pcopy(z_.moved(array(op.kernel), filter));
-      return copy_rows(from, 4 * p.filters, p.taps * p.group_channels(), to);
+      return copy_rows(from, kBytes * p.filters, p.taps * p.group_channels(), to);
     }
     // (taps, filters, channels); the taps of a phase are evenly spaced, or there are none.
     const int64_t taps = part.problem.taps;
@@ -187,8 +190,8 @@ class PackLowering {
     const vir::P tap = b_.pcopy(z_.moved(filters, z_.mulc(first_tap, p.filters * p.channels)));
     b_.loop(b_.iconst(taps), "k", [&] {
       const vir::P from = b_.pcopy(tap);
-      copy_rows(from, 4, p.channels, to);
-      b_.paddc(tap, tap, 4 * step * p.filters * p.channels);
+      copy_rows(from, kBytes, p.channels, to);
+      b_.paddc(tap, tap, kBytes * step * p.filters * p.channels);
     });
   }
 
