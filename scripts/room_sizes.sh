@@ -23,7 +23,7 @@ room() {
 }
 
 room 'public headers' 1375 1300 include
-room 'frontend' 5550 5000 frontend/ frontend/base frontend/keras
+room 'frontend' 5575 5000 frontend/ frontend/base frontend/keras
 room 'model files' 4950 4500 frontend/models frontend/h5dump frontend/zip
 room 'graph' 4300 3000 ir/graph
 room 'nests and code generation' 16400 13000 ir/nest codegen
