@@ -123,7 +123,7 @@ Result<void> fill_groups(Pipeline& pipeline, const CommonOptions& options, const
   const std::string_view text = is_graph_schedule(options.schedule) ? options.schedule : std::string_view();
   const auto compiled = compile_graph(*pipeline.graph, Backend::kInterp, target.isa, text, kernels);
   if (!compiled && !text.empty()) return tl::unexpected(compiled.error());
-  if (compiled) pipeline.groups = print(groups_of(**compiled));
+  if (compiled) pipeline.groups = print(schedule_of(**compiled));
   return {};
 }
 

@@ -187,8 +187,8 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
   }
   out->graph = std::move(graph);
   place_tensors(*out);
-  const Result<void> applied = apply_groups(*out, choose_groups(*out));
-  CONVSMITH_CHECK(applied.has_value(), "chosen groups are legal");
+  const Result<void> applied = apply_schedule(*out, choose_graph_schedule(*out));
+  CONVSMITH_CHECK(applied.has_value(), "the chosen schedule is legal");
   return out;
 }
 
@@ -196,10 +196,10 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
                                                            std::string_view schedule, KernelCache& kernels,
                                                            const Tuning* tuning) {
   if (is_graph_schedule(schedule)) {
-    const auto groups = parse_groups(schedule);
-    if (!groups) return tl::unexpected(groups.error());
+    const auto parsed = parse_graph_schedule(schedule);
+    if (!parsed) return tl::unexpected(parsed.error());
     auto compiled = compile_graph(std::move(graph), backend, isa, {}, kernels, tuning);
-    return compiled ? with_groups(**compiled, *groups) : compiled;
+    return compiled ? with_schedule(**compiled, *parsed) : compiled;
   }
   CachedKernels maker(backend, isa, schedule, kernels, tuning);
   auto compiled = compile_graph(std::move(graph), backend, isa, maker);

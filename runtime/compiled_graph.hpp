@@ -41,6 +41,9 @@ struct CompiledGraph {
     int64_t offset = 0;
   };
   std::vector<Place> places;  // by tensor
+  // Where it is not 0, calls of many samples run block by block of as many as have their slots in so many
+  // bytes.
+  int64_t samples_within = 0;
   // By operation: where it is not 0, the operation and the next one are a chain, run by so many steps, whole
   // rows (ir/nest/parts.hpp), at a time: the second one reads step by step what the first one makes and
   // nobody else reads, so that stays in a cache.

@@ -13,6 +13,8 @@ namespace convsmith {
 namespace {
 
 constexpr std::string_view kNoGroups = "no groups";
+constexpr std::string_view kSamples = "samples within";
+constexpr int64_t kMega = 1 << 20;
 constexpr int64_t kMostSteps = int64_t{1} << 40;
 
 // Whether one operation writes the memory of the tensor, and one reads it.
@@ -131,75 +133,113 @@ bool take_number(std::string_view& text, int64_t& number) {
   return true;
 }
 
+// Samples may not run apart where a pass looks at all of them.
+bool may_split_samples(const CompiledGraph& graph) {
+  const std::vector<ir::Op>& ops = graph.graph.ops;
+  return graph.slots > 0 && graph.graph.batch_steps.empty() &&
+         std::none_of(ops.begin(), ops.end(),
+                      [](const ir::Op& op) { return op.kind == ir::OpKind::kRepeat; });
+}
+
+// "samples within 1M", all of it.
+bool take_samples(std::string_view text, int64_t& bytes) {
+  if (!take(text, "samples") || !take(text, "within") || !take_number(text, bytes)) return false;
+  if (text == "M" && bytes <= kMostSteps / kMega) {
+    bytes *= kMega;
+    return true;
+  }
+  return text.empty();
+}
+
 }  // namespace
 
 std::string print(const GraphSchedule& schedule) {
   std::string text;
-  for (const Group& group : schedule) text += (text.empty() ? "" : "; ") + print(group);
-  return text.empty() ? std::string(kNoGroups) : text;
+  const int64_t within = schedule.samples_within;
+  const bool mega = within % kMega == 0;
+  if (within > 0) text = fmt::format("{} {}{}; ", kSamples, mega ? within / kMega : within, mega ? "M" : "");
+  if (schedule.groups.empty()) return text + std::string(kNoGroups);
+  for (size_t i = 0; i < schedule.groups.size(); ++i)
+    text += (i == 0 ? "" : "; ") + print(schedule.groups[i]);
+  return text;
 }
 
 bool is_graph_schedule(std::string_view text) {
   text = text.substr(std::min(text.find_first_not_of("; \t\r\n"), text.size()));
-  return trimmed(text) == kNoGroups || (text.starts_with("group") && text.find_first_of(" \t\r\n") == 5);
+  const size_t word = text.find_first_of(" \t\r\n");
+  return trimmed(text) == kNoGroups || (text.starts_with("group") && word == 5) ||
+         (text.starts_with("samples") && word == 7);
 }
 
 Result<void> check_graph_schedule(std::string_view text) {
   if (text.empty() || is_graph_schedule(text)) return {};
-  return make_error(ErrorCode::kInvalidSpec,
-                    "The schedule of a model says which passes run together, as in 'group 3..4 chunk 512' or "
-                    "'no groups'; `explain --stage graph` shows the chosen one.");
+  return make_error(
+      ErrorCode::kInvalidSpec,
+      "The schedule of a model says which samples and passes run together, as in 'samples within "
+      "1M; group 3..4 chunk 512' or 'no groups'; `explain --stage graph` shows the chosen one.");
 }
 
-Result<GraphSchedule> parse_groups(std::string_view text) {
+Result<GraphSchedule> parse_graph_schedule(std::string_view text) {
   GraphSchedule schedule;
   text = trimmed(text);
-  if (text == kNoGroups) return schedule;
   while (!text.empty()) {
     std::string_view part = trimmed(text.substr(0, text.find(';')));
     text.remove_prefix(std::min(text.find(';'), text.size() - 1) + 1);
-    if (part.empty()) continue;
+    if (part.empty() || part == kNoGroups) continue;
     std::string whole(part.substr(0, 60));
     std::replace_if(
         whole.begin(), whole.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    if (schedule.samples_within == 0 && take_samples(part, schedule.samples_within)) continue;
     int64_t first = 0;
     int64_t last = 0;
     int64_t chunk = 0;
     if (!take(part, "group") || !take_number(part, first) || !take(part, "..") || !take_number(part, last) ||
         !take(part, "chunk") || !take_number(part, chunk) || !part.empty() || last <= first) {
-      return make_error(
-          ErrorCode::kInvalidSpec,
-          fmt::format("Schedule of the graph: expected 'group FIRST..LAST chunk STEPS', found '{}'.", whole));
+      return make_error(ErrorCode::kInvalidSpec,
+                        fmt::format("Schedule of the graph: expected 'samples within BYTES' or 'group "
+                                    "FIRST..LAST chunk STEPS', found '{}'.",
+                                    whole));
     }
-    schedule.push_back({static_cast<size_t>(first) - 1, static_cast<size_t>(last) - 1, chunk});
+    schedule.groups.push_back({static_cast<size_t>(first) - 1, static_cast<size_t>(last) - 1, chunk});
   }
   return schedule;
 }
 
-GraphSchedule choose_groups(const CompiledGraph& graph) {
+GraphSchedule choose_graph_schedule(const CompiledGraph& graph) {
   GraphSchedule schedule;
+  // Weights want their room in the second cache, too.
+  if (may_split_samples(graph)) schedule.samples_within = target_for(graph.isa).l2_bytes / 2;
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const int64_t chunk = chunk_of(graph, i);
     if (chunk == 0) continue;
-    schedule.push_back({turns_input(graph, i, chunk) ? i - 1 : i, i + 1, chunk});
+    schedule.groups.push_back({turns_input(graph, i, chunk) ? i - 1 : i, i + 1, chunk});
     ++i;
   }
   return schedule;
 }
 
-GraphSchedule groups_of(const CompiledGraph& graph) {
-  GraphSchedule schedule;
+GraphSchedule schedule_of(const CompiledGraph& graph) {
+  GraphSchedule schedule{graph.samples_within, {}};
   for (size_t i = 0; i < graph.chunks.size(); ++i) {
-    if (graph.chunks[i] > 0) schedule.push_back({graph.turns_input[i] ? i - 1 : i, i + 1, graph.chunks[i]});
+    if (graph.chunks[i] > 0)
+      schedule.groups.push_back({graph.turns_input[i] ? i - 1 : i, i + 1, graph.chunks[i]});
   }
   return schedule;
 }
 
-Result<void> apply_groups(CompiledGraph& graph, const GraphSchedule& schedule) {
+Result<void> apply_schedule(CompiledGraph& graph, const GraphSchedule& schedule) {
+  if (schedule.samples_within > 0 && !may_split_samples(graph)) {
+    return make_error(
+        ErrorCode::kInvalidSpec,
+        fmt::format("Schedule of the graph, '{} {}': one of its passes looks at all samples, or "
+                    "nothing lies between passes.",
+                    kSamples, schedule.samples_within));
+  }
+  graph.samples_within = schedule.samples_within;
   graph.chunks.assign(graph.ops.size(), 0);
   graph.turns_input.assign(graph.ops.size(), false);
   size_t next = 0;
-  for (const Group& group : schedule) {
+  for (const Group& group : schedule.groups) {
     if (group.last >= graph.ops.size())
       return refuse(group, fmt::format("the graph has {} passes", graph.ops.size()));
     if (group.first < next) return refuse(group, "groups are in order and have no pass in common");
@@ -221,10 +261,10 @@ Result<void> apply_groups(CompiledGraph& graph, const GraphSchedule& schedule) {
   return {};
 }
 
-Result<std::shared_ptr<const CompiledGraph>> with_groups(const CompiledGraph& graph,
-                                                         const GraphSchedule& schedule) {
+Result<std::shared_ptr<const CompiledGraph>> with_schedule(const CompiledGraph& graph,
+                                                           const GraphSchedule& schedule) {
   auto out = std::make_shared<CompiledGraph>(graph);
-  if (auto applied = apply_groups(*out, schedule); !applied) return tl::unexpected(applied.error());
+  if (auto applied = apply_schedule(*out, schedule); !applied) return tl::unexpected(applied.error());
   return out;
 }
 

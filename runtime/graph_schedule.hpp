@@ -1,10 +1,10 @@
-// The schedule of a graph: which passes run together, a chunk of steps at a time, so that what lies between
-// them stays in a cache. All others run over all steps, one after the other. As text, passes counted from 1
-// as explain does:
+// The schedule of a graph: which samples and which passes run together, so that what lies between passes
+// stays in a cache. As text, passes counted from 1 as explain does:
 //
-//   group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else reads
-//   group 2..4 chunk 512     the first one is a transpose of the input, which is turned a chunk at a time
-//   no groups                all passes one after the other
+//   samples within 1M        as many samples at a time, through all passes, as have their tensors in so many
+//   bytes group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else
+//   reads group 2..4 chunk 512     the first one is a transpose of the input, which is turned a chunk at a
+//   time no groups                each pass over all steps, one after the other
 //
 // A chunk begins for every sample anew. No schedule can change a result. Chosen by compile_graph, carried out
 // by GraphCall (graph_call.hpp), on the host and in artifacts.
@@ -27,21 +27,25 @@ struct Group {
   int64_t chunk = 0;  // output steps, whole rows (ir/nest/parts.hpp)
   bool operator==(const Group&) const = default;
 };
-using GraphSchedule = std::vector<Group>;
+struct GraphSchedule {
+  int64_t samples_within = 0;  // bytes; 0: all samples at once
+  std::vector<Group> groups;
+  bool operator==(const GraphSchedule&) const = default;
+};
 
 std::string print(const GraphSchedule& schedule);
 // Whether a text is meant as one; an error if that of a model, which may be empty, is not.
 bool is_graph_schedule(std::string_view text);
 Result<void> check_graph_schedule(std::string_view text);
-Result<GraphSchedule> parse_groups(std::string_view text);
+Result<GraphSchedule> parse_graph_schedule(std::string_view text);
 
-GraphSchedule choose_groups(const CompiledGraph& graph);
+GraphSchedule choose_graph_schedule(const CompiledGraph& graph);
 // As the graph has them.
-GraphSchedule groups_of(const CompiledGraph& graph);
+GraphSchedule schedule_of(const CompiledGraph& graph);
 // The error names the group and what would be legal.
-Result<void> apply_groups(CompiledGraph& graph, const GraphSchedule& schedule);
-Result<std::shared_ptr<const CompiledGraph>> with_groups(const CompiledGraph& graph,
-                                                         const GraphSchedule& schedule);
+Result<void> apply_schedule(CompiledGraph& graph, const GraphSchedule& schedule);
+Result<std::shared_ptr<const CompiledGraph>> with_schedule(const CompiledGraph& graph,
+                                                           const GraphSchedule& schedule);
 
 // What the rows of the operation that begins a chain look at (rows: ir/nest/parts.hpp, else output steps):
 // row u at the input from position u * stride - before to u * stride + behind - 1, of an operation that is

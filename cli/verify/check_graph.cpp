@@ -99,12 +99,13 @@ std::optional<Finding> check_variants(const std::vector<Variant>& variants, cons
 
 std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& graph) {
   constexpr int64_t kShort = 24;
-  GraphSchedule groups = groups_of(graph);
-  for (Group& group : groups) {
+  GraphSchedule schedule = schedule_of(graph);
+  schedule.samples_within = std::min<int64_t>(schedule.samples_within, 1);  // one sample after the other
+  for (Group& group : schedule.groups) {
     const int64_t row_steps = graph.ops[group.last - 1].parts[0].part.row_steps;
     group.chunk = std::min(group.chunk, round_up(kShort, row_steps));
   }
-  return with_groups(graph, groups).value();
+  return with_schedule(graph, schedule).value();
 }
 
 namespace {

@@ -324,6 +324,7 @@ void Coverage::hit_parts(const CompiledGraph& compiled, const Call& call) {
     const ir::Op& op = graph.ops[i];
     const ir::GraphTensor& out = graph.tensors[static_cast<size_t>(op.out)];
     const int64_t out_steps = extents[static_cast<size_t>(out.steps)];
+    if (compiled.samples_within > 0 && call.batch > 1) hit("passes", "samples in blocks");
     if (compiled.chunks[i] > 0 && out_steps > compiled.chunks[i]) hit("passes", "chunk by chunk");
     if (op.kind != ir::OpKind::kNest || !op.problem.transposed) continue;
     for (const ir::Part& part : ir::split_parts(op.problem)) {

@@ -16,6 +16,7 @@
 #include "ir/graph/fitting_steps.hpp"
 #include "ir/graph/graph_interp.hpp"
 #include "runtime/aot/artifact.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/model.hpp"
 #include "runtime/why_refused.hpp"
 #include "tests/cli/call_cli.hpp"
@@ -359,6 +360,17 @@ TEST(BatchAxis, ArtifactsGiveTheBitsOfTheJit) {
     for (const int64_t batch : {0, 2, 61})
       EXPECT_EQ(run(nullptr, nullptr, batch, 60, nullptr, nullptr), CONVSMITH_WRONG_STEPS) << batch;
   }
+}
+
+// A pass that looks at all samples at once can't run for some of them.
+TEST(BatchAxis, SamplesThatMeetStayTogether) {
+  KernelCache kernels;
+  auto graph = optimized_graph(network(MergeKind::kAdd, false, 3), Rules::kAny).value();
+  const auto compiled = compile_graph(std::move(graph), Backend::kInterp, Isa::kAvx2, {}, kernels).value();
+  EXPECT_EQ(compiled->samples_within, 0);
+  const auto refused = with_schedule(*compiled, {1 << 20, {}});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("looks at all samples"));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ std::vector<ModelSpec> models_with_groups(size_t count) {
   std::vector<ModelSpec> models;
   for (uint64_t seed = 0; models.size() < count; ++seed) {
     ModelSpec spec = cli::random_model(seed);
-    if (!groups_of(*compiled(spec)).empty()) models.push_back(std::move(spec));
+    if (!schedule_of(*compiled(spec)).groups.empty()) models.push_back(std::move(spec));
   }
   return models;
 }
@@ -32,21 +32,24 @@ std::vector<ModelSpec> models_with_groups(size_t count) {
 TEST(GraphSchedule, TextRoundTrips) {
   for (const ModelSpec& spec : models_with_groups(8)) {
     const auto graph = compiled(spec);
-    const GraphSchedule groups = groups_of(*graph);
-    EXPECT_EQ(groups, choose_groups(*graph));
-    const auto parsed = parse_groups(print(groups));
+    const GraphSchedule schedule = schedule_of(*graph);
+    EXPECT_EQ(schedule, choose_graph_schedule(*graph));
+    const auto parsed = parse_graph_schedule(print(schedule));
     ASSERT_TRUE(parsed) << parsed.error().message;
-    EXPECT_EQ(*parsed, groups);
-    EXPECT_EQ(groups_of(*with_groups(*graph, *parsed).value()), groups);
+    EXPECT_EQ(*parsed, schedule);
+    EXPECT_EQ(schedule_of(*with_schedule(*graph, *parsed).value()), schedule);
   }
-  for (const char* text : {"group 1..2 chunk 4", " ;\tgroup\t1..2 chunk 4", "no groups", " no groups\n"})
+  for (const char* text : {"group 1..2 chunk 4", " ;\tgroup\t1..2 chunk 4", "no groups", " no groups\n",
+                           "samples within 1M; no groups", "samples within 4096"})
     EXPECT_TRUE(is_graph_schedule(text)) << text;
-  for (const char* text : {"", "groups", "cut o", "no groups; cut o"})
+  for (const char* text : {"", "groups", "cut o", "no groups; cut o", "sample", "samples"})
     EXPECT_FALSE(is_graph_schedule(text)) << text;
   EXPECT_EQ(print(GraphSchedule{}), "no groups");
-  EXPECT_TRUE(parse_groups(" no groups ").value().empty());
-  EXPECT_EQ(print(parse_groups(" group 3 .. 4  chunk 512 ;; group 6..8 chunk 9;").value()),
+  EXPECT_EQ(parse_graph_schedule(" no groups ").value(), GraphSchedule{});
+  EXPECT_EQ(print(parse_graph_schedule(" group 3 .. 4  chunk 512 ;; group 6..8 chunk 9;").value()),
             "group 3..4 chunk 512; group 6..8 chunk 9");
+  for (const char* text : {"samples within 1M; no groups", "samples within 5000; group 3..4 chunk 512"})
+    EXPECT_EQ(print(parse_graph_schedule(text).value()), text);
 }
 
 TEST(GraphSchedule, AnyChunkGivesTheSameBits) {
@@ -56,14 +59,16 @@ TEST(GraphSchedule, AnyChunkGivesTheSameBits) {
     const auto graph = compiled(spec);
     std::vector<std::string> texts = {"no groups"};
     for (const int64_t rows : {1, 3, 1000}) {
-      GraphSchedule groups = groups_of(*graph);
-      for (Group& group : groups) group.chunk = rows * graph->ops[group.last - 1].parts[0].part.row_steps;
-      texts.push_back(print(groups));
+      GraphSchedule schedule = schedule_of(*graph);
+      if (schedule.samples_within > 0) schedule.samples_within = 3000 * rows;
+      for (Group& group : schedule.groups)
+        group.chunk = rows * graph->ops[group.last - 1].parts[0].part.row_steps;
+      texts.push_back(print(schedule));
     }
     for (const std::string& text : texts) {
       const auto model = cli::make_checked_model(spec, Rules::kAny, back_ends, {.text = text});
       ASSERT_TRUE(model) << model.error().message;
-      EXPECT_EQ(print(groups_of(*model->variants.front().graph)), text);
+      EXPECT_EQ(print(schedule_of(*model->variants.front().graph)), text);
       for (uint64_t seed = 0; seed < 4; ++seed) {
         const auto finding =
             cli::check_call(*model, cli::random_model_call(*model, seed), {false, {1, 3}}, pools);
@@ -77,27 +82,46 @@ TEST(GraphSchedule, RefusesWithASentence) {
   for (const char* text :
        {"group", "group 1", "group 1..2", "group 1..2 chunk", "group 1..2 chunk 0", "group 2..2 chunk 4",
         "group 2..1 chunk 4", "group 0..1 chunk 4", "group 1..2 chunk x", "group 1..2 chunk 4 more",
-        "group 1..2 chunk 99999999999999999999", "no groups at all",
+        "group 1..2 chunk 99999999999999999999", "no groups at all", "samples within", "samples within 0",
+        "samples within 4K", "samples within 9999999999999M", "samples within 1M; samples within 1M",
         "group 1..2 chunk 4\n\ngroup 3..4 chunk 4"}) {
-    const auto parsed = parse_groups(text);
+    const auto parsed = parse_graph_schedule(text);
     ASSERT_FALSE(parsed) << text;
-    EXPECT_THAT(parsed.error().message, HasSubstr("expected 'group FIRST..LAST chunk STEPS'"));
+    EXPECT_THAT(parsed.error().message, HasSubstr("or 'group FIRST..LAST chunk STEPS'"));
     EXPECT_EQ(parsed.error().message.find('\n'), std::string::npos);
   }
   const auto graph = compiled(models_with_groups(1).front());
-  const Group group = groups_of(*graph).front();
+  const Group group = schedule_of(*graph).groups.front();
   const size_t passes = graph->ops.size();
   const std::pair<GraphSchedule, const char*> refusals[] = {
-      {{{passes - 1, passes, 64}}, "the graph has"},
-      {{group, group}, "have no pass in common"},
-      {{{0, 3, 64}}, passes > 3 ? "a group is two passes" : "the graph has"},
+      {{0, {{passes - 1, passes, 64}}}, "the graph has"},
+      {{0, {group, group}}, "have no pass in common"},
+      {{0, {{0, 3, 64}}}, passes > 3 ? "a group is two passes" : "the graph has"},
   };
   for (const auto& [schedule, message] : refusals) {
-    const auto out = with_groups(*graph, schedule);
+    const auto out = with_schedule(*graph, schedule);
     ASSERT_FALSE(out) << print(schedule);
     EXPECT_THAT(out.error().message, HasSubstr(message));
   }
-  EXPECT_THAT(check_graph_schedule("cut o").error().message, HasSubstr("'group 3..4 chunk 512'"));
+  EXPECT_THAT(check_graph_schedule("cut o").error().message, HasSubstr("group 3..4 chunk 512'"));
+}
+
+// Ten thousand samples need no more memory than a few, and give their bits.
+TEST(GraphSchedule, ManySamplesNeedTheMemoryOfABlock) {
+  int split = 0;
+  for (uint64_t seed = 0; split < 4; ++seed) {
+    const auto graph = compiled(cli::random_model(seed));
+    if (graph->samples_within == 0 || graph->graph.inputs.size() != 1) continue;
+    const std::vector<int64_t> steps = {40};
+    const size_t all = workspace_bytes(*with_schedule(*graph, {}).value(), 10'000, steps, 1);
+    if (all < size_t{64} << 20) continue;
+    ++split;
+    const auto within = static_cast<size_t>(graph->samples_within);
+    EXPECT_LE(workspace_bytes(*graph, 10'000, steps, 1),
+              std::max(within, workspace_bytes(*graph, 1, steps, 1)) + 4096);
+    EXPECT_EQ(workspace_bytes(*graph, 1, steps, 1),
+              workspace_bytes(*with_schedule(*graph, {}).value(), 1, steps, 1));
+  }
 }
 
 }  // namespace
