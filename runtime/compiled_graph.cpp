@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "codegen/control_word.hpp"
+#include "codegen/programs/move_program.hpp"
 #include "codegen/programs/row_programs.hpp"
 #include "codegen/programs/transpose_program.hpp"
 #include "convsmith/activation.hpp"
@@ -13,6 +15,7 @@
 #include "ir/nest/problem_text.hpp"
 #include "runtime/disk_cache.hpp"
 #include "runtime/graph_schedule.hpp"
+#include "runtime/rolling_group.hpp"
 
 namespace convsmith {
 
@@ -118,10 +121,50 @@ Result<CompiledOp> compile_op(const ir::Op& op, Isa isa, KernelMaker& kernels) {
   return compiled;
 }
 
+// While a group runs, again and again, nothing may take the place of what it reads from outside, of what it
+// makes for others, and of what stays for the next chunk.
+std::vector<ir::Kept> kept_tensors(const CompiledGraph& out) {
+  std::vector<ir::Kept> kept;
+  for (const RollingGroup& group : out.rolling) {
+    for (size_t i = group.first; i <= group.last; ++i) {
+      const ir::Op& op = out.graph.ops[i];
+      for (const int t : {op.in, op.operand, op.out}) {
+        const RollingGroup::Buffer* buffer = t < 0 ? nullptr : rolling_buffer(out.graph, group, t);
+        if (t >= 0 && (buffer == nullptr || buffer->keeps))
+          kept.push_back({ir::root_of(out.graph, t), {group.first, group.last}});
+      }
+    }
+  }
+  return kept;
+}
+
+std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart& part,
+                                            std::span<const std::span<const float>> arrays) {
+  const Problem& p = part.part.problem;
+  if (op.kind != ir::OpKind::kNest || part.kernel->weights.floats() == 0) return nullptr;
+  std::span<const float> kernel;
+  std::vector<float> own;
+  if (op.kernel >= 0) kernel = arrays[static_cast<size_t>(op.kernel)];
+  if (op.problem.transposed && p.has_weights()) {
+    own = ir::part_kernel(op.problem, part.part, kernel.data());
+    kernel = own;
+  }
+  std::vector<float> bias;
+  for (int64_t j = 0; p.has_bias && j < part.part.phases; ++j) {
+    const std::span<const float> once = arrays[static_cast<size_t>(op.bias)];
+    bias.insert(bias.end(), once.begin(), once.end());
+  }
+  return pack_weights(part.kernel, kernel, bias);
+}
+
+}  // namespace
+
 void place_tensors(CompiledGraph& out) {
   const ir::Graph& graph = out.graph;
-  const ir::Plan plan = ir::plan_slots(graph);
+  const ir::Plan plan = ir::plan_slots(graph, kept_tensors(out));
   out.slots = plan.slots;
+  out.slot_tensors.clear();
+  out.places.clear();
   // Inputs and outputs may be views: what counts is whose memory they show.
   const auto number_in = [&](const std::vector<int>& list, int root) {
     const auto shows = [&](int tensor) { return ir::root_of(graph, tensor) == root; };
@@ -149,27 +192,6 @@ void place_tensors(CompiledGraph& out) {
   }
 }
 
-std::shared_ptr<const PackedData> pack_part(const ir::Op& op, const CompiledPart& part,
-                                            std::span<const std::span<const float>> arrays) {
-  const Problem& p = part.part.problem;
-  if (op.kind != ir::OpKind::kNest || part.kernel->weights.floats() == 0) return nullptr;
-  std::span<const float> kernel;
-  std::vector<float> own;
-  if (op.kernel >= 0) kernel = arrays[static_cast<size_t>(op.kernel)];
-  if (op.problem.transposed && p.has_weights()) {
-    own = ir::part_kernel(op.problem, part.part, kernel.data());
-    kernel = own;
-  }
-  std::vector<float> bias;
-  for (int64_t j = 0; p.has_bias && j < part.part.phases; ++j) {
-    const std::span<const float> once = arrays[static_cast<size_t>(op.bias)];
-    bias.insert(bias.end(), once.begin(), once.end());
-  }
-  return pack_weights(part.kernel, kernel, bias);
-}
-
-}  // namespace
-
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            KernelMaker& kernels) {
   const ScopedControlWord modes(kUsualModes);
@@ -186,9 +208,12 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
     out->ops.push_back(std::move(*compiled));
   }
   out->graph = std::move(graph);
-  place_tensors(*out);
-  const Result<void> applied = apply_schedule(*out, choose_graph_schedule(*out));
-  CONVSMITH_CHECK(applied.has_value(), "the chosen schedule is legal");
+  if (!rolling_runs(out->graph, std::numeric_limits<int64_t>::max()).empty()) {
+    KernelResult move = kernels.program(move_program(target_for(isa)));
+    if (!move) return tl::unexpected(move.error());
+    out->move = std::move(*move);
+  }
+  choose_graph_schedule(*out);
   return out;
 }
 

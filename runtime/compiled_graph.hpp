@@ -28,6 +28,28 @@ struct CompiledOp {
   std::vector<CompiledPart> parts;
 };
 
+// Passes that run turn by turn, each as far as what has come of the group's input lets it. What lies between
+// them are rolling buffers: of each, the steps that somebody still reads. All have stride 1, so how far each
+// pass is behind the input is known.
+struct RollingGroup {
+  size_t first = 0;  // operations
+  size_t last = 0;
+  int64_t chunk = 0;         // steps of the input that come at a time
+  std::vector<int64_t> lag;  // by operation from `first` on: steps that it is behind the input
+  struct Buffer {
+    int tensor = -1;             // a root
+    bool keeps = false;          // whether some of its rows stay for the next chunk
+    int64_t rows = 0;            // that are there at most
+    std::vector<size_t> makers;  // operations
+    struct Reader {
+      size_t op;
+      int64_t before;  // steps before its next output that it looks at
+    };
+    std::vector<Reader> readers;
+  };
+  std::vector<Buffer> buffers;
+};
+
 struct CompiledGraph {
   ir::Graph graph;
   Backend backend = Backend::kInterp;
@@ -51,6 +73,8 @@ struct CompiledGraph {
   // By operation: whether the operation before such a chain, a transpose that only the chain reads, belongs
   // to it, too: then only the input of a chunk is turned at a time.
   std::vector<bool> turns_input;
+  std::vector<RollingGroup> rolling;           // in order
+  std::shared_ptr<const CompiledKernel> move;  // codegen/programs/move_program, where some group can roll
   int slots = 0;
   std::vector<int> slot_tensors;  // those that live in slots of their own memory: their sizes make the slots'
   int64_t scratch_bytes = 0;      // of one thread
@@ -78,6 +102,9 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
 Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Backend backend, Isa isa,
                                                            std::string_view schedule, KernelCache& kernels,
                                                            const Tuning* tuning = nullptr);
+
+// Gives each tensor its place: those of a rolling group live until its end.
+void place_tensors(CompiledGraph& graph);
 
 // `arrays` are those of the graph, in its order, with the sizes that it says.
 std::shared_ptr<const PackedGraph> pack_graph(std::shared_ptr<const CompiledGraph> graph,

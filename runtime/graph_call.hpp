@@ -46,7 +46,13 @@ class GraphCall : public GraphSizes<Z> {
 
  private:
   void run_passes() {
+    auto rolling = graph_.rolling.begin();
     for (size_t i = 0; i < graph_.ops.size(); ++i) {
+      if (rolling != graph_.rolling.end() && rolling->first == i) {
+        run_rolling(*rolling);
+        i = (rolling++)->last;
+        continue;
+      }
       if (i + 1 < graph_.ops.size() && graph_.turns_input[i + 1]) ++i;
       if (graph_.chunks[i] > 0) {
         run_pair(i);
@@ -264,6 +270,96 @@ class GraphCall : public GraphSizes<Z> {
     const ir::PhaseRows<Int> merged = ir::phase_rows(z_, part, merged_first, part.merged_phases, out_steps);
     run(own.begin, z_.min(own.end, merged.begin));
     run(z_.max(own.begin, merged.end), own.end);
+  }
+
+  // Rolling buffers where there are more steps than one chunk, else one pass after the other.
+  void run_rolling(const RollingGroup& group) {
+    const Int steps = steps_of(g_.ops[group.first].in);
+    z_.if_less(z_.number(group.chunk), steps, [&] { roll(group, steps); });
+    z_.if_less(steps, z_.number(group.chunk + 1), [&] {
+      for (size_t i = group.first; i <= group.last; ++i) run_op(i);
+    });
+  }
+
+  // Of sample n the chunk [from, to) of the group's `steps` input steps.
+  struct Front {
+    Int n, from, to, steps;
+  };
+
+  void roll(const RollingGroup& group, const Int& steps) {
+    Int n = z_.variable(z_.number(0));
+    z_.while_less(n, batch_, [&] {
+      Int from = z_.variable(z_.number(0));
+      z_.while_less(from, steps, [&] {
+        const Front front{n, from, z_.min(z_.addc(from, group.chunk), steps), steps};
+        for (size_t i = group.first; i <= group.last; ++i) roll_op(group, i, front);
+        for (const RollingGroup::Buffer& buffer : group.buffers) {
+          if (buffer.keeps) roll_buffer(group, buffer, front);
+        }
+        z_.assign(from, front.to);
+      });
+      z_.assign(n, z_.addc(n, 1));
+    });
+  }
+
+  // Output steps that are made when `came` input steps of the group are there.
+  Int made(const RollingGroup& group, size_t i, const Int& came, const Int& steps) {
+    const Int all = steps_of(g_.ops[i].out);
+    const Int behind = z_.max(z_.number(0), z_.addc(came, -group.lag[i - group.first]));
+    Int made = z_.variable(z_.min(all, behind));
+    z_.if_less(z_.addc(steps, -1), came, [&] { z_.assign(made, all); });
+    return made;
+  }
+
+  // The first step that a buffer holds then.
+  Int kept(const RollingGroup& group, const RollingGroup::Buffer& buffer, const Int& came, const Int& steps) {
+    Int first = steps_of(buffer.tensor);
+    for (const RollingGroup::Buffer::Reader& reader : buffer.readers) {
+      const Int read = made(group, reader.op, came, steps);
+      first = z_.min(first, z_.addc(read, -reader.before));
+    }
+    return z_.max(z_.number(0), first);
+  }
+
+  void roll_op(const RollingGroup& group, size_t i, const Front& front) {
+    const ir::Op& op = g_.ops[i];
+    const Int begin = made(group, i, front.from, front.steps);
+    const Int end = made(group, i, front.to, front.steps);
+    z_.if_less(begin, end, [&] {
+      const PartCall part = begin_part(i, 0, z_.number(0), steps_of(op.in), steps_of(op.out));
+      const auto place = [&](Arg arg, int tensor, Ptr array, const Int& sample, int64_t pitch) {
+        const RollingGroup::Buffer* buffer = rolling_buffer(g_, group, tensor);
+        if (buffer == nullptr) return z_.set(arg, z_.moved(array, z_.mul(front.n, sample)));
+        const Int first = kept(group, *buffer, front.from, front.steps);
+        z_.set(arg, z_.moved(array, z_.mulc(first, -pitch)));
+      };
+      place(Arg::kIn, op.in, part.in, part.in_sample, op.problem.in_pitch());
+      place(Arg::kOut, op.out, part.out, part.out_sample, op.problem.out_pitch());
+      if (op.operand >= 0)
+        place(Arg::kOperand, op.operand, part.operand, part.operand_sample, op.problem.operand_pitch());
+      call(*part.part->kernel, z_.number(1), begin, end);
+    });
+  }
+
+  // What is read again goes to the front.
+  void roll_buffer(const RollingGroup& group, const RollingGroup::Buffer& buffer, const Front& front) {
+    const int64_t row = g_.tensors[static_cast<size_t>(buffer.tensor)].channels;
+    Int end = z_.number(0);
+    for (const size_t maker : buffer.makers) {
+      const Int ended = made(group, maker, front.to, front.steps);
+      end = z_.max(end, ended);
+    }
+    const Int first = kept(group, buffer, front.from, front.steps);
+    const Int next = kept(group, buffer, front.to, front.steps);
+    const Int rows = z_.min(z_.sub(next, first), z_.sub(end, next));
+    z_.if_less(z_.number(0), rows, [&] {
+      z_.begin(*graph_.move);
+      const Ptr to = address(buffer.tensor);
+      z_.set(Arg::kIn, z_.moved(to, z_.mulc(z_.sub(next, first), row)));
+      z_.set(Arg::kOut, to);
+      z_.set(Arg::kSteps, z_.mulc(z_.sub(end, next), row));
+      call(*graph_.move, z_.number(1), z_.number(0), z_.number(1));
+    });
   }
 
   // Operations i and i + 1 as a chain where there are more steps than one chunk, else one after the other.

@@ -7,6 +7,7 @@
 
 #include "codegen/target.hpp"
 #include "frontend/base/ceil_div.hpp"
+#include "runtime/rolling_group.hpp"
 
 namespace convsmith {
 
@@ -133,6 +134,22 @@ bool take_number(std::string_view& text, int64_t& number) {
   return true;
 }
 
+// Whether a group is an operation, perhaps a transpose before it, and one that reads it step by step; if not,
+// its buffers roll.
+bool is_chain(const ir::Graph& graph, const Group& group) {
+  const size_t count = group.last - group.first + 1;
+  const ir::Op& last = graph.ops[group.last];
+  const bool follows = last.kind == ir::OpKind::kTranspose ||
+                       (last.kind == ir::OpKind::kNest && is_stepwise(last.problem) &&
+                        ir::root_of(graph, last.in) == ir::root_of(graph, graph.ops[group.last - 1].out));
+  return follows && (count == 2 || (count == 3 && graph.ops[group.first].kind == ir::OpKind::kTranspose));
+}
+
+bool rolls(const CompiledGraph& graph, size_t op) {
+  return std::any_of(graph.rolling.begin(), graph.rolling.end(),
+                     [&](const RollingGroup& group) { return op >= group.first && op <= group.last; });
+}
+
 // Samples may not run apart where a pass looks at all of them.
 bool may_split_samples(const CompiledGraph& graph) {
   const std::vector<ir::Op>& ops = graph.graph.ops;
@@ -205,17 +222,21 @@ Result<GraphSchedule> parse_graph_schedule(std::string_view text) {
   return schedule;
 }
 
-GraphSchedule choose_graph_schedule(const CompiledGraph& graph) {
-  GraphSchedule schedule;
+void choose_graph_schedule(CompiledGraph& graph) {
+  const int64_t cache = target_for(graph.isa).l2_bytes;
+  graph.rolling = choose_rolling(graph.graph, cache / 2);
+  place_tensors(graph);
   // Weights want their room in the second cache, too.
-  if (may_split_samples(graph)) schedule.samples_within = target_for(graph.isa).l2_bytes / 2;
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    const int64_t chunk = chunk_of(graph, i);
+  graph.samples_within = may_split_samples(graph) ? cache / 2 : 0;
+  graph.chunks.assign(graph.ops.size(), 0);
+  graph.turns_input.assign(graph.ops.size(), false);
+  for (size_t i = 0; i + 1 < graph.ops.size(); ++i) {
+    const int64_t chunk = rolls(graph, i) || rolls(graph, i + 1) ? 0 : chunk_of(graph, i);
     if (chunk == 0) continue;
-    schedule.groups.push_back({turns_input(graph, i, chunk) ? i - 1 : i, i + 1, chunk});
+    graph.chunks[i] = chunk;
+    graph.turns_input[i] = i > 0 && !rolls(graph, i - 1) && turns_input(graph, i, chunk);
     ++i;
   }
-  return schedule;
 }
 
 GraphSchedule schedule_of(const CompiledGraph& graph) {
@@ -224,6 +245,10 @@ GraphSchedule schedule_of(const CompiledGraph& graph) {
     if (graph.chunks[i] > 0)
       schedule.groups.push_back({graph.turns_input[i] ? i - 1 : i, i + 1, graph.chunks[i]});
   }
+  for (const RollingGroup& group : graph.rolling)
+    schedule.groups.push_back({group.first, group.last, group.chunk});
+  std::sort(schedule.groups.begin(), schedule.groups.end(),
+            [](const Group& a, const Group& b) { return a.first < b.first; });
   return schedule;
 }
 
@@ -236,6 +261,14 @@ Result<void> apply_schedule(CompiledGraph& graph, const GraphSchedule& schedule)
                     kSamples, schedule.samples_within));
   }
   graph.samples_within = schedule.samples_within;
+  graph.rolling.clear();
+  for (const Group& group : schedule.groups) {
+    if (group.last >= graph.ops.size() || is_chain(graph.graph, group)) continue;
+    const std::string why = why_not_rolling(graph.graph, group.first, group.last);
+    if (!why.empty()) return refuse(group, why);
+    graph.rolling.push_back(rolling_group(graph.graph, group.first, group.last, group.chunk));
+  }
+  place_tensors(graph);
   graph.chunks.assign(graph.ops.size(), 0);
   graph.turns_input.assign(graph.ops.size(), false);
   size_t next = 0;
@@ -244,7 +277,7 @@ Result<void> apply_schedule(CompiledGraph& graph, const GraphSchedule& schedule)
       return refuse(group, fmt::format("the graph has {} passes", graph.ops.size()));
     if (group.first < next) return refuse(group, "groups are in order and have no pass in common");
     next = group.last + 1;
-    if (group.last - group.first > 2) return refuse(group, "a group is two passes, or a transpose and two");
+    if (!is_chain(graph.graph, group)) continue;
     const size_t i = group.last - 1;
     if (!may_chain(graph, i))
       return refuse(

@@ -1,10 +1,12 @@
 // The schedule of a graph: which samples and which passes run together, so that what lies between passes
 // stays in a cache. As text, passes counted from 1 as explain does:
 //
-//   samples within 1M        as many samples at a time, through all passes, as have their tensors in so many
-//   bytes group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else
-//   reads group 2..4 chunk 512     the first one is a transpose of the input, which is turned a chunk at a
-//   time no groups                each pass over all steps, one after the other
+//   samples within 1M        as many at a time, through all passes, as have their tensors in so many bytes
+//   group 3..4 chunk 512     the second one reads step by step what the first one makes and nobody else reads
+//   group 2..4 chunk 512     the first one is a transpose of the input, which is turned a chunk at a time
+//   group 2..20 chunk 4096   passes of stride 1 turn by turn, each as far as so many more input steps let it,
+//                            with rolling buffers between them (rolling_group.hpp)
+//   no groups                each pass over all steps, one after the other
 //
 // A chunk begins for every sample anew. No schedule can change a result. Chosen by compile_graph, carried out
 // by GraphCall (graph_call.hpp), on the host and in artifacts.
@@ -39,7 +41,8 @@ bool is_graph_schedule(std::string_view text);
 Result<void> check_graph_schedule(std::string_view text);
 Result<GraphSchedule> parse_graph_schedule(std::string_view text);
 
-GraphSchedule choose_graph_schedule(const CompiledGraph& graph);
+// Places the tensors, too.
+void choose_graph_schedule(CompiledGraph& graph);
 // As the graph has them.
 GraphSchedule schedule_of(const CompiledGraph& graph);
 // The error names the group and what would be legal.

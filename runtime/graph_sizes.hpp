@@ -9,6 +9,7 @@
 #include "runtime/call_arithmetic.hpp"
 #include "runtime/compiled_graph.hpp"
 #include "runtime/graph_schedule.hpp"
+#include "runtime/rolling_group.hpp"
 
 namespace convsmith {
 
@@ -176,6 +177,12 @@ class GraphSizes {
       if (chunk == 0 || (op.out != tensor && !turned)) continue;
       const int64_t kept = turned ? chain_inputs(graph_, i) : chunk;
       z_.if_less(z_.number(chunk), steps_of(op.out), [&] { z_.assign(rows, z_.number(kept)); });
+    }
+    for (const RollingGroup& group : graph_.rolling) {
+      const RollingGroup::Buffer* buffer = rolling_buffer(g_, group, tensor);
+      if (buffer == nullptr) continue;
+      z_.if_less(z_.number(group.chunk), steps_of(g_.ops[group.first].in),
+                 [&] { z_.assign(rows, z_.number(buffer->rows)); });
     }
     const Int channels = z_.number(g_.tensors[static_cast<size_t>(tensor)].channels);
     const Int floats = z_.min(product(z_, rows, channels), z_.number(int64_t{1} << 58));

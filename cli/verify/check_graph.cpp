@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 #include "cli/verify/run_call.hpp"
 #include "codegen/control_word.hpp"
 #include "frontend/base/ceil_div.hpp"
 #include "runtime/graph_schedule.hpp"
+#include "runtime/rolling_group.hpp"
 
 namespace convsmith::cli {
 
@@ -101,6 +103,14 @@ std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& grap
   constexpr int64_t kShort = 24;
   GraphSchedule schedule = schedule_of(graph);
   schedule.samples_within = std::min<int64_t>(schedule.samples_within, 1);  // one sample after the other
+  // All that can have rolling buffers gets some, however heavy.
+  for (const ir::OpRange& run : rolling_runs(graph.graph, std::numeric_limits<int64_t>::max())) {
+    std::erase_if(schedule.groups,
+                  [&](const Group& group) { return group.last >= run.first && group.first <= run.last; });
+    schedule.groups.push_back({run.first, run.last, kShort / 4});
+  }
+  std::sort(schedule.groups.begin(), schedule.groups.end(),
+            [](const Group& a, const Group& b) { return a.first < b.first; });
   for (Group& group : schedule.groups) {
     const int64_t row_steps = graph.ops[group.last - 1].parts[0].part.row_steps;
     group.chunk = std::min(group.chunk, round_up(kShort, row_steps));

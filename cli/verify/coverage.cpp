@@ -320,6 +320,11 @@ void Coverage::hit_call(const ir::Graph& graph, const Call& call) {
 void Coverage::hit_parts(const CompiledGraph& compiled, const Call& call) {
   const ir::Graph& graph = compiled.graph;
   const std::vector<int64_t> extents = ir::evaluate_extents(graph, {&call.steps, 1});
+  for (const RollingGroup& group : compiled.rolling) {
+    const auto steps =
+        static_cast<size_t>(graph.tensors[static_cast<size_t>(graph.ops[group.first].in)].steps);
+    if (call.batch > 0 && extents[steps] > group.chunk) hit("passes", "rolling");
+  }
   for (size_t i = 0; i < graph.ops.size() && call.batch > 0; ++i) {
     const ir::Op& op = graph.ops[i];
     const ir::GraphTensor& out = graph.tensors[static_cast<size_t>(op.out)];

@@ -43,8 +43,7 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
       layout_(ir::pack_layout(nest)),
       parallel_(ir::parallel_blocks(nest)),
       loops_(&nest.loops),
-      inside_(ir::inside_of(nest)),
-      buffers_(ir::buffers(nest)) {
+      inside_(ir::inside_of(nest)) {
   CONVSMITH_CHECK(tail().strategy != TailStrategy::kOpen, "a nest has open numbers");
   tile_steps_ = ir::innermost_step(nest.loops, Dim::kStep);
   row_distance_ = nest.row_distance();
@@ -67,10 +66,8 @@ Lowerer::Lowerer(const ir::LoopNest& nest, const Target& target, std::string nam
   in_row_ = in_bytes_ * (channels_last ? p_.in_pitch() : 1);
   out_row_ = out_bytes_ * (channels_last ? p_.out_pitch() : 1);
   operand_row_ = out_bytes_ * (channels_last ? p_.operand_pitch() : p_.operand_has_steps ? 1 : 0);
-  if (const ir::Loop* staged = nest.staged()) {
-    slab_ = *ir::find_buffer(buffers_, "x1");
-    slab_steps_ = staged->step;
-  }
+  if (nest.staged() != nullptr || (near_ && p_.channels > 1)) x1_ = *ir::find_buffer(ir::buffers(nest), "x1");
+  if (const ir::Loop* staged = nest.staged()) slab_steps_ = staged->step;
 }
 
 Result<void> Lowerer::check() const {
@@ -135,7 +132,7 @@ Result<void> Lowerer::check() const {
   const int64_t rows = lanes_over_steps() ? std::max(tile_steps_, lanes()) : tile_steps_ * row_distance_;
   const int64_t reach = skews_ ? p_.taps * p_.dilation : 0;
   if ((rows > 1 && (rows * p_.stride + reach) * in_row_ > kMaxOffset) || rows * out_row_ > kMaxOffset ||
-      rows * operand_row_ > kMaxOffset || (slab_ && lanes() * slab_->stride_bytes(0) > kMaxOffset) ||
+      rows * operand_row_ > kMaxOffset || (slab_steps_ > 0 && lanes() * x1_->stride_bytes(0) > kMaxOffset) ||
       unroll_ * layout_.block * bytes_of(layout_.element) > kMaxOffset ||
       layout_.offset_bytes(tile_units) > kMaxOffset) {
     return refuse("rows of the input or output lie too far apart for one tile");
@@ -231,14 +228,14 @@ void Lowerer::prologue() {
     if (varies) operand_channel_.reg = b_.imulc(b_.arg_int(Arg::kOperandChannel), out_bytes_);
   }
   memory_.in_item = in_channel_;
-  if (slab_) decide_stage();
+  if (slab_steps_ > 0) decide_stage();
   memory_.out_item = out_channel_;
-  memory_.in_tap = p_.dilation * (slab_ ? in_bytes_ : in_row_);
+  memory_.in_tap = p_.dilation * (slab_steps_ > 0 ? in_bytes_ : in_row_);
   memory_.in_vector = memory_.out_vector = b_.vector_bytes();
-  memory_.by_phase = slab_ && p_.stride > 1;
+  memory_.by_phase = slab_steps_ > 0 && p_.stride > 1;
   if (inside_.vectors > 0) b_.set_scratch_bytes(lifted_scratch());
   if (joins_rows_) b_.set_scratch_bytes(joined_scratch());
-  if (slab_) b_.set_scratch_bytes(slab_->bytes());
+  if (slab_steps_ > 0) b_.set_scratch_bytes(x1_->bytes());
 }
 
 bool Lowerer::first_loop_of(size_t i) const {

@@ -316,7 +316,6 @@ class Lowerer {
   ir::ParallelBlocks parallel_;
   const ir::Loops* loops_;  // of the part that is lowered
   ir::Inside inside_;
-  std::vector<ir::Buffer> buffers_;
   int64_t tile_steps_ = 1;                    // steps of a whole tile
   int64_t row_distance_ = 1;                  // steps from one row of a tile to the next
   int64_t unroll_ = 1;                        // reduction items in the innermost loop's body
@@ -326,9 +325,9 @@ class Lowerer {
   std::optional<int64_t> nontemporal_above_;  // numbers of the hints
   std::optional<int64_t> prefetch_share_;
   std::optional<int64_t> prefetch_within_;
-  std::optional<ir::Buffer> slab_;  // the staged input, at the start of scratch
-  int64_t slab_steps_ = 0;          // output steps whose input is staged together
-  std::optional<I> stages_;         // whether this call stages; none: all do
+  std::optional<ir::Buffer> x1_;  // the staged input, or that of near lanes, at the start of scratch
+  int64_t slab_steps_ = 0;        // output steps whose input is staged together; 0: not staged
+  std::optional<I> stages_;       // whether this call stages; none: all do
   // What this call does with its outputs; none if it need not be decided.
   static constexpr int64_t kAsks = -1, kKeeps = 0, kStreams = 1;
   std::optional<I> streams_;

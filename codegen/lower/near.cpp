@@ -12,7 +12,7 @@ namespace convsmith::lowering {
 
 // Bytes of a staged channel of a chunk.
 int64_t Lowerer::near_pitch() const {
-  return ir::find_buffer(buffers_, "x1")->stride_bytes(0);
+  return x1_->stride_bytes(0);
 }
 
 int64_t Lowerer::near_scratch() const {

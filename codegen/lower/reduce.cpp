@@ -85,7 +85,7 @@ bool Lowerer::writes_out(const Tile& t) const {
 // work out than its products.
 bool Lowerer::writes_out_phases(const Tile& t) const {
   const int64_t products = p_.taps * p_.group_channels() * t.rows * t.vectors;
-  return !t.count && products <= kMostByPhase && slab_->bytes() <= kMaxOffset;
+  return !t.count && products <= kMostByPhase && x1_->bytes() <= kMaxOffset;
 }
 
 void Lowerer::taps(Tile& t, P in, P weights, I count) {
@@ -118,9 +118,9 @@ void Lowerer::taps(Tile& t, P in, P weights, I count) {
     b_.if_less(most, count, "all", [&] {
       for (int64_t i = 0; i < p_.taps * p_.group_channels(); ++i) {
         const int64_t position = i / p_.group_channels() * p_.dilation;
-        const int64_t x = position % p_.stride * slab_->stride_bytes(0) +
-                          i % p_.group_channels() * slab_->stride_bytes(1) +
-                          position / p_.stride * slab_->stride_bytes(2);
+        const int64_t x = position % p_.stride * x1_->stride_bytes(0) +
+                          i % p_.group_channels() * x1_->stride_bytes(1) +
+                          position / p_.stride * x1_->stride_bytes(2);
         item(t, in, x, weights, row * i, {0, t.rows, {}});
       }
       b_.iconst(left, 0);
@@ -198,7 +198,7 @@ P Lowerer::tap_pointer(I tap, P slab) {
   const I position = b_.imulc(tap, p_.dilation);
   const I step = b_.idivc(position, p_.stride);
   const I phase = b_.isub(position, b_.imulc(step, p_.stride));
-  return moved(moved(slab, step, {in_bytes_, {}}), phase, {slab_->stride_bytes(0), {}});
+  return moved(moved(slab, step, {in_bytes_, {}}), phase, {x1_->stride_bytes(0), {}});
 }
 
 // All channels of one tap. `weights` and `in` are left as they are.

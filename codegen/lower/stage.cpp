@@ -31,7 +31,7 @@ std::pair<V, V> pairs_apart(vir::Builder& b, P from) {
 // Where tiles read a row for each channel: in scratch, but where steps are neighbours in the input only in
 // calls whose rows would meet in sets of the first cache.
 void Lowerer::decide_stage() {
-  memory_.in_item = {slab_->stride_bytes(1), {}};
+  memory_.in_item = {x1_->stride_bytes(1), {}};
   if (!ir::stages_where_rows_meet(nest_)) return;
   stages_ = b_.iconst(0);
   memory_.in_item = {0, b_.icopy(*in_channel_.reg)};
@@ -39,7 +39,7 @@ void Lowerer::decide_stage() {
   const I past = b_.isub(*in_channel_.reg, b_.imulc(b_.idivc(*in_channel_.reg, apart), apart));
   b_.if_less(past, b_.iconst(1), "meet", [&] {
     b_.iconst(*stages_, 1);
-    b_.iconst(*memory_.in_item.reg, slab_->stride_bytes(1));
+    b_.iconst(*memory_.in_item.reg, x1_->stride_bytes(1));
   });
 }
 
@@ -62,14 +62,14 @@ void Lowerer::stage_channels(P from, P slab, I steps, const Cover& cover) {
   const I span = b_.iaddc(b_.iadd(b_.imulc(b_.iaddc(steps, -1), p_.stride), reach), 1);
   const I rows = b_.idivc(span, p_.stride);
   const I short_row = b_.isub(span, b_.imulc(rows, p_.stride));
-  const int64_t phase_bytes = slab_->stride_bytes(0);
+  const int64_t phase_bytes = x1_->stride_bytes(0);
   const P source = b_.pcopy(from);
   const P target = b_.pcopy(slab);
   b_.loop(b_.iconst(cover.groups * p_.group_channels()), "c", [&] {
     if (p_.stride == 1) {
       copy_floats(source, target, span);
       advance(source, in_channel_);
-      advance(target, {slab_->stride_bytes(1), {}});
+      advance(target, {x1_->stride_bytes(1), {}});
       return;
     }
     transpose_matrix({source, in_bytes_ * p_.stride, p_.stride, target, phase_bytes}, rows);
@@ -85,7 +85,7 @@ void Lowerer::stage_channels(P from, P slab, I steps, const Cover& cover) {
       advance(y, {phase_bytes, {}});
     });
     advance(source, in_channel_);
-    advance(target, {slab_->stride_bytes(1), {}});
+    advance(target, {x1_->stride_bytes(1), {}});
   });
 }
 

@@ -30,7 +30,7 @@ void Lowerer::chunk_loop(size_t i, const Cursor& at, const Cover& cover) {
     const I next = b_.iadd(o, size);
     inner.step_begin = o;
     inner.step_end = b_.imin(next, *cover.step_end);
-    if (slab_ && !arrays.in_slab) {
+    if (slab_steps_ > 0 && !arrays.in_slab) {
       const Cursor slab = stage(here, cover, b_.isub(*inner.step_end, o));
       memory_.in_slab = true;
       loop(i + 1, slab, inner);
@@ -146,7 +146,7 @@ void Lowerer::masked_steps(size_t i, I o, const Cursor& at, const Cover& cover) 
 
 void Lowerer::tile_entry(size_t i, const Cursor& at, const Cover& cover) {
   Cursor inner = at;
-  if (slab_ && slab_steps_ == tile_steps_)
+  if (slab_steps_ == tile_steps_)
     inner = stage(at, cover, cover.valid ? *cover.valid : b_.iconst(cover.steps));
   loop(i + 1, inner, cover);
 }

@@ -4,7 +4,7 @@
 
 namespace convsmith::ir {
 
-Plan plan_slots(const Graph& graph) {
+Plan plan_slots(const Graph& graph, std::span<const Kept> kept) {
   const size_t count = graph.tensors.size();
   Plan plan;
   plan.slot_of_tensor.assign(count, -1);
@@ -22,6 +22,10 @@ Plan plan_slots(const Graph& graph) {
       if (id >= 0) last[root[static_cast<size_t>(id)]] = i;
     }
   }
+  for (const Kept& tensor : kept) {
+    size_t& end = last[static_cast<size_t>(tensor.tensor)];
+    end = std::max(end, tensor.during.last);
+  }
   for (size_t i = 0; i < count; ++i) {
     if (root[i] == i && !is_outside[i] && !graph.ops.empty()) ends[last[i]].push_back(i);
   }
@@ -32,20 +36,24 @@ Plan plan_slots(const Graph& graph) {
     int steps;
   };
   std::vector<Free> free;
-  for (size_t i = 0; i < graph.ops.size(); ++i) {
-    const size_t out = root[static_cast<size_t>(graph.ops[i].out)];
-    const GraphTensor& t = graph.tensors[out];
-    if (!is_outside[out] && plan.slot_of_tensor[out] < 0) {
-      auto best = std::find_if(free.begin(), free.end(),
-                               [&](const Free& f) { return f.channels == t.channels && f.steps == t.steps; });
-      if (best == free.end() && !free.empty()) best = free.end() - 1;
-      if (best == free.end()) {
-        plan.slot_of_tensor[out] = plan.slots++;
-      } else {
-        plan.slot_of_tensor[out] = best->slot;
-        free.erase(best);
-      }
+  const auto begin = [&](size_t tensor) {
+    if (is_outside[tensor] || plan.slot_of_tensor[tensor] >= 0) return;
+    const GraphTensor& t = graph.tensors[tensor];
+    auto best = std::find_if(free.begin(), free.end(),
+                             [&](const Free& f) { return f.channels == t.channels && f.steps == t.steps; });
+    if (best == free.end() && !free.empty()) best = free.end() - 1;
+    if (best == free.end()) {
+      plan.slot_of_tensor[tensor] = plan.slots++;
+    } else {
+      plan.slot_of_tensor[tensor] = best->slot;
+      free.erase(best);
     }
+  };
+  for (size_t i = 0; i < graph.ops.size(); ++i) {
+    for (const Kept& tensor : kept) {
+      if (tensor.during.first == i) begin(static_cast<size_t>(tensor.tensor));
+    }
+    begin(root[static_cast<size_t>(graph.ops[i].out)]);
     for (const size_t ended : ends[i]) {
       const GraphTensor& e = graph.tensors[ended];
       if (plan.slot_of_tensor[ended] >= 0) free.push_back({plan.slot_of_tensor[ended], e.channels, e.steps});

@@ -2,6 +2,7 @@
 // the runtime, which makes one workspace of the slots.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "ir/graph/graph.hpp"
@@ -13,7 +14,19 @@ struct Plan {
   int slots = 0;
 };
 
+// Operations [first, last].
+struct OpRange {
+  size_t first = 0;
+  size_t last = 0;
+};
+
+// A tensor whose memory is its own while those operations run, again and again.
+struct Kept {
+  int tensor = -1;  // a root
+  OpRange during;
+};
+
 // No tensor shares a slot with one that is read later, nor with what its own operation reads.
-Plan plan_slots(const Graph& graph);
+Plan plan_slots(const Graph& graph, std::span<const Kept> kept = {});
 
 }  // namespace convsmith::ir

@@ -129,14 +129,13 @@ Result<void> verify_written_out(const LoopNest& nest) {
 }
 
 Result<void> verify_skew(const LoopNest& nest) {
-  for (size_t i = 0; i < nest.loops.size(); ++i) {
-    if (nest.loops[i].role != Role::kSkew) continue;
-    const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
-                                    [](const Loop& loop) { return is_reduction(loop.dim); });
-    if (!nest.guarded() || &*first != &nest.loops[i])
-      return fail("only the outermost loop over taps is skewed, below a guard ('ragged')");
-  }
-  return {};
+  if (!skews(nest.loops)) return {};
+  const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
+                                  [](const Loop& loop) { return is_reduction(loop.dim); });
+  const auto count = std::count_if(nest.loops.begin(), nest.loops.end(),
+                                   [](const Loop& loop) { return loop.role == Role::kSkew; });
+  if (nest.guarded() && count == 1 && first->role == Role::kSkew) return {};
+  return fail("only the outermost loop over taps is skewed, below a guard ('ragged')");
 }
 
 Result<void> verify_inside(const LoopNest& nest) {
@@ -152,6 +151,8 @@ Result<void> verify_inside(const LoopNest& nest) {
 Result<void> verify_beside(const LoopNest& nest) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& loop = nest.loops[i];
+    if (loop.tail.strategy == TailStrategy::kOpen && !loop.copies_in && !loop.copies_out && loop.apart == 0)
+      continue;
     const bool is_tile_loop = loop.dim == Dim::kStep && loop.role == Role::kSerial;
     if ((loop.copies_in && !(is_tile_loop && nest.staged() == &loop)) || loop.copies_out || loop.apart < 0)
       return fail(

@@ -18,6 +18,7 @@
 #include "runtime/aot/artifact_name.hpp"
 #include "runtime/aot/lower_graph.hpp"
 #include "runtime/compiled_graph.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/tuning.hpp"
 
 namespace convsmith {
@@ -306,6 +307,11 @@ Result<Artifact> compile_artifact(const ArtifactSource& source, const ArtifactOp
     ArtifactVariant variant{isa, backend_for(isa, options.backend), {}, {}};
     ProgramKernels kernels(target_for(isa), weights_of, options.tuning);
     auto graph = compile_graph(source.graph, variant.backend, isa, kernels);
+    if (graph && !options.schedule.empty()) {
+      const auto schedule = parse_graph_schedule(options.schedule);
+      if (!schedule) return tl::unexpected(schedule.error());
+      graph = with_schedule(**graph, *schedule);
+    }
     if (!graph) return tl::unexpected(graph.error());
     if (first == nullptr) {
       first = *graph;

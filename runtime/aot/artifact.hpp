@@ -20,6 +20,7 @@ struct ArtifactOptions {
   std::vector<Isa> targets = {};  // x86-64's, each once, or kNeon alone
   Backend backend = Backend::kAuto;
   const class Tuning* tuning = nullptr;
+  std::string schedule = {};  // of the graph, for all of them (runtime/graph_schedule.hpp); empty: chosen
 };
 
 struct ArtifactSource {

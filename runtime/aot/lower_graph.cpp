@@ -440,16 +440,18 @@ std::vector<vir::Program> lower_graph(const CompiledGraph& graph, bool embedded)
   const WeightPlan plan(graph);
   std::vector<vir::Program> functions;
   std::vector<const CompiledKernel*> done;
+  const auto add = [&](const CompiledKernel& kernel) {
+    if (std::find(done.begin(), done.end(), &kernel) != done.end()) return;
+    done.push_back(&kernel);
+    functions.push_back(*kernel.program);
+    if (kernel.problem.one_step) return;
+    functions.push_back(lower_shared(kernel, lanes));
+    functions.push_back(lower_part(kernel, lanes));
+  };
   for (const CompiledOp& op : graph.ops) {
-    for (const CompiledPart& part : op.parts) {
-      if (std::find(done.begin(), done.end(), part.kernel.get()) != done.end()) continue;
-      done.push_back(part.kernel.get());
-      functions.push_back(*part.kernel->program);
-      if (part.kernel->problem.one_step) continue;
-      functions.push_back(lower_shared(*part.kernel, lanes));
-      functions.push_back(lower_part(*part.kernel, lanes));
-    }
+    for (const CompiledPart& part : op.parts) add(*part.kernel);
   }
+  if (!graph.rolling.empty()) add(*graph.move);
   functions.push_back(lower_call(graph, plan, lanes));
   for (const bool flush : {false, true}) {
     functions.push_back(lower_run(graph, lanes, embedded, /*parallel=*/false, flush));

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "cli/verify/check_graph.hpp"
 #include "cli/verify/random_layer.hpp"
 #include "cli/verify/random_model.hpp"
 #include "frontend/keras/make_problem.hpp"
@@ -11,6 +12,7 @@
 #include "ir/graph/graph_extents.hpp"
 #include "runtime/aot/artifact.hpp"
 #include "runtime/compiled_graph.hpp"
+#include "runtime/graph_schedule.hpp"
 #include "runtime/model.hpp"
 #include "tests/support/loaded_artifact.hpp"
 #include "tests/support/run_everywhere.hpp"
@@ -55,7 +57,12 @@ void compare_with_jit(const ir::Graph& graph, const cli::Call& call, uint64_t ro
   std::vector<std::span<const float>> weights;
   for (const ir::Array& array : graph.arrays) weights.emplace_back(array.data);
   const auto packed = pack_graph(*jit, weights);
-  const auto artifact = compile_artifact({graph, "random", {}}, {"random", targets(round), Backend::kAuto});
+  // Every other one with blocks of one sample, short chunks and rolling buffers wherever they can be.
+  const std::string schedule =
+      round % 2 == 0 ? std::string() : print(schedule_of(*cli::with_short_chains(**jit)));
+  const auto artifact = compile_artifact(
+      {graph, "random", {}},
+      {.name = "random", .targets = targets(round), .backend = Backend::kAuto, .schedule = schedule});
   ASSERT_TRUE(artifact) << artifact.error().message;
   LoadedArtifact loaded(*artifact, "random");
 

@@ -7,6 +7,7 @@
 #include "cli/verify/check_model.hpp"
 #include "cli/verify/random_model.hpp"
 #include "runtime/model.hpp"
+#include "runtime/rolling_group.hpp"
 
 namespace convsmith {
 namespace {
@@ -33,7 +34,6 @@ TEST(GraphSchedule, TextRoundTrips) {
   for (const ModelSpec& spec : models_with_groups(8)) {
     const auto graph = compiled(spec);
     const GraphSchedule schedule = schedule_of(*graph);
-    EXPECT_EQ(schedule, choose_graph_schedule(*graph));
     const auto parsed = parse_graph_schedule(print(schedule));
     ASSERT_TRUE(parsed) << parsed.error().message;
     EXPECT_EQ(*parsed, schedule);
@@ -96,7 +96,6 @@ TEST(GraphSchedule, RefusesWithASentence) {
   const std::pair<GraphSchedule, const char*> refusals[] = {
       {{0, {{passes - 1, passes, 64}}}, "the graph has"},
       {{0, {group, group}}, "have no pass in common"},
-      {{0, {{0, 3, 64}}}, passes > 3 ? "a group is two passes" : "the graph has"},
   };
   for (const auto& [schedule, message] : refusals) {
     const auto out = with_schedule(*graph, schedule);
@@ -104,6 +103,33 @@ TEST(GraphSchedule, RefusesWithASentence) {
     EXPECT_THAT(out.error().message, HasSubstr(message));
   }
   EXPECT_THAT(check_graph_schedule("cut o").error().message, HasSubstr("group 3..4 chunk 512'"));
+}
+
+// Dilated stacks with residual and skip sums, concatenations and look-ahead: passes turn by turn, whatever
+// comes at a time.
+TEST(GraphSchedule, RollingBuffersGiveTheSameBits) {
+  const auto back_ends = cli::available_back_ends(Backend::kAuto, Isa::kAuto);
+  cli::Pools pools;
+  int rolled = 0;
+  for (uint64_t seed = 100; rolled < 8; ++seed) {
+    const ModelSpec spec = cli::random_model(seed);
+    const auto graph = compiled(spec);
+    const auto runs = rolling_runs(graph->graph, INT64_MAX);
+    if (runs.empty()) continue;
+    ++rolled;
+    for (const int64_t chunk : {1, 2, 7, 64}) {
+      GraphSchedule schedule;
+      for (const ir::OpRange& run : runs) schedule.groups.push_back({run.first, run.last, chunk});
+      const auto model = cli::make_checked_model(spec, Rules::kAny, back_ends, {.text = print(schedule)});
+      ASSERT_TRUE(model) << model.error().message;
+      EXPECT_EQ(model->variants.front().graph->rolling.size(), runs.size());
+      for (uint64_t call = 0; call < 3; ++call) {
+        const auto finding =
+            cli::check_call(*model, cli::random_model_call(*model, call), {false, {1, 3}}, pools);
+        EXPECT_FALSE(finding) << seed << " " << print(schedule) << ": " << finding->what;
+      }
+    }
+  }
 }
 
 // Ten thousand samples need no more memory than a few, and give their bits.
@@ -119,8 +145,6 @@ TEST(GraphSchedule, ManySamplesNeedTheMemoryOfABlock) {
     const auto within = static_cast<size_t>(graph->samples_within);
     EXPECT_LE(workspace_bytes(*graph, 10'000, steps, 1),
               std::max(within, workspace_bytes(*graph, 1, steps, 1)) + 4096);
-    EXPECT_EQ(workspace_bytes(*graph, 1, steps, 1),
-              workspace_bytes(*with_schedule(*graph, {}).value(), 1, steps, 1));
   }
 }
 
