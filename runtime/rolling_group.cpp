@@ -146,7 +146,7 @@ std::vector<ir::OpRange> rolling_runs(const ir::Graph& graph, int64_t most_work)
   const auto is_light = [&](const ir::Op& op) {
     return op.problem.taps * op.problem.group_channels() <= most_work;
   };
-  for (size_t first = 0; first < graph.ops.size();) {
+  for (size_t first = 0; first + kLeast <= graph.ops.size();) {
     size_t end = first;
     while (end < graph.ops.size() && is_light(graph.ops[end]) && why_not_rolling(graph, first, end).empty())
       ++end;

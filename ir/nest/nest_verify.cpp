@@ -151,8 +151,6 @@ Result<void> verify_inside(const LoopNest& nest) {
 Result<void> verify_beside(const LoopNest& nest) {
   for (size_t i = 0; i < nest.loops.size(); ++i) {
     const Loop& loop = nest.loops[i];
-    if (loop.tail.strategy == TailStrategy::kOpen && !loop.copies_in && !loop.copies_out && loop.apart == 0)
-      continue;
     const bool is_tile_loop = loop.dim == Dim::kStep && loop.role == Role::kSerial;
     if ((loop.copies_in && !(is_tile_loop && nest.staged() == &loop)) || loop.copies_out || loop.apart < 0)
       return fail(
@@ -182,8 +180,11 @@ Result<void> verify_beside(const LoopNest& nest) {
 
 Result<void> verify(const LoopNest& nest) {
   std::array<Chain, kDimLetters.size()> chains{};
+  bool plain = nest.inside.empty() && nest.hints.empty() && nest.packed_by == 0;
   for (const Loop& loop : nest.loops) {
     if (auto ok = extend(chains[static_cast<size_t>(loop.dim)], loop); !ok) return ok;
+    plain = plain && loop.tail.strategy == TailStrategy::kOpen && loop.role != Role::kSkew &&
+            !loop.copies_in && !loop.copies_out && loop.apart == 0;
   }
   const bool fused = nest.fused();
   for (size_t d = 0; d < chains.size(); ++d) {
@@ -191,9 +192,11 @@ Result<void> verify(const LoopNest& nest) {
   }
   if (fused && !nest.cut())
     return fail("a fused reduction needs a band loop, since it can't skip single taps");
-  if (auto ok = verify_skew(nest); !ok) return ok;
-  if (auto ok = verify_inside(nest); !ok) return ok;
-  if (auto ok = verify_beside(nest); !ok) return ok;
+  if (!plain) {
+    if (auto ok = verify_skew(nest); !ok) return ok;
+    if (auto ok = verify_inside(nest); !ok) return ok;
+    if (auto ok = verify_beside(nest); !ok) return ok;
+  }
   if (auto ok = verify_iterations(nest); !ok) return ok;
   return verify_strict_order(nest);
 }
