@@ -38,20 +38,23 @@ class GraphSizes {
     for (size_t i = 0; i < g_.extents.size(); ++i) sizes_.extents[i] = extent(g_.extents[i], steps);
   }
 
-  // Behind find_extents. Blocks of samples are of like size, and have their slots in samples_within bytes.
+  // Behind find_extents. Blocks of samples are of like size, and have their slots in samples_within bytes. A
+  // call of more samples or steps never needs less memory: what is there for the largest is enough for all.
   void find_slots(const Int& batch) {
     sizes_.block = batch;
-    if (graph_.samples_within > 0) {
-      const Int one = z_.number(1);
-      place_slots(one);
-      const Int fitting = z_.div(z_.number(graph_.samples_within), z_.max(one, sizes_.bytes));
-      const Int most = z_.max(one, fitting);
-      const Int all = z_.max(one, batch);
-      const Int blocks = z_.div(z_.addc(z_.add(all, most), -1), most);
-      const Int like = z_.div(z_.addc(z_.add(all, blocks), -1), blocks);
-      sizes_.block = z_.min(batch, like);
-    }
+    if (graph_.samples_within == 0) return place_slots(batch);
+    const Int one = z_.number(1);
+    const Int within = z_.number(graph_.samples_within);
+    place_slots(one);
+    const Int sample = sizes_.bytes;
+    const Int most = z_.max(one, z_.div(within, z_.max(one, sample)));
+    const Int all = z_.max(one, batch);
+    const Int blocks = z_.div(z_.addc(z_.add(all, most), -1), most);
+    const Int like = z_.div(z_.addc(z_.add(all, blocks), -1), blocks);
+    sizes_.block = z_.min(batch, like);
     place_slots(sizes_.block);
+    const Int fitting = z_.min(within, product(z_, z_.max(z_.number(0), batch), sample));
+    sizes_.bytes = z_.max(sizes_.bytes, fitting);
   }
 
   void place_slots(const Int& batch) {

@@ -18,7 +18,7 @@ int64_t odd_vectors(int64_t floats, int64_t lanes) {
 Buffer packed_weights(const LoopNest& nest) {
   const PackLayout layout = pack_layout(nest);
   const std::string unit = layout.units_are_groups ? "g" : "f";
-  Buffer w{"w", Place::kPacked, {}};
+  Buffer w{"w", Storage::kPacked, {}};
   if (layout.outer > 1) w.axes.push_back({"g", layout.outer});
   const int64_t blocks = (layout.units + layout.block - 1) / layout.block;
   if (blocks > 1) w.axes.push_back({fmt::format("{}/{}", unit, layout.block), blocks});
@@ -37,7 +37,7 @@ Buffer staged_input(const LoopNest& nest) {
   }
   const int64_t steps = nest.staged()->step + (p.taps - 1) * p.dilation / p.stride;
   return {"x1",
-          Place::kScratch,
+          Storage::kScratch,
           {{"phase", p.stride}, {"c", channels}, {"o", odd_vectors(steps, lane_count(nest))}}};
 }
 
@@ -49,19 +49,19 @@ void add_inside(std::vector<Buffer>& all, const LoopNest& nest) {
   if (!form.far) {
     if (p.channels > 1)
       all.push_back(
-          {"x1", Place::kScratch, {{"c", p.channels}, {"p", odd_vectors(form.chunk + reach, lanes)}}});
+          {"x1", Storage::kScratch, {{"c", p.channels}, {"p", odd_vectors(form.chunk + reach, lanes)}}});
     if (p.filters > 1)
-      all.push_back({"y1", Place::kScratch, {{"f", p.filters}, {"o", form.vectors * lanes}}});
+      all.push_back({"y1", Storage::kScratch, {{"f", p.filters}, {"o", form.vectors * lanes}}});
     return;
   }
   const int64_t steps = form.vectors * std::max<int64_t>(form.tiles, 1);
   if (!form.skewed) {
     const int64_t positions = (steps - 1) * p.stride + reach + 1;
-    all.push_back({"x1", Place::kScratch, {{"p", positions}, {"c", p.channels}, {"lane", lanes}}});
+    all.push_back({"x1", Storage::kScratch, {{"p", positions}, {"c", p.channels}, {"lane", lanes}}});
   }
   // Skewed, the first positions complete steps that lie before the first one.
   const int64_t before = form.skewed ? p.taps - 1 : 0;
-  all.push_back({"y1", Place::kScratch, {{"o", before + steps}, {"f", p.filters}, {"lane", lanes}}});
+  all.push_back({"y1", Storage::kScratch, {{"o", before + steps}, {"f", p.filters}, {"lane", lanes}}});
 }
 
 }  // namespace
@@ -87,9 +87,9 @@ std::vector<Buffer> buffers(const LoopNest& nest) {
     const int64_t floats = (innermost_step(nest.loops, Dim::kStep) * p.groups + lanes - 1) / lanes * lanes;
     if (p.has_weights())
       all.push_back(
-          {"w1", Place::kScratch, {{p.has_bias ? "bias+k" : "k", p.has_bias ? 2 : 1}, {"o*g", floats}}});
+          {"w1", Storage::kScratch, {{p.has_bias ? "bias+k" : "k", p.has_bias ? 2 : 1}, {"o*g", floats}}});
     if (p.combine != Combine::kNone && !p.operand_has_steps && p.operand_has_channels)
-      all.push_back({"e1", Place::kScratch, {{"o*g", floats}}});
+      all.push_back({"e1", Storage::kScratch, {{"o*g", floats}}});
   }
   return all;
 }
@@ -103,7 +103,7 @@ const Buffer* find_buffer(const std::vector<Buffer>& buffers, std::string_view n
 std::string print(const Buffer& buffer) {
   std::string text = fmt::format("buffer {} : {} ", buffer.name, name_of(buffer.element));
   for (const BufferAxis& axis : buffer.axes) text += fmt::format("[{} {}]", axis.name, axis.size);
-  return text + (buffer.place == Place::kPacked ? " packed" : " in scratch");
+  return text + (buffer.place == Storage::kPacked ? " packed" : " in scratch");
 }
 
 }  // namespace convsmith::ir

@@ -11,7 +11,7 @@
 
 namespace convsmith::ir {
 
-enum class Place : uint8_t { kPacked, kScratch };
+enum class Storage : uint8_t { kPacked, kScratch };
 
 struct BufferAxis {
   std::string name;  // what runs along it: "f/16", "p" (input positions), "lane"
@@ -20,7 +20,7 @@ struct BufferAxis {
 
 struct Buffer {
   std::string name;
-  Place place;
+  Storage place;
   std::vector<BufferAxis> axes;
   Element element = Element::kFloat32;
 

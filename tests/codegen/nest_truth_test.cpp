@@ -205,7 +205,7 @@ void check(Problem problem, Isa isa, Random& r) {
   EXPECT_TRUE(*read == nest) << ir::print(*read);
   int64_t scratch = 0;
   for (const ir::Buffer& buffer : ir::buffers(nest))
-    scratch += buffer.place == ir::Place::kScratch ? buffer.bytes() : 0;
+    scratch += buffer.place == ir::Storage::kScratch ? buffer.bytes() : 0;
   EXPECT_GE(layer->program.scratch_bytes, scratch);
   // To make the weights of the largest layers takes longer than the rest: one run of them is enough.
   const bool large = problem.taps * problem.group_channels() * problem.filters > 1'000'000;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/verify/check_graph.hpp"
 #include "cli/verify/check_model.hpp"
 #include "cli/verify/random_model.hpp"
 #include "runtime/model.hpp"
@@ -127,6 +128,25 @@ TEST(GraphSchedule, RollingBuffersGiveTheSameBits) {
         const auto finding =
             cli::check_call(*model, cli::random_model_call(*model, call), {false, {1, 3}}, pools);
         EXPECT_FALSE(finding) << seed << " " << print(schedule) << ": " << finding->what;
+      }
+    }
+  }
+}
+
+// Whoever has the memory of the largest call has that of all.
+TEST(GraphSchedule, MoreSamplesOrStepsNeedNoLessMemory) {
+  for (uint64_t seed = 0; seed < 150; ++seed) {
+    const auto model = compiled(cli::random_model(seed));
+    const auto graph = seed % 2 == 0 ? model : cli::with_short_chains(*model);
+    if (graph->samples_within == 0 || graph->graph.inputs.size() != 1) continue;
+    const auto bytes = [&](int64_t batch, int64_t steps) {
+      return workspace_bytes(*graph, batch, std::vector<int64_t>{steps}, 1);
+    };
+    for (int64_t batch = 1; batch < 70; batch += 1 + batch / 3) {
+      for (int64_t steps = 1; steps < 900; steps += 1 + steps / 5) {
+        const size_t here = bytes(batch, steps);
+        EXPECT_GE(bytes(batch + 1, steps), here) << seed << ": " << batch << " of " << steps;
+        EXPECT_GE(bytes(batch, steps + 1), here) << seed << ": " << batch << " of " << steps;
       }
     }
   }
