@@ -121,9 +121,9 @@ struct LoopNest {
 
 // What the loops of `inside` are: lanes over steps, that stand far apart or are neighbours.
 //
-//   far       lanes o | for o1 step vectors*tiles (a block, turned together) | for o2 step vectors | .. tile
-//   o3 far, skew lanes o | for o1 step vectors (a block) | for o2 (a step) | .. skew near      for o step
-//   chunk (several channels only) | for o1 step vectors*lanes | .. tile o2 | lanes o3
+//   far         lanes o, for o1 step vectors*tiles (copied together), for o2 step vectors, .. tile o3
+//   far, skewed lanes o, for o1 step vectors (copied together), for o2 (a step), .. skew
+//   near        for o step chunk (of several channels), for o1 step vectors*lanes, .. tile o2, lanes o3
 struct Inside {
   int64_t vectors = 0;  // of steps that a tile makes; 0: no such loops
   bool far = false;
