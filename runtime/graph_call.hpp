@@ -7,6 +7,7 @@
 //   variable(i), assign(v, i)    an Int that changes
 //   if_less(a, b, f), while_less(a, b, f)    f() where a < b; a and b are variables or stay the same
 //   moved(p, i)                  p + i floats
+//   kIsCode                      whether what is done here once becomes code
 //   set(arg, value)              an argument of the next pass
 //   call(kernel)                 the pass: a CompiledKernel, with rows [kStepBegin, kStepEnd) of all samples
 //
@@ -272,18 +273,21 @@ class GraphCall : public GraphSizes<Z> {
     run(z_.max(own.begin, merged.end), own.end);
   }
 
-  // Rolling buffers where there are more steps than one chunk, else one pass after the other.
+  // Rolling buffers where there are more steps than one chunk, else one pass after the other, for all
+  // samples. Code has only the first way, a single chunk of each sample there: the second is as large again.
   void run_rolling(const RollingGroup& group) {
     const Int steps = steps_of(g_.ops[group.first].in);
+    if (Z::kIsCode) return roll(group, steps);
     z_.if_less(z_.number(group.chunk), steps, [&] { roll(group, steps); });
     z_.if_less(steps, z_.number(group.chunk + 1), [&] {
       for (size_t i = group.first; i <= group.last; ++i) run_op(i);
     });
   }
 
-  // Of sample n the chunk [from, to) of the group's `steps` input steps.
+  // Of sample n the chunk [from, to) of the group's input steps; `to` lies far away for the last one, behind
+  // which padding comes.
   struct Front {
-    Int n, from, to, steps;
+    Int n, from, to;
   };
 
   void roll(const RollingGroup& group, const Int& steps) {
@@ -291,31 +295,34 @@ class GraphCall : public GraphSizes<Z> {
     z_.while_less(n, batch_, [&] {
       Int from = z_.variable(z_.number(0));
       z_.while_less(from, steps, [&] {
-        const Front front{n, from, z_.min(z_.addc(from, group.chunk), steps), steps};
+        const Int next = z_.addc(from, group.chunk);
+        Int to = z_.variable(next);
+        z_.if_less(steps, z_.addc(next, 1), [&] { z_.assign(to, z_.number(2 * ir::kMaxSteps)); });
+        const Front front{n, from, to};
         for (size_t i = group.first; i <= group.last; ++i) roll_op(group, i, front);
-        for (const RollingGroup::Buffer& buffer : group.buffers) {
-          if (buffer.keeps) roll_buffer(group, buffer, front);
-        }
-        z_.assign(from, front.to);
+        z_.if_less(next, steps, [&] {
+          for (const RollingGroup::Buffer& buffer : group.buffers) {
+            if (buffer.keeps) roll_buffer(group, buffer, front);
+          }
+        });
+        z_.assign(from, next);
       });
       z_.assign(n, z_.addc(n, 1));
     });
   }
 
-  // Output steps that are made when `came` input steps of the group are there.
-  Int made(const RollingGroup& group, size_t i, const Int& came, const Int& steps) {
+  // Output steps that are made when the input is there up to `came`.
+  Int made(const RollingGroup& group, size_t i, const Int& came) {
     const Int all = steps_of(g_.ops[i].out);
-    const Int behind = z_.max(z_.number(0), z_.addc(came, -group.lag[i - group.first]));
-    Int made = z_.variable(z_.min(all, behind));
-    z_.if_less(z_.addc(steps, -1), came, [&] { z_.assign(made, all); });
-    return made;
+    const int64_t lag = group.lag[i - group.first];
+    return z_.min(all, lag == 0 ? came : z_.max(z_.number(0), z_.addc(came, -lag)));
   }
 
   // The first step that a buffer holds then.
-  Int kept(const RollingGroup& group, const RollingGroup::Buffer& buffer, const Int& came, const Int& steps) {
+  Int kept(const RollingGroup& group, const RollingGroup::Buffer& buffer, const Int& came) {
     Int first = steps_of(buffer.tensor);
     for (const RollingGroup::Buffer::Reader& reader : buffer.readers) {
-      const Int read = made(group, reader.op, came, steps);
+      const Int read = made(group, reader.op, came);
       first = z_.min(first, z_.addc(read, -reader.before));
     }
     return z_.max(z_.number(0), first);
@@ -323,14 +330,14 @@ class GraphCall : public GraphSizes<Z> {
 
   void roll_op(const RollingGroup& group, size_t i, const Front& front) {
     const ir::Op& op = g_.ops[i];
-    const Int begin = made(group, i, front.from, front.steps);
-    const Int end = made(group, i, front.to, front.steps);
+    const Int begin = made(group, i, front.from);
+    const Int end = made(group, i, front.to);
     z_.if_less(begin, end, [&] {
       const PartCall part = begin_part(i, 0, z_.number(0), steps_of(op.in), steps_of(op.out));
       const auto place = [&](Arg arg, int tensor, Ptr array, const Int& sample, int64_t pitch) {
         const RollingGroup::Buffer* buffer = rolling_buffer(g_, group, tensor);
         if (buffer == nullptr) return z_.set(arg, z_.moved(array, z_.mul(front.n, sample)));
-        const Int first = kept(group, *buffer, front.from, front.steps);
+        const Int first = kept(group, *buffer, front.from);
         z_.set(arg, z_.moved(array, z_.mulc(first, -pitch)));
       };
       place(Arg::kIn, op.in, part.in, part.in_sample, op.problem.in_pitch());
@@ -346,11 +353,11 @@ class GraphCall : public GraphSizes<Z> {
     const int64_t row = g_.tensors[static_cast<size_t>(buffer.tensor)].channels;
     Int end = z_.number(0);
     for (const size_t maker : buffer.makers) {
-      const Int ended = made(group, maker, front.to, front.steps);
+      const Int ended = made(group, maker, front.to);
       end = z_.max(end, ended);
     }
-    const Int first = kept(group, buffer, front.from, front.steps);
-    const Int next = kept(group, buffer, front.to, front.steps);
+    const Int first = kept(group, buffer, front.from);
+    const Int next = kept(group, buffer, front.to);
     const Int rows = z_.min(z_.sub(next, first), z_.sub(end, next));
     z_.if_less(z_.number(0), rows, [&] {
       z_.begin(*graph_.move);

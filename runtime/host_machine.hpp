@@ -8,6 +8,7 @@ namespace convsmith {
 
 class Host {
  public:
+  static constexpr bool kIsCode = false;
   using Int = int64_t;
   using Ptr = uintptr_t;  // may point outside of any array on its way
 

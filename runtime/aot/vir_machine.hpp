@@ -11,6 +11,7 @@ namespace convsmith {
 
 class VirMachine {
  public:
+  static constexpr bool kIsCode = true;
   // A constant, or a register.
   class Int {
    public:

@@ -53,7 +53,8 @@ TEST(Chain, ChunksGiveTheBitsOfTwoLayers) {
   }
   const auto layer = compile("SeparableConv1D(5, 3, " + shape);
   ASSERT_TRUE(layer);
-  EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(7, 20000));
+  EXPECT_EQ(layer->workspace_bytes(1, 10000), layer->workspace_bytes(1, 20000));
+  EXPECT_LE(layer->workspace_bytes(700, 20000), size_t{1} << 20);
 }
 
 std::vector<float> turned(const std::vector<float>& from, int64_t batch, int64_t rows, int64_t columns) {
@@ -103,7 +104,8 @@ void expect_bits_of_channels_last(const Turned& layer) {
     }
     const auto compiled = compile(first, {.rules = Rules::kAny});
     ASSERT_TRUE(compiled);
-    EXPECT_EQ(compiled->workspace_bytes(1, 10000), compiled->workspace_bytes(7, 20000));
+    EXPECT_EQ(compiled->workspace_bytes(1, 10000), compiled->workspace_bytes(1, 20000));
+    EXPECT_LE(compiled->workspace_bytes(700, 20000), size_t{1} << 20);
   }
 }
 
