@@ -50,7 +50,7 @@ mkdir "$root/debs"
 cp "$packages"/*.deb examples/ecg/model.keras examples/ten_lines.cpp examples/ten_lines_model.cpp "$root/debs"
 find "$root" -xdev -name '*convsmith*' -not -path "$root/debs/*" >"$work/before"
 version=$(sed -n 's/^project(convsmith VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
-deb() { basename -a "$packages"/"$1"_*.deb | sed 's#^#/debs/#'; }
+deb() { basename -a "$packages"/$1_*.deb | sed 's#^#/debs/#'; }  # $1 is a pattern
 
 install "The library" "$(deb 'libconvsmith[0-9]*')"
 foreign=$(inside dpkg-query -W -f '${Package}\n' | grep -E 'hdf5|curl|ldap|krb5|llvm' || true)

@@ -87,6 +87,9 @@ enum class RunStatus {
 };
 CONVSMITH_API const char* describe(RunStatus status);
 
+struct CONVSMITH_API PackedGraph;  // marked, since g++ hides what a template makes of a hidden type
+struct CONVSMITH_API LayerData;
+
 // Weights in the order in which one compiled layer reads them.
 class CONVSMITH_API PackedWeights {
  public:
@@ -94,7 +97,7 @@ class CONVSMITH_API PackedWeights {
 
  private:
   friend class CompiledLayer;
-  Shared<const struct PackedGraph> data_;
+  Shared<const PackedGraph> data_;
 };
 
 class CONVSMITH_API CompiledLayer {
@@ -134,7 +137,7 @@ class CONVSMITH_API CompiledLayer {
 
  private:
   friend class Engine;
-  explicit CompiledLayer(Shared<const struct LayerData> data) : data_(std::move(data)) {}
+  explicit CompiledLayer(Shared<const LayerData> data) : data_(std::move(data)) {}
   Shared<const LayerData> data_;
 };
 
