@@ -208,7 +208,7 @@ Result<std::shared_ptr<const CompiledGraph>> compile_graph(ir::Graph graph, Back
     out->ops.push_back(std::move(*compiled));
   }
   out->graph = std::move(graph);
-  if (!rolling_runs(out->graph, std::numeric_limits<int64_t>::max()).empty()) {
+  if (!rolling_runs(out->graph, 2, std::numeric_limits<int64_t>::max()).empty()) {
     KernelResult move = kernels.program(move_program(target_for(isa)));
     if (!move) return tl::unexpected(move.error());
     out->move = std::move(*move);

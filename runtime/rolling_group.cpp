@@ -140,28 +140,28 @@ RollingGroup rolling_group(const ir::Graph& graph, size_t first, size_t last, in
   return group;
 }
 
-std::vector<ir::OpRange> rolling_runs(const ir::Graph& graph, int64_t most_work) {
-  constexpr size_t kLeast = 3;
+std::vector<ir::OpRange> rolling_runs(const ir::Graph& graph, size_t least, int64_t most_work) {
   std::vector<ir::OpRange> runs;
   const auto is_light = [&](const ir::Op& op) {
     return op.problem.taps * op.problem.group_channels() <= most_work;
   };
-  for (size_t first = 0; first + kLeast <= graph.ops.size();) {
+  for (size_t first = 0; first + least <= graph.ops.size();) {
     size_t end = first;
     while (end < graph.ops.size() && is_light(graph.ops[end]) && why_not_rolling(graph, first, end).empty())
       ++end;
-    if (end >= first + kLeast) runs.push_back({first, end - 1});
+    if (end >= first + least) runs.push_back({first, end - 1});
     first = std::max(first + 1, end);
   }
   return runs;
 }
 
 std::vector<RollingGroup> choose_rolling(const ir::Graph& graph, int64_t cache_bytes) {
+  constexpr size_t kLeast = 3;         // passes: two are a chain, or not worth it
   constexpr int64_t kWork = 64;        // products of an output up to which its tensors take the time
   constexpr int64_t kShortest = 1024;  // steps that are worth a call of a pass, on several threads, too
   constexpr int64_t kHalo = 4;         // steps of a chunk for each that is kept
   std::vector<RollingGroup> groups;
-  for (const ir::OpRange& run : rolling_runs(graph, kWork)) {
+  for (const ir::OpRange& run : rolling_runs(graph, kLeast, kWork)) {
     int64_t widest = 1;
     for (size_t i = run.first; i <= run.last; ++i)
       widest = std::max({widest, graph.ops[i].problem.in_pitch(), graph.ops[i].problem.out_pitch()});

@@ -13,9 +13,9 @@ std::string why_not_rolling(const ir::Graph& graph, size_t first, size_t last);
 // They can.
 RollingGroup rolling_group(const ir::Graph& graph, size_t first, size_t last, int64_t chunk);
 
-// The longest runs of at least three operations that can be such groups, none of more than so many products
+// The longest runs of at least so many operations that can be such groups, none of more than so many products
 // an output.
-std::vector<ir::OpRange> rolling_runs(const ir::Graph& graph, int64_t most_work);
+std::vector<ir::OpRange> rolling_runs(const ir::Graph& graph, size_t least, int64_t most_work);
 
 // Those that had better be one: of few channels, so that their tensors, and not their products,
 // take the time.

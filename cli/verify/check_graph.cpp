@@ -104,7 +104,7 @@ std::shared_ptr<const CompiledGraph> with_short_chains(const CompiledGraph& grap
   GraphSchedule schedule = schedule_of(graph);
   schedule.samples_within = std::min<int64_t>(schedule.samples_within, 1);  // one sample after the other
   // All that can have rolling buffers gets some, however heavy.
-  for (const ir::OpRange& run : rolling_runs(graph.graph, std::numeric_limits<int64_t>::max())) {
+  for (const ir::OpRange& run : rolling_runs(graph.graph, 3, std::numeric_limits<int64_t>::max())) {
     std::erase_if(schedule.groups,
                   [&](const Group& group) { return group.last >= run.first && group.first <= run.last; });
     schedule.groups.push_back({run.first, run.last, kShort / 4});

@@ -9,6 +9,7 @@
 #include "cli/verify/random_model.hpp"
 #include "runtime/model.hpp"
 #include "runtime/rolling_group.hpp"
+#include "tests/support/model_maker.hpp"
 
 namespace convsmith {
 namespace {
@@ -115,7 +116,7 @@ TEST(GraphSchedule, RollingBuffersGiveTheSameBits) {
   for (uint64_t seed = 100; rolled < 8; ++seed) {
     const ModelSpec spec = cli::random_model(seed);
     const auto graph = compiled(spec);
-    const auto runs = rolling_runs(graph->graph, INT64_MAX);
+    const auto runs = rolling_runs(graph->graph, 3, INT64_MAX);
     if (runs.empty()) continue;
     ++rolled;
     for (const int64_t chunk : {1, 2, 7, 64}) {
@@ -129,6 +130,32 @@ TEST(GraphSchedule, RollingBuffersGiveTheSameBits) {
             cli::check_call(*model, cli::random_model_call(*model, call), {false, {1, 3}}, pools);
         EXPECT_FALSE(finding) << seed << " " << print(schedule) << ": " << finding->what;
       }
+    }
+  }
+}
+
+// Two passes, too, of which the second one looks at several steps: nobody chooses such a group.
+TEST(GraphSchedule, PairsRollWhereTheyAreAskedTo) {
+  test::ModelMaker m(test::reals(5));
+  LayerSpec wide;
+  wide.filters = 4;
+  wide.kernel_size = 1;
+  LayerSpec narrow;
+  narrow.filters = 2;
+  narrow.kernel_size = 3;
+  narrow.padding = Padding::kSame;
+  const int first = m.conv("first", m.input({std::nullopt, 2}), wide, 2);
+  const ModelSpec spec = m.finish({m.conv("second", first, narrow, 4)});
+  const auto back_ends = cli::available_back_ends(Backend::kAuto, Isa::kAuto);
+  cli::Pools pools;
+  for (const char* text : {"group 1..2 chunk 1", "group 1..2 chunk 4"}) {
+    const auto model = cli::make_checked_model(spec, Rules::kAny, back_ends, {.text = text});
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(model->variants.front().graph->rolling.size(), 1U);
+    for (uint64_t call = 0; call < 6; ++call) {
+      const auto finding =
+          cli::check_call(*model, cli::random_model_call(*model, call), {false, {1, 3}}, pools);
+      EXPECT_FALSE(finding) << text << ": " << finding->what;
     }
   }
 }
