@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "codegen/target.hpp"
 #include "frontend/base/ceil_div.hpp"
+#include "ir/nest/schedule.hpp"
 #include "runtime/rolling_group.hpp"
 
 namespace convsmith {
@@ -15,8 +15,6 @@ namespace {
 
 constexpr std::string_view kNoGroups = "no groups";
 constexpr std::string_view kSamples = "samples within";
-constexpr int64_t kMega = 1 << 20;
-constexpr int64_t kMostSteps = int64_t{1} << 40;
 
 // Whether one operation writes the memory of the tensor, and one reads it.
 bool is_own_slot(const CompiledGraph& out, int tensor) {
@@ -106,7 +104,7 @@ bool turns_input(const CompiledGraph& out, size_t i, int64_t chunk) {
 }
 
 std::string print(const Group& group) {
-  return fmt::format("group {}..{} chunk {}", group.first + 1, group.last + 1, group.chunk);
+  return fmt::format("group {}..{} chunk {}", group.first + 1, group.last + 1, ir::print_count(group.chunk));
 }
 
 tl::unexpected<Error> refuse(const Group& group, const std::string& why) {
@@ -127,11 +125,12 @@ bool take(std::string_view& text, std::string_view word) {
   return true;
 }
 
-bool take_number(std::string_view& text, int64_t& number) {
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || number < 1 || number > kMostSteps) return false;
-  text = trimmed(text.substr(static_cast<size_t>(end - text.data())));
-  return true;
+// Takes a count of at least 1 off the front of `text`.
+bool take_count(std::string_view& text, int64_t& count) {
+  const std::string_view word = text.substr(0, text.find_first_of(" \t\r\n."));
+  count = ir::parse_count(word).value_or(0);
+  text = trimmed(text.substr(word.size()));
+  return count > 0;
 }
 
 // Whether a group is an operation, perhaps a transpose before it, and one that reads it step by step; if not,
@@ -160,21 +159,26 @@ bool may_split_samples(const CompiledGraph& graph) {
 
 // "samples within 1M", all of it.
 bool take_samples(std::string_view text, int64_t& bytes) {
-  if (!take(text, "samples") || !take(text, "within") || !take_number(text, bytes)) return false;
-  if (text == "M" && bytes <= kMostSteps / kMega) {
-    bytes *= kMega;
-    return true;
-  }
-  return text.empty();
+  return take(text, "samples") && take(text, "within") && take_count(text, bytes) && text.empty();
+}
+
+// "group 3..4 chunk 512", all of it.
+bool take_group(std::string_view text, Group& group) {
+  int64_t first = 0;
+  int64_t last = 0;
+  const bool is_group = take(text, "group") && take_count(text, first) && take(text, "..") &&
+                        take_count(text, last) && take(text, "chunk") && take_count(text, group.chunk);
+  group.first = static_cast<size_t>(first - 1);
+  group.last = static_cast<size_t>(last - 1);
+  return is_group && text.empty();
 }
 
 }  // namespace
 
 std::string print(const GraphSchedule& schedule) {
   std::string text;
-  const int64_t within = schedule.samples_within;
-  const bool mega = within % kMega == 0;
-  if (within > 0) text = fmt::format("{} {}{}; ", kSamples, mega ? within / kMega : within, mega ? "M" : "");
+  if (schedule.samples_within > 0)
+    text = fmt::format("{} {}; ", kSamples, ir::print_count(schedule.samples_within));
   if (schedule.groups.empty()) return text + std::string(kNoGroups);
   for (size_t i = 0; i < schedule.groups.size(); ++i)
     text += (i == 0 ? "" : "; ") + print(schedule.groups[i]);
@@ -198,26 +202,37 @@ Result<void> check_graph_schedule(std::string_view text) {
 
 Result<GraphSchedule> parse_graph_schedule(std::string_view text) {
   GraphSchedule schedule;
+  bool none = false;
   text = trimmed(text);
   while (!text.empty()) {
-    std::string_view part = trimmed(text.substr(0, text.find(';')));
+    const std::string_view part = trimmed(text.substr(0, text.find(';')));
     text.remove_prefix(std::min(text.find(';'), text.size() - 1) + 1);
-    if (part.empty() || part == kNoGroups) continue;
+    if (part.empty()) continue;
     std::string whole(part.substr(0, 60));
     std::replace_if(
         whole.begin(), whole.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    if (schedule.samples_within == 0 && take_samples(part, schedule.samples_within)) continue;
-    int64_t first = 0;
-    int64_t last = 0;
-    int64_t chunk = 0;
-    if (!take(part, "group") || !take_number(part, first) || !take(part, "..") || !take_number(part, last) ||
-        !take(part, "chunk") || !take_number(part, chunk) || !part.empty() || last <= first) {
-      return make_error(ErrorCode::kInvalidSpec,
-                        fmt::format("Schedule of the graph: expected 'samples within BYTES' or 'group "
-                                    "FIRST..LAST chunk STEPS', found '{}'.",
-                                    whole));
+    const auto refuse = [&](std::string_view why) {
+      return make_error(ErrorCode::kInvalidSpec, fmt::format("Schedule of the graph, '{}': {}.", whole, why));
+    };
+    Group group{};
+    int64_t bytes = 0;
+    if (part == kNoGroups) {
+      none = true;
+    } else if (part.starts_with("samples")) {
+      if (!take_samples(part, bytes))
+        return refuse("expected 'samples within BYTES', of at least 1, as in 1M");
+      if (schedule.samples_within > 0) return refuse("the samples stand there twice");
+      schedule.samples_within = bytes;
+    } else if (!take_group(part, group)) {
+      return refuse(
+          "expected 'samples within BYTES', 'no groups' or 'group FIRST..LAST chunk STEPS' with passes and "
+          "steps from 1 on");
+    } else if (group.last <= group.first) {
+      return refuse("the last pass of a group comes behind its first one");
+    } else {
+      schedule.groups.push_back(group);
     }
-    schedule.groups.push_back({static_cast<size_t>(first) - 1, static_cast<size_t>(last) - 1, chunk});
+    if (none && !schedule.groups.empty()) return refuse("'no groups' stands beside a group");
   }
   return schedule;
 }

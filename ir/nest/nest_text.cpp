@@ -157,7 +157,11 @@ Result<void> NestParser::line(std::string_view line, int number) {
     if (!is_step) return tl::unexpected(is_step.error());
     return *is_step ? Result<void>{} : loop(word, line, number);
   }
-  buffers_.push_back({number, fmt::format("{}", fmt::join(rest_of(said), " "))});
+  Said buffer{number, fmt::format("{}", fmt::join(rest_of(said), " "))};
+  const auto is_same = [&](const Said& other) { return other.text == buffer.text; };
+  if (std::any_of(buffers_.begin(), buffers_.end(), is_same))
+    return fail(number, fmt::format("'{}' stands twice", buffer.text.substr(0, 90)));
+  buffers_.push_back(std::move(buffer));
   return {};
 }
 
@@ -168,6 +172,9 @@ Result<void> NestParser::part(std::string_view line, int number) {
   if ((!inside && which != "edge") || !take_word(line).empty())
     return fail(number, "expected 'part inside' or 'part edge'");
   if (!nest_.guarded()) return fail(number, "parts stand below a guard");
+  const bool is_inside = loops_ == &nest_.inside;
+  if (inside && (is_inside || !nest_.inside.empty())) return fail(number, "'part inside' stands twice");
+  if (!inside && !is_inside) return fail(number, "a 'part edge' follows the loops of a 'part inside'");
   loops_ = inside ? &nest_.inside : &nest_.loops;
   return {};
 }

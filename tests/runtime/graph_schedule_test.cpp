@@ -81,15 +81,35 @@ TEST(GraphSchedule, AnyChunkGivesTheSameBits) {
 }
 
 TEST(GraphSchedule, RefusesWithASentence) {
-  for (const char* text :
-       {"group", "group 1", "group 1..2", "group 1..2 chunk", "group 1..2 chunk 0", "group 2..2 chunk 4",
-        "group 2..1 chunk 4", "group 0..1 chunk 4", "group 1..2 chunk x", "group 1..2 chunk 4 more",
-        "group 1..2 chunk 99999999999999999999", "no groups at all", "samples within", "samples within 0",
-        "samples within 4K", "samples within 9999999999999M", "samples within 1M; samples within 1M",
-        "group 1..2 chunk 4\n\ngroup 3..4 chunk 4"}) {
+  const std::string form = "or 'group FIRST..LAST chunk STEPS'";
+  const std::string bytes = "expected 'samples within BYTES'";
+  const std::string order = "the last pass of a group comes behind its first one";
+  const std::pair<const char*, std::string> texts[] = {
+      {"group", form},
+      {"group 1", form},
+      {"group 1..2", form},
+      {"group 1..2 chunk", form},
+      {"group 1..2 chunk 0", form},
+      {"group 0..1 chunk 4", form},
+      {"group 1..2 chunk x", form},
+      {"group 1..2 chunk 4 more", form},
+      {"group 1..2 chunk 99999999999999999999", form},
+      {"no groups at all", form},
+      {"group 1..2 chunk 4\n\ngroup 3..4 chunk 4", form},
+      {"group 2..2 chunk 4", order},
+      {"group 2..1 chunk 4", order},
+      {"samples within", bytes},
+      {"samples within 0", bytes},
+      {"samples within 4K", bytes},
+      {"samples within 9999999999999M", bytes},
+      {"samples within 1M; samples within 1M", "the samples stand there twice"},
+      {"no groups; group 1..2 chunk 4", "'no groups' stands beside a group"},
+      {"group 1..2 chunk 4; no groups", "'no groups' stands beside a group"},
+  };
+  for (const auto& [text, message] : texts) {
     const auto parsed = parse_graph_schedule(text);
     ASSERT_FALSE(parsed) << text;
-    EXPECT_THAT(parsed.error().message, HasSubstr("or 'group FIRST..LAST chunk STEPS'"));
+    EXPECT_THAT(parsed.error().message, HasSubstr(message));
     EXPECT_EQ(parsed.error().message.find('\n'), std::string::npos);
   }
   const auto graph = compiled(models_with_groups(1).front());

@@ -364,6 +364,37 @@ TEST(NestText, RefusesStepsThatDoNotFitItsLoops) {
   }
 }
 
+TEST(NestText, RefusesWhatStandsTwiceOrAlone) {
+  const LoopNest plain = ir::apply(build_nest(dense_problem()),
+                                   *parse_schedule(std::string(kOverFilters) +
+                                                   "reorder n b o g f o1 f1 k c; ragged; lift 2 tiles 3"))
+                             .value();
+  const std::string whole = print(plain);
+  ASSERT_TRUE(parse_nest(whole)) << parse_nest(whole).error().message;
+  const auto edited = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from << " in\n" << whole;
+    return at == std::string::npos ? text : text.replace(at, from.size(), to);
+  };
+  const size_t begin = whole.find("  buffer");
+  const std::string buffer = whole.substr(begin, whole.find('\n', begin) + 1 - begin);
+  const std::pair<std::string, const char*> texts[] = {
+      {edited("  part inside\n", "  part edge\n"), "a 'part edge' follows the loops of a 'part inside'"},
+      {edited("  part inside\n", ""), "a 'part edge' follows the loops of a 'part inside'"},
+      {edited("  part inside\n", "  part inside\n  part inside\n"), "'part inside' stands twice"},
+      {edited("  part edge\n", "  part inside\n"), "'part inside' stands twice"},
+      {edited("  part edge\n", "  part edge\n  part edge\n"), "a 'part edge' follows"},
+      {edited("  part edge\n", "  part edge\n  part inside\n"), "'part inside' stands twice"},
+      {edited(buffer, buffer + buffer), "stands twice"},
+  };
+  for (const auto& [text, message] : texts) {
+    const auto nest = parse_nest(text);
+    ASSERT_FALSE(nest) << text;
+    EXPECT_THAT(nest.error().message, HasSubstr(message)) << text;
+  }
+}
+
 TEST(NestText, NamesTheLineOfAnError) {
   const char* texts[] = {
       "",
