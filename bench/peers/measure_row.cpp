@@ -165,6 +165,8 @@ Result<Row> measure_row(const Shape1d& shape, const std::vector<Way>& ways, Mach
           level_of(work->bytes, machine.caches),
           0,
           0,
+          0,
+          {},
           {}};
   std::vector<Runner> runners;
   std::vector<float> last;

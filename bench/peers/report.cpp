@@ -6,6 +6,8 @@
 #include <cmath>
 #include <functional>
 
+#include "cli/measure/measure.hpp"
+
 namespace convsmith::bench {
 namespace {
 
@@ -203,6 +205,26 @@ Sheet problem_sheet(const Table& table) {
   return sheet;
 }
 
+Sheet spread_sheet(const Table& table, Layout layout) {
+  Sheet sheet{fmt::format("Share of the limit by class, {}", layout_words(layout)),
+              "",
+              {"", "layers", "tenth percentile", "median", "ninth decile"},
+              {}};
+  const Pick share = [=](const Row& row) {
+    const Entry* const ours = row.ours(layout);
+    return ours != nullptr ? row.limit_share(*ours) : 0;
+  };
+  const auto add = [&](const std::string& name, const Pick& pick) {
+    const std::vector<double> shares = values_of(table, pick);
+    if (shares.empty()) return;
+    sheet.rows.push_back({name, std::to_string(shares.size()), percent(cli::percentile(shares, 0.1)),
+                          percent(cli::percentile(shares, 0.5)), percent(cli::percentile(shares, 0.9))});
+  };
+  for (int i = 0; i < kLayerClasses; ++i) add(class_name(static_cast<LayerClass>(i)), of_class(i, share));
+  add("all", share);
+  return sheet;
+}
+
 std::string title_of(const Table& table) {
   std::string title = fmt::format("{}; convsmith {} {}", table.cpu, table.backend, table.isa);
   for (const std::string& version : table.versions) title += ", " + version;
@@ -231,9 +253,9 @@ std::vector<Sheet> sheets_of(const Table& table) {
   return sheets;
 }
 
-std::string as_text(const Table& table) {
+std::string as_text(const Table& table, const std::vector<Sheet>& sheets) {
   std::string text = title_of(table) + "\n";
-  for (const Sheet& sheet : sheets_of(table)) {
+  for (const Sheet& sheet : sheets) {
     text += fmt::format("\n{}\n", sheet.title);
     if (!sheet.note.empty()) text += sheet.note + "\n";
     if (sheet.rows.empty()) continue;
@@ -244,9 +266,9 @@ std::string as_text(const Table& table) {
   return text;
 }
 
-std::string as_markdown(const Table& table) {
+std::string as_markdown(const Table& table, const std::vector<Sheet>& sheets) {
   std::string text = title_of(table) + "\n";
-  for (const Sheet& sheet : sheets_of(table)) {
+  for (const Sheet& sheet : sheets) {
     text += fmt::format("\n## {}\n\n", sheet.title);
     if (!sheet.note.empty()) text += sheet.note + "\n\n";
     if (sheet.rows.empty()) continue;

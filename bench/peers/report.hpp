@@ -30,13 +30,16 @@ Sheet create_sheet(const Table& table);
 // Figures that were thrown away, and why.
 Sheet problem_sheet(const Table& table);
 
+// By class: the tenth percentile, the median and the ninth decile of the share of the limit.
+Sheet spread_sheet(const Table& table, Layout layout);
+
 // CPU, versions and bandwidths in one line.
 std::string title_of(const Table& table);
 std::vector<Sheet> sheets_of(const Table& table);
 
-std::string as_text(const Table& table);
-std::string as_markdown(const Table& table);
+std::string as_text(const Table& table, const std::vector<Sheet>& sheets);
+std::string as_markdown(const Table& table, const std::vector<Sheet>& sheets);
 // The same with pictures: a roofline, and bars by class. In report_html.cpp.
-std::string as_html(const Table& table);
+std::string as_html(const Table& table, const std::vector<Sheet>& sheets);
 
 }  // namespace convsmith::bench

@@ -4,9 +4,12 @@
 
 #include "bench/peers/report.hpp"
 #include "cli/io/html_report.hpp"
+#include "cli/measure/measure.hpp"
 
 namespace convsmith::bench {
 namespace {
+
+constexpr size_t kMostBars = 200;  // of a chart with one for each layer
 
 std::string color_of(LayerClass layer_class) {
   return cli::series_color(static_cast<size_t>(layer_class));
@@ -84,9 +87,32 @@ void add_class_bars(const Table& table, Layout layout, cli::BarChart& ratios, cl
   }
 }
 
+// How the shares of the limit are spread within each class.
+cli::BarChart spread_bars(const Table& table, Layout layout) {
+  constexpr std::pair<const char*, double> kShares[] = {
+      {"tenth percentile", 0.1}, {"median", 0.5}, {"ninth decile", 0.9}};
+  cli::BarChart chart{"Share of the machine's limit, spread over each class", {}, 100};
+  for (int i = 0; i < kLayerClasses; ++i) {
+    const auto layer_class = static_cast<LayerClass>(i);
+    std::vector<double> shares;
+    for (const Row& row : table.rows) {
+      const Entry* const ours = row.ours(layout);
+      if (row.layer_class == layer_class && ours != nullptr) shares.push_back(100 * row.limit_share(*ours));
+    }
+    for (const auto& [name, share] : kShares) {
+      if (shares.empty()) break;
+      const double value = cli::percentile(shares, share);
+      chart.bars.push_back({fmt::format("{}, {}", class_name(layer_class), name), value,
+                            fmt::format("{:.1f} %", value), fmt::format("{} layers", shares.size()),
+                            color_of(layer_class)});
+    }
+  }
+  return chart;
+}
+
 }  // namespace
 
-std::string as_html(const Table& table) {
+std::string as_html(const Table& table, const std::vector<Sheet>& sheets) {
   std::vector<std::string> parts = {cli::html_paragraph(title_of(table))};
   for (const Layout layout : {Layout::kChannelsLast, Layout::kChannelsFirst}) {
     const bool last = layout == Layout::kChannelsLast;
@@ -98,12 +124,12 @@ std::string as_html(const Table& table) {
     parts.push_back(cli::html_heading(last ? "Channels last" : "Channels first"));
     parts.push_back(cli::svg_roofline(roofline));
     parts.push_back(cli::svg_bars(shares));
-    if (!ratios.bars.empty()) {
-      parts.push_back(cli::svg_bars(ratios));
-      parts.push_back(cli::svg_bars(row_bars(table, layout)));
-    }
+    parts.push_back(cli::svg_bars(spread_bars(table, layout)));
+    if (ratios.bars.empty()) continue;
+    parts.push_back(cli::svg_bars(ratios));
+    if (table.rows.size() <= kMostBars) parts.push_back(cli::svg_bars(row_bars(table, layout)));
   }
-  for (const Sheet& sheet : sheets_of(table)) {
+  for (const Sheet& sheet : sheets) {
     parts.push_back(cli::html_heading(sheet.title));
     if (!sheet.note.empty()) parts.push_back(cli::html_paragraph(sheet.note));
     if (!sheet.rows.empty()) parts.push_back(cli::html_table(sheet.header, sheet.rows));

@@ -61,18 +61,21 @@ Entry entry_from(const Json& json) {
 Json row_json(const Row& row) {
   Json entries = Json::array();
   for (const Entry& entry : row.entries) entries.push_back(entry_json(row, entry));
-  return {{"name", row.name},
-          {"class", class_name(row.layer_class)},
-          {"batch", row.batch},
-          {"steps", row.steps},
-          {"operations", row.operations},
-          {"operations_inside", row.operations_inside},
-          {"bytes", row.bytes},
-          {"level", level_name(row.level)},
-          {"peak_gflops", row.peak_gflops},
-          {"bandwidth_gbs", row.bandwidth_gbs},
-          {"limit_us", row.limit_us()},
-          {"entries", std::move(entries)}};
+  Json json = {{"name", row.name},
+               {"class", class_name(row.layer_class)},
+               {"batch", row.batch},
+               {"steps", row.steps},
+               {"operations", row.operations},
+               {"operations_inside", row.operations_inside},
+               {"bytes", row.bytes},
+               {"level", level_name(row.level)},
+               {"peak_gflops", row.peak_gflops},
+               {"bandwidth_gbs", row.bandwidth_gbs},
+               {"limit_us", row.limit_us()},
+               {"entries", std::move(entries)}};
+  if (row.call_us > 0) json["call_us"] = row.call_us;
+  if (!row.layer.empty()) json["layer"] = row.layer;
+  return json;
 }
 
 // Only name and entries are needed: what other programs measured is for merge.
@@ -89,6 +92,8 @@ Row row_from(const Json& json) {
   if (json.contains("level")) row.level = value_of(std::string(json.at("level")), kLevels, level_name);
   row.peak_gflops = json.value("peak_gflops", 0.0);
   row.bandwidth_gbs = json.value("bandwidth_gbs", 0.0);
+  row.call_us = json.value("call_us", 0.0);
+  row.layer = json.value("layer", "");
   for (const Json& entry : json.at("entries")) row.entries.push_back(entry_from(entry));
   return row;
 }
@@ -109,7 +114,9 @@ const Entry* Row::ours(Layout layout) const {
 }
 
 double Row::limit_us() const {
-  return shortest_us(operations_inside, bytes, peak_gflops, bandwidth_gbs);
+  constexpr double kShort = 5;
+  const double limit = shortest_us(operations_inside, bytes, peak_gflops, bandwidth_gbs);
+  return limit < kShort ? limit + call_us : limit;
 }
 
 double Row::ratio(const Entry& peer) const {

@@ -48,12 +48,14 @@ struct Row {
   double peak_gflops = 0;
   // Bytes read and written: by copying in that level, or by this layer's own traffic, whichever is faster.
   double bandwidth_gbs = 0;
+  double call_us = 0;          // what the shortest call costs, where limits are to have it
+  std::string layer;           // as a row of bench/shapes.csv, where no table has it
   std::vector<Entry> entries;  // one for each library, way and layout; ours as well
 
   const Entry* ours(Layout layout = Layout::kChannelsLast) const;  // null without a valid one
   double gflops(const Entry& entry) const { return operations / entry.min_us * 1e-3; }
   double peak_share(const Entry& entry) const { return peak_gflops > 0 ? gflops(entry) / peak_gflops : 0; }
-  // The shortest time that the machine allows.
+  // The shortest time that the machine allows; below 5 us with `call_us`.
   double limit_us() const;
   double limit_share(const Entry& entry) const { return limit_us() / entry.min_us; }
   // A peer's time over ours in its layout; 0 where there is none.

@@ -169,29 +169,48 @@ TEST(PeersReport, NamesTheLayersThatAreBehind) {
 TEST(PeersReport, SaysWhatWasWrong) {
   Table table = table_of({row_of("a", 10, {entry_of("x", "x", 20)})});
   table.rows[0].entries[1].problem = "differs by 0.5";
-  for (const std::string& text : {as_text(table), as_markdown(table), as_html(table)}) {
+  for (const std::string& text : {as_text(table, sheets_of(table)), as_markdown(table, sheets_of(table)),
+                                  as_html(table, sheets_of(table))}) {
     EXPECT_THAT(text, HasSubstr("wrong"));
     EXPECT_THAT(text, HasSubstr("differs by 0.5"));
   }
 }
 
+TEST(PeersReport, SpreadsTheSharesOfAClass) {
+  Table table = table_of({row_of("a", 10, {}), row_of("b", 10, {}), row_of("c", 10, {})});
+  const Sheet sheet = spread_sheet(table, kLast);
+  ASSERT_EQ(sheet.rows.size(), 2U);
+  EXPECT_THAT(sheet.rows[0], ElementsAre("stem", "3", "80.0 %", "80.0 %", "80.0 %"));
+  EXPECT_EQ(sheet.rows[1][0], "all");
+  EXPECT_TRUE(spread_sheet(table, kFirst).rows.empty());
+  EXPECT_THAT(as_html(table, {}), HasSubstr("stem, tenth percentile"));
+}
+
+TEST(PeersTable, ACallIsPartOfAShortLimitOnly) {
+  Row row = row_of("a", 10, {});
+  row.call_us = 0.5;
+  EXPECT_DOUBLE_EQ(row.limit_us(), 8);
+  row.operations_inside /= 10;
+  EXPECT_DOUBLE_EQ(row.limit_us(), 0.8 + 0.5);
+}
+
 TEST(PeersReport, WarnsWhereTheCoreWasShared) {
   Table table = table_of({row_of("a", 10, {})});
-  EXPECT_THAT(as_text(table), Not(HasSubstr("of its core")));
+  EXPECT_THAT(as_text(table, sheets_of(table)), Not(HasSubstr("of its core")));
   table.core_share = 0.55;
-  EXPECT_THAT(as_text(table), HasSubstr("only 55 % of its core"));
+  EXPECT_THAT(as_text(table, sheets_of(table)), HasSubstr("only 55 % of its core"));
 }
 
 TEST(PeersReport, PageIsWholeAndEscaped) {
   Table table = table_of({row_of("<a>", 10, {entry_of("x & y", "x", 20)}), row_of("b", 10, {})});
   table.rows[1].entries.push_back(entry_of(kOurs, kOurs, 30, kFirst));
-  const std::string page = as_html(table);
+  const std::string page = as_html(table, sheets_of(table));
   EXPECT_THAT(page, HasSubstr("&lt;a&gt;"));
   EXPECT_THAT(page, HasSubstr("x &amp; y"));
   EXPECT_THAT(page, Not(HasSubstr("<a>")));
   EXPECT_THAT(page, Not(HasSubstr("http://w.")));
   EXPECT_THAT(page, HasSubstr("Channels first"));
-  EXPECT_THAT(as_html({}), HasSubstr("</html>"));
+  EXPECT_THAT(as_html({}, {}), HasSubstr("</html>"));
 }
 
 }  // namespace
