@@ -248,7 +248,7 @@ Result<Value> add_norm(const LayerCall& call, int in, const std::vector<Axis>& s
     std::vector<float> scale(norm.scale.begin(), norm.scale.end());
     std::vector<float> shift;
     for (size_t c = 0; c < scale.size(); ++c)
-      shift.push_back(static_cast<float>(norm.shift[c] - norm.mean[c] * norm.scale[c]));
+      shift.push_back(static_cast<float>(norm.offset(c)));
     const std::string& name = call.layer.name;
     made.arrays = {builder.add_array({name + "/scale", {1, 1, channels}, std::move(scale)}),
                    builder.add_array({name + "/shift", {channels}, std::move(shift)})};

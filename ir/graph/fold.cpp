@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
@@ -15,6 +18,10 @@ namespace {
 
 size_t index(int id) {
   return static_cast<size_t>(id);
+}
+
+bool is_float(double value) {
+  return std::isfinite(static_cast<float>(value));
 }
 
 class Folder {
@@ -93,12 +100,25 @@ class Folder {
       is_gone_[index(norm)] = true;
       return;
     }
-    if (next >= 0 && op(next).batch_norm >= 0 && op(next).in == op(norm).out) {
+    if (next >= 0 && op(next).batch_norm >= 0 && op(next).in == op(norm).out && may_join(norm, next)) {
       g_.decisions.push_back(fmt::format("{} is joined with {}.", name, op(next).name));
       join(norm, next);
       return;
     }
     g_.decisions.push_back(fmt::format("{} is a pass of its own: {}, and {}.", name, before, behind));
+  }
+
+  // Whether one norm in float32 can be both.
+  bool may_join(int norm, int next) const {
+    const BatchNorm& first = g_.batch_norms[index(g_.ops[index(norm)].batch_norm)];
+    const BatchNorm& second = g_.batch_norms[index(g_.ops[index(next)].batch_norm)];
+    for (size_t c = 0; c < first.scale.size(); ++c) {
+      const double scale = first.scale[c] * second.scale[c];
+      const double shift = first.offset(c) * second.scale[c] + second.offset(c);
+      const bool vanishes = std::abs(scale) < FLT_MIN && first.scale[c] != 0 && second.scale[c] != 0;
+      if (vanishes || !is_float(scale) || !is_float(shift)) return false;
+    }
+    return true;
   }
 
   // Turn this: z = (y - mean2) * k2 + shift2 of y = (x - mean1) * k1 + shift1. Into this: one norm of x.
@@ -114,7 +134,7 @@ class Folder {
         sum.scale[c] *= second.scale[c];
         sum.shift[c] = (sum.shift[c] - second.mean[c]) * second.scale[c] + second.shift[c];
         scale.push_back(static_cast<float>(sum.scale[c]));
-        shift.push_back(static_cast<float>(sum.shift[c] - sum.mean[c] * sum.scale[c]));
+        shift.push_back(static_cast<float>(sum.offset(c)));
       }
       const auto channels = static_cast<int64_t>(scale.size());
       made.kernel = add_array(target.name + " joined", {1, 1, channels}, std::move(scale));
@@ -165,6 +185,8 @@ class Folder {
       return fmt::format("{} before it has an activation", target.name);
     if (!is_new_kernel_allowed(target, {op(norm).batch_norm, where.first, false}))
       return fmt::format("{} before it has weights that others share", target.name);
+    if (leaves_range(before(where, op(norm)), target.kernel, op(norm).batch_norm))
+      return fmt::format("{} before it would have weights beyond the range of float32", target.name);
     return {};
   }
 
@@ -219,13 +241,15 @@ class Folder {
       return fmt::format("{} behind it pads its input", target.name);
     if (!is_new_kernel_allowed(target, {bn.batch_norm, 0, true}))
       return fmt::format("{} behind it has weights that others share", target.name);
+    if (leaves_range(behind(target, bn), target.kernel, bn.batch_norm))
+      return fmt::format("{} behind it would have weights beyond the range of float32", target.name);
     return {};
   }
 
   // Zeros of the padding stay zeros under a scale alone.
   static bool has_shift(const BatchNorm& norm) {
     for (size_t c = 0; c < norm.scale.size(); ++c) {
-      if (norm.shift[c] - norm.mean[c] * norm.scale[c] != 0) return true;
+      if (norm.offset(c) != 0) return true;
     }
     return false;
   }
@@ -251,35 +275,54 @@ class Folder {
     target.problem.has_bias = true;
   }
 
+  struct Weights {
+    std::vector<float> kernel;
+    std::vector<float> bias;
+  };
+
+  // Whether a weight would be no number, or all of them would vanish.
+  bool leaves_range(const Weights& folded, int kernel, int norm) const {
+    const auto is_finite = [](float value) { return std::isfinite(value); };
+    const auto is_normal = [](float value) { return std::isnormal(value); };
+    const auto is_there = [](double value) { return value != 0; };
+    return !std::ranges::all_of(folded.kernel, is_finite) || !std::ranges::all_of(folded.bias, is_finite) ||
+           (std::ranges::none_of(folded.kernel, is_normal) &&
+            std::ranges::any_of(g_.arrays[index(kernel)].data, is_normal) &&
+            std::ranges::any_of(g_.batch_norms[index(norm)].scale, is_there));
+  }
+
   // Turn this: y = (W x + b - mean) * k + shift. Into this: y = (W k) x + ((b - mean) * k + shift).
-  void fold_before(const Target& where, const Op& norm_op) {
-    Op& target = op(where.op);
-    target.name += " + " + norm_op.name;
-    Folded made{norm_op.batch_norm, where.first, false};
-    if (const Folded* known = find_folded(target, made)) return use(target, *known);
+  Weights before(const Target& where, const Op& norm_op) const {
+    const Op& target = g_.ops[index(where.op)];
     const BatchNorm& norm = g_.batch_norms[index(norm_op.batch_norm)];
     const Problem& p = target.problem;
     const Array& kernel = g_.arrays[index(target.kernel)];
-    std::vector<float> weights(kernel.data.size());
+    Weights folded{std::vector<float>(kernel.data.size()),
+                   std::vector<float>(static_cast<size_t>(p.filters))};
     const auto inner = static_cast<size_t>(p.transposed ? p.group_channels() : 1);
     const auto first = static_cast<size_t>(where.first);
-    for (size_t i = 0; i < weights.size(); ++i) {
+    for (size_t i = 0; i < kernel.data.size(); ++i) {
       const size_t f = i / inner % static_cast<size_t>(p.filters);
-      weights[i] = static_cast<float>(static_cast<double>(kernel.data[i]) * norm.scale[first + f]);
+      folded.kernel[i] = static_cast<float>(static_cast<double>(kernel.data[i]) * norm.scale[first + f]);
     }
-    std::vector<float> bias(static_cast<size_t>(p.filters));
-    for (size_t f = 0; f < bias.size(); ++f) {
+    for (size_t f = 0; f < folded.bias.size(); ++f) {
       const double b = p.has_bias ? static_cast<double>(g_.arrays[index(target.bias)].data[f]) : 0.0;
-      bias[f] =
+      folded.bias[f] =
           static_cast<float>((b - norm.mean[first + f]) * norm.scale[first + f] + norm.shift[first + f]);
     }
-    finish(target, made, std::move(weights), std::move(bias));
+    return folded;
+  }
+
+  void fold_before(const Target& where, const Op& norm_op) {
+    Op& target = op(where.op);
+    target.name += " + " + norm_op.name;
+    const Folded made{norm_op.batch_norm, where.first, false};
+    if (const Folded* known = find_folded(target, made)) return use(target, *known);
+    finish(target, made, before(where, norm_op));
   }
 
   // Turn this: y = W ((x - mean) * k + shift) + b. Into this: y = (W k) x + (b + W (shift - mean * k)).
-  void fold_behind(Op& target, const Op& norm_op) {
-    Folded made{norm_op.batch_norm, 0, true};
-    if (const Folded* known = find_folded(target, made)) return use(target, *known);
+  Weights behind(const Op& target, const Op& norm_op) const {
     const BatchNorm& norm = g_.batch_norms[index(norm_op.batch_norm)];
     const Problem& p = target.problem;
     const Array& kernel = g_.arrays[index(target.kernel)];
@@ -296,9 +339,15 @@ class Folder {
       const auto w = static_cast<double>(kernel.data[i]);
       const size_t at = static_cast<size_t>(c);
       weights[i] = static_cast<float>(w * norm.scale[at]);
-      sums[static_cast<size_t>(f)] += w * (norm.shift[at] - norm.mean[at] * norm.scale[at]);
+      sums[static_cast<size_t>(f)] += w * norm.offset(at);
     }
-    finish(target, made, std::move(weights), std::vector<float>(sums.begin(), sums.end()));
+    return {std::move(weights), {sums.begin(), sums.end()}};
+  }
+
+  void fold_behind(Op& target, const Op& norm_op) {
+    const Folded made{norm_op.batch_norm, 0, true};
+    if (const Folded* known = find_folded(target, made)) return use(target, *known);
+    finish(target, made, behind(target, norm_op));
   }
 
   const Folded* find_folded(const Op& target, const Folded& wanted) const {
@@ -306,11 +355,11 @@ class Folder {
     return known != folded_.end() && known->second.is_same(wanted) ? &known->second : nullptr;
   }
 
-  void finish(Op& target, Folded made, std::vector<float> weights, std::vector<float> bias) {
+  void finish(Op& target, Folded made, Weights folded) {
     const std::string name = g_.arrays[index(target.kernel)].name;
     const std::vector<int64_t> shape = g_.arrays[index(target.kernel)].shape;
-    made.kernel = add_array(name + " folded", shape, std::move(weights));
-    made.bias = add_array(name + " folded bias", {target.problem.filters}, std::move(bias));
+    made.kernel = add_array(name + " folded", shape, std::move(folded.kernel));
+    made.bias = add_array(name + " folded bias", {target.problem.filters}, std::move(folded.bias));
     folded_.emplace(target.kernel, made);
     generations_[made.kernel] = generations_[target.kernel] + 1;
     use(target, made);

@@ -105,6 +105,9 @@ struct BatchNorm {
   std::vector<double> scale;
   std::vector<double> mean;
   std::vector<double> shift;
+
+  // y = x * scale[c] + offset(c). A mean of zero counts for nothing beside a scale that is infinite.
+  double offset(size_t c) const { return mean[c] == 0 ? shift[c] : shift[c] - mean[c] * scale[c]; }
 };
 
 // Two extents that a call must find equal, because layer `name` combines tensors of both.

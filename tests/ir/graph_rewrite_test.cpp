@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
 
 #include "convsmith/activation.hpp"
 #include "ir/graph/build_graph.hpp"
@@ -217,6 +219,57 @@ TEST(Fold, WeightsTakeAtMostTwoNorms) {
   expect_valid(graph);
   expect_close(run(built, 20, 5, false), run(graph, 20, 5, false), 1e-4F);
   EXPECT_LT(graph.ops.size(), 4U);
+}
+
+// What float32 cannot hold stays apart: x * scale, and a convolution with one weight, one behind the other.
+TEST(Fold, KeepsTheRangeOfFloats) {
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  constexpr auto kFloatInf = std::numeric_limits<float>::infinity();
+  struct Case {
+    std::vector<double> scales;  // a number: Rescaling; the sum behind it is folded where that is right
+    float weight;
+    bool is_first;  // the convolution
+    float x, y;
+    bool is_folded;
+  };
+  const Case cases[] = {
+      {{1e20}, 1e20F, false, 1e-25F, 1e15F, false},
+      {{1e20}, 1e20F, false, 0.0F, 0.0F, false},
+      {{1e20}, 1e20F, true, 1e-25F, 1e15F, false},
+      {{1e30, 1e30}, 1.0F, false, 1e-35F, 1e25F, true},  // one of the two goes into the weight
+      {{-kInf}, 2.0F, true, 3.0F, -kFloatInf, false},
+      {{-kInf}, 2.0F, false, 3.0F, -kFloatInf, false},
+      {{kInf, -1.0}, 2.0F, false, -3.0F, kFloatInf, false},
+      {{1e-30}, 1e-30F, false, 1e30F, 1e-30F, false},
+      {{1e-30}, 1e-30F, true, 1e30F, 1e-30F, false},
+      {{1e-25, 1e-25}, 1.0F, true, 1e30F, 1e-20F, true},
+      {{0.0}, 2.0F, true, 3.0F, 0.0F, true},
+      {{1e10}, 1e10F, false, 1e-5F, 1e15F, true},
+      {{1e-5, 1e5}, 1e3F, true, 2.0F, 2e3F, true},
+  };
+  for (const Case& c : cases) {
+    ModelMaker m([&] { return c.weight; });
+    int x = m.input({std::nullopt, 1});
+    LayerSpec spec;
+    spec.filters = 1;
+    spec.kernel_size = 1;
+    spec.use_bias = false;
+    if (c.is_first) x = m.conv("conv", x, spec, 1);
+    for (const double scale : c.scales)
+      x = m.add("scale" + std::to_string(x), "Rescaling", AffineOp{{{}, {scale}}, {{}, {0.0}}}, {x}, {});
+    if (!c.is_first) x = m.conv("conv", x, spec, 1);
+    const Graph graph = fold(build(m.finish({x})));
+    SCOPED_TRACE(print(graph));
+    expect_valid(graph);
+    EXPECT_EQ(graph.ops.size() < 1 + c.scales.size(), c.is_folded || c.scales.size() > 1);
+    const std::vector<float> input(1, c.x);
+    const Arrays out = interpret(graph, std::span(&input, 1), 1, std::vector<int64_t>{1}, smooth_activation);
+    if (std::isinf(c.y)) {
+      EXPECT_EQ(out[0][0], c.y);
+    } else {
+      EXPECT_NEAR(out[0][0], c.y, 1e-6F * std::fabs(c.y));
+    }
+  }
 }
 
 TEST(Fuse, PartsThatOthersReadAreWrittenInPlace) {
