@@ -79,8 +79,7 @@ std::string_view use_of(std::string_view stage, const Section& section, bool is_
   if (stage != "asm") return "";
   return section.json["backend"] == "llvm" ? "assembler source, which an assembler takes as a .s file"
                                            : "a listing to read, of offsets and instructions, which no "
-                                             "assembler takes: see convsmith compile "
-                                             "--emit asm";
+                                             "assembler takes: --backend llvm makes source";
 }
 
 // Prints stages, or collects them as JSON. Headings are comments, so that the output of one stage is a file.
@@ -235,8 +234,8 @@ void add_explain(CLI::App& app, int& exit_code) {
       "The assembly is that of --backend (default: Xbyak's, of baseline LLVM's); --isa may name an "
       "instruction set\n"
       "that this CPU lacks. The output of a single stage is a file: run, compare and verify take spec, "
-      "problem,\n"
-      "nest and vir, --schedule takes schedule.\n"
+      "problem\n"
+      "and nest, compare and verify also vir, --schedule takes schedule.\n"
       "Examples:\n  convsmith explain \"Conv1D(32, 3, input_shape=(None, 128))\" --stage schedule,asm --isa "
       "avx2\n  convsmith explain model.keras\n  convsmith explain model.keras --pass 2 --stage "
       "nest,schedule");

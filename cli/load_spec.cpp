@@ -116,7 +116,7 @@ Result<void> check_stage(std::string_view text) {
     if (stage != first) {
       return make_error(ErrorCode::kInvalidSpec,
                         fmt::format("These are several stages that explain printed ({}, {}, ..); SPEC is one "
-                                    "of them, spec, problem, nest or vir.",
+                                    "of them: spec, problem, nest or, but for run, vir.",
                                     first, stage));
     }
   }
@@ -126,7 +126,7 @@ Result<void> check_stage(std::string_view text) {
   if (first != "graph" && first != "llvm" && first != "asm") return {};
   return make_error(ErrorCode::kInvalidSpec,
                     fmt::format("This is the stage {} that explain printed, which is there to be read; SPEC "
-                                "is one of the stages spec, problem, nest and vir.",
+                                "is one of the stages spec, problem, nest and, but for run, vir.",
                                 first));
 }
 

@@ -55,6 +55,8 @@ int64_t size_of(const std::vector<int64_t>& shape) {
 int64_t count_parameters(const ModelLayer& layer, const std::vector<ir::Axis>& in) {
   int64_t count = 0;
   for (const Tensor& weight : layer.weights) count += static_cast<int64_t>(weight.data.size());
+  // Keras counts the samples that a Normalization has seen among them; files are read without.
+  if (std::holds_alternative<NormalizationOp>(layer.op) && count > 0) return count + 1;
   if (!layer.weights.empty()) return count;
   if (const auto* norm = std::get_if<BatchNormOp>(&layer.op)) {
     return (2 + (norm->center ? 1 : 0) + (norm->scale ? 1 : 0)) * channels_into(layer.op, in);

@@ -302,9 +302,9 @@ class Parser {
   }
 
   Result<void> take(const CsvRow& row) {
+    const CsvCell none{};
     for (const size_t column : picked_) {
-      if (column >= row.cells.size()) break;
-      const CsvCell& cell = row.cells[column];
+      const CsvCell& cell = column < row.cells.size() ? row.cells[column] : none;
       std::optional<float> value = number_in(cell);
       if (!value) value = parse_truth(cell.text);
       const bool missing = !value && (cell.text.empty() || is_missing_word(cell.text));
@@ -327,9 +327,13 @@ class Parser {
     }
     const size_t columns = row.cells.size();
     const bool ends_bare = columns == columns_ + 1 && row.cells.back().text.empty();
-    if (columns != columns_ && !ends_bare) {
+    if (columns > columns_ && !ends_bare) {
       return fail(fmt::format("line {} has {} columns; it must have {}, as the lines before it", row.line,
                               columns, columns_));
+    }
+    if (ends_bare && bare_++ == 0 && !names_.empty()) {
+      signal_.notes.push_back(
+          fmt::format("Line {} of {} ends with a separator; that is no further column.", row.line, name_));
     }
     ++steps_;
     return {};
@@ -370,6 +374,7 @@ class Parser {
   int64_t steps_ = 0;
   int64_t missing_ = 0;
   std::string first_missing_;
+  int64_t bare_ = 0;  // lines that end with a separator
   std::string first_comma_;  // where a number has one, and what it is
   std::string first_point_;
 };

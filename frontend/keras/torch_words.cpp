@@ -74,10 +74,7 @@ class Translator {
     const Value* out = find("out_channels");
     const Value* kernel = find("kernel_size");
     if (in == nullptr || out == nullptr || kernel == nullptr) return {};
-    const Value* mode = find("padding_mode");
-    const Value* output_padding = find("output_padding");
-    if (mode != nullptr && mode->text != "zeros") return {};
-    if (output_padding != nullptr && !is_number(*output_padding, 0)) return {};
+    if (!unwritten().empty()) return {};
     std::string text = fmt::format("{}({}, {}", keras_class, describe(*out), describe(*kernel));
     if (const Value* padding = find("padding"); padding != nullptr && !is_number(*padding, 0)) {
       const Value& sides =
@@ -87,12 +84,21 @@ class Translator {
                                               : describe(*padding));
     }
     for (const auto& [name, value] : given_) {
-      const std::string_view keras = name == "groups" ? name : find_word(kArguments, name);
-      const bool is_default = value->kind == Kind::kInt && value->integer == 1;
+      const bool is_same = name == "groups" || (name == "output_padding" && !is_number(*value, 0));
+      const std::string_view keras = is_same ? name : find_word(kArguments, name);
+      const bool is_default = name != "output_padding" && is_number(*value, 1);
       if (keras.empty() || keras == "filters" || is_default) continue;
       text += fmt::format(", {}={}", keras, describe(*value));
     }
     return text + fmt::format(", data_format='channels_first', input_shape=({}, None))", describe(*in));
+  }
+
+  // Of an argument that no layer here has.
+  std::string unwritten() const {
+    const Value* mode = find("padding_mode");
+    if (mode == nullptr || mode->text == "zeros") return {};
+    return fmt::format(" `padding_mode={}` has no counterpart: pad the input before the layer.",
+                       describe(*mode));
   }
 
   std::string linear() const {
@@ -104,7 +110,7 @@ class Translator {
                        bias != nullptr ? fmt::format("use_bias={}, ", describe(*bias)) : "", describe(*in));
   }
 
-  bool has_padding() const {
+  bool needs_any_rules() const {
     const Value* padding = find("padding");
     return padding != nullptr && padding->kind != Kind::kString && !is_number(*padding, 0);
   }
@@ -126,20 +132,26 @@ class Translator {
 
 std::string torch_layer_hint(std::string_view class_name, const std::vector<Argument>& arguments) {
   const std::string_view keras = find_word(kLayers, class_name);
+  if (class_name.ends_with("2d") || class_name.ends_with("3d")) {
+    return fmt::format("PyTorch's {} works on {} axes beside the channels; layers here on one.", class_name,
+                       class_name[class_name.size() - 2]);
+  }
   if (keras.empty()) return {};
   std::string text;
-  bool has_padding = false;
+  std::string unwritten;
+  bool any_rules = false;
   if (keras == "Conv1D" || keras == "Conv1DTranspose") {
     const Translator translator(keras == "Conv1D" ? std::span<const std::string_view>(kConv) : kConvTranspose,
                                 arguments);
     text = translator.conv(keras);
-    has_padding = translator.has_padding();
+    any_rules = translator.needs_any_rules();
+    unwritten = translator.unwritten();
   } else if (keras == "Dense") {
     text = Translator(kLinear, arguments).linear();
   }
-  if (text.empty()) return fmt::format("PyTorch's {} is called {} here.", class_name, keras);
+  if (text.empty()) return fmt::format("PyTorch's {} is called {} here.{}", class_name, keras, unwritten);
   return fmt::format("PyTorch's {} is called {} here, and its layer is written {}{}.", class_name, keras,
-                     text, has_padding ? " with --rules any" : "");
+                     text, any_rules ? " with --rules any" : "");
 }
 
 std::string torch_argument_hint(std::string_view name, std::span<const std::string_view> known) {

@@ -248,11 +248,11 @@ Result<Value> add_joint_softmax(const LayerCall& call, const std::vector<int64_t
                                      fmt::join(numbers, ", "), builder.text(in)));
   }
   const std::span<const Axis> shape = in.shape;
-  Result<Axis> row = product_of(builder, shape.subspan(axes.front(), axes.size()));
-  if (row) row = pinned(builder, *row);
-  if (!row) return tl::unexpected(row.error());
   Result<Axis> rest = product_of(builder, is_last ? shape.first(axes.front()) : shape.subspan(axes.size()));
   if (!rest) return tl::unexpected(rest.error());
+  Result<Axis> row = product_of(builder, shape.subspan(axes.front(), axes.size()));
+  if (row && rest->extent >= 0) row = pinned(builder, *row);
+  if (!row) return tl::unexpected(row.error());
   Result<Value> out = builder.reshape(in, is_last ? std::vector{*rest, *row} : std::vector{*row, *rest});
   if (out && !is_last) out = builder.transpose(*out);
   if (out) out = builder.add_row_op(OpKind::kSoftmax, *out);

@@ -163,6 +163,11 @@ Result<size_t> find_axis(const GraphBuilder& builder, const Value& value, int64_
   const auto rank = static_cast<int64_t>(value.shape.size());
   if (axis >= -rank && axis < 0) return static_cast<size_t>(axis + rank);
   if (axis >= 1 && axis <= rank) return static_cast<size_t>(axis - 1);
+  if (axis == 0 || axis == -rank - 1) {
+    return builder.refuse(
+        "Axis {} is the batch axis, along which nothing is computed: samples do not look at each other.",
+        axis);
+  }
   return builder.refuse("The axis must be from 1 to {} or from -{} to -1, found {}.", rank, rank, axis);
 }
 
@@ -247,8 +252,7 @@ Result<Value> add_norm(const LayerCall& call, int in, const std::vector<Axis>& s
   if (made.arrays.empty() || builder.array(made.arrays[1]).shape[0] != channels) {
     std::vector<float> scale(norm.scale.begin(), norm.scale.end());
     std::vector<float> shift;
-    for (size_t c = 0; c < scale.size(); ++c)
-      shift.push_back(static_cast<float>(norm.offset(c)));
+    for (size_t c = 0; c < scale.size(); ++c) shift.push_back(static_cast<float>(norm.offset(c)));
     const std::string& name = call.layer.name;
     made.arrays = {builder.add_array({name + "/scale", {1, 1, channels}, std::move(scale)}),
                    builder.add_array({name + "/shift", {channels}, std::move(shift)})};

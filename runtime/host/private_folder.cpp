@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <filesystem>
 #include <memory>
 
 namespace convsmith {
@@ -71,10 +70,10 @@ tl::expected<PrivateFolder, std::string> PrivateFolder::open(const std::string& 
 tl::expected<void, std::string> PrivateFolder::check(const std::string& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0 && errno == ENOENT) {
-    std::filesystem::path name = path;
-    if (!name.has_filename()) name = name.parent_path();
-    if (access(name.parent_path().c_str(), W_OK | X_OK) == 0) return {};
-    return failed("can't be made");
+    // Only trying tells: some file systems take no folders, whatever their rights say.
+    if (mkdir(path.c_str(), S_IRWXU) != 0) return failed("can't be made");
+    rmdir(path.c_str());
+    return {};
   }
   const auto folder = open(path);
   if (!folder) return Refused(folder.error());

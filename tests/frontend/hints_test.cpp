@@ -44,9 +44,16 @@ TEST(Hints, LayersOfPyTorch) {
             "Dense(10, use_bias=False, input_shape=(64,)).");
   // What has no counterpart is not left out in silence.
   EXPECT_EQ(hint("nn.Conv1d(6, 16, 5, padding=2, padding_mode='circular')"),
-            "PyTorch's Conv1d is called Conv1D here.");
+            "PyTorch's Conv1d is called Conv1D here. `padding_mode='circular'` has no counterpart: pad the "
+            "input before the layer.");
   EXPECT_EQ(hint("nn.ConvTranspose1d(6, 16, 4, 2, 1, output_padding=1)"),
-            "PyTorch's ConvTranspose1d is called Conv1DTranspose here.");
+            "PyTorch's ConvTranspose1d is called Conv1DTranspose here, and its layer is written "
+            "Conv1DTranspose(16, 4, padding=(1, 1), strides=2, output_padding=1, "
+            "data_format='channels_first', input_shape=(6, None)) with --rules any.");
+  EXPECT_EQ(hint("nn.Conv2d(3, 8, 3)"),
+            "PyTorch's Conv2d works on 2 axes beside the channels; layers here on one.");
+  EXPECT_EQ(hint("torch.nn.BatchNorm3d(8)"),
+            "PyTorch's BatchNorm3d works on 3 axes beside the channels; layers here on one.");
   EXPECT_EQ(hint("nn.Linear(64, 10)"),
             "PyTorch's Linear is called Dense here, and its layer is written Dense(10, input_shape=(64,)).");
   EXPECT_EQ(hint("Conv1d(32, 3)"), "PyTorch's Conv1d is called Conv1D here.");

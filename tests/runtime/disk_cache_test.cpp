@@ -215,6 +215,18 @@ TEST_F(DiskCacheTest, FoldersThatOthersWriteToAreRefused) {
               HasSubstr("which belongs to another user"));
 }
 
+TEST_F(DiskCacheTest, WhetherAFolderCanBeMadeIsTried) {
+  const std::string fresh = folder_ / "fresh";
+  EXPECT_TRUE(DiskCache::check(fresh));
+  EXPECT_TRUE(DiskCache::check(fresh + "/"));
+  EXPECT_FALSE(fs::exists(fresh));
+  for (const char* folder : {"/proc/nope", "/sys/nope", "/dev/null/nope"}) {
+    const auto checked = DiskCache::check(folder);
+    ASSERT_FALSE(checked) << folder;
+    EXPECT_THAT(checked.error().message, HasSubstr("which can't be "));
+  }
+}
+
 // The folder is looked at for each file: what it has become since it was opened counts.
 TEST_F(DiskCacheTest, AFolderThatOpensUpIsNotBelievedAnyMore) {
   const DiskCache cache = this->cache();

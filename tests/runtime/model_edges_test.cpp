@@ -60,6 +60,46 @@ TEST(ModelEdges, AnOutputMayBeAView) {
   EXPECT_EQ(run(model(true), input, 2, 10, 0), run(model(false), input, 2, 10, 0));
 }
 
+// A softmax over all of a sample needs no length: one program suits every one.
+TEST(ModelEdges, ASoftmaxOverAllAxesTakesEveryLength) {
+  const auto model = [](std::optional<int64_t> steps, std::vector<int64_t> axes) {
+    ModelMaker m(integers(1));
+    const int x = m.conv("conv", m.input({steps, 3}), conv_spec(3, 1), 3);
+    ActivationOp op{{ActivationKind::kSoftmax}, std::move(axes)};
+    return compiled(m.finish({m.add("softmax", "Softmax", op, {x}, {})}));
+  };
+  const CompiledModel open = model(std::nullopt, {1, 2});
+  for (const int64_t steps : {1, 2, 7, 40}) {
+    const std::vector<float> input = ramp(static_cast<size_t>(2 * steps * 3));
+    const std::vector<float> out = run(open, input, 2, steps, 0);
+    EXPECT_EQ(out, run(model(steps, {-2, -1}), input, 2, steps, 0));
+    const auto half = static_cast<std::ptrdiff_t>(steps * 3);
+    EXPECT_NEAR(std::accumulate(out.begin(), out.begin() + half, 0.0), 1, 1e-5);
+    EXPECT_NEAR(std::accumulate(out.begin() + half, out.end(), 0.0), 1, 1e-5);
+  }
+}
+
+// Keras counts `count` among them, which files are read without.
+TEST(ModelEdges, ANormalizationHasItsCountAmongItsParameters) {
+  ModelMaker m(integers(1));
+  const int in = m.input({std::nullopt, 3});
+  const int x = m.add("norm", "Normalization", NormalizationOp{{-1}, {}, {}}, {in}, {{3}, {3}});
+  const auto summary = Model(std::make_shared<const ModelSpec>(m.finish({x}))).summary();
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->back().parameters, 7);
+}
+
+TEST(ModelEdges, TheBatchAxisIsNamedAsWhatItIs) {
+  for (const int64_t axis : {int64_t{0}, int64_t{-3}}) {
+    ModelMaker m(integers(1));
+    const int in = m.input({5, 3});
+    const int x = m.concatenate("both", {in, in}, axis);
+    const auto model = compile(Model(std::make_shared<const ModelSpec>(m.finish({x}))));
+    ASSERT_FALSE(model);
+    EXPECT_THAT(model.error().message, testing::HasSubstr("is the batch axis"));
+  }
+}
+
 // The gate's values are a part of a concatenation that is an output too.
 TEST(ModelEdges, AnOperandMayBeASliceWithoutSteps) {
   ModelMaker m(integers(2));

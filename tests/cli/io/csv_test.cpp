@@ -54,8 +54,7 @@ TEST(Csv, ErrorsNameTheLine) {
   const std::pair<std::string, const char*> cases[] = {
       {"", "no row of numbers"},
       {"a,b\n", "no row of numbers"},
-      {"1,2\n3\n", "line 2 has 1 columns; it must have 2"},
-      {"1,2\n3,4,5\n", "line 2 has 3 columns"},
+      {"1,2\n3,4,5\n", "line 2 has 3 columns; it must have 2"},
       {"1,2\nx,4\n", "line 2, column 1 is 'x'"},
       {"1,x\n", "line 1, column 2 is 'x'"},
       {"1.0.0\n", "line 1, column 1"},
@@ -251,6 +250,13 @@ TEST(Csv, MissingNumbersAreNanAndSaid) {
   EXPECT_EQ(notes_of("a,b\n1,nan\n2,inf\n", {"a", "b"}), "") << "written as numbers";
   EXPECT_EQ(read("a,b\nInfinity,-inf\n"), "(1, 2) inf -inf");
   EXPECT_EQ(read("a,b\n1,2\n,\n"), "(2, 2) 1 2 nan nan");
+  // Lines that end early.
+  EXPECT_EQ(read("a,b\n1,2\n3\n"), "(2, 2) 1 2 3 nan");
+  EXPECT_EQ(read("1,2,3\n4\n5,6\n"), "(3, 3) 1 2 3 4 nan nan 5 6 nan");
+  EXPECT_THAT(notes_of("a,b\n1,2\n3\n"), HasSubstr("line 3, column 2 is missing"));
+  EXPECT_EQ(notes_of("a,b\n1,2\n3\n", {"a"}), "");
+  EXPECT_THAT(notes_of("a,b\n1,2,\n3,4,\n"), HasSubstr("Line 2 of x.csv ends with a separator"));
+  EXPECT_EQ(notes_of("1,2,\n3,4,\n", {"1"}), "");
   // Of columns that are not taken nothing is asked.
   EXPECT_EQ(notes_of("a,b\n1,\n", {"a"}), "");
 }
