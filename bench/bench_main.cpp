@@ -2,6 +2,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include "bench/shapes.hpp"
+
 namespace {
 
 // The value of --`name`=VALUE among the arguments, which lose it; `otherwise` if there is none.

@@ -9,6 +9,7 @@
 // on the compiler that built us.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -166,6 +167,7 @@ class Lowerer {
   void tile(const Cursor& at, const Cover& cover);
   void begin_sums(Tile& t);
   V load_bias(const Tile& t, int64_t row, int64_t vector);
+  V load_units(const Tile& t, P weights, int64_t offset, int64_t v);
   void reduce(Tile& t);
   // Where the weights of `tap` begin.
   P tap_weights(const Tile& t, I tap);
@@ -269,6 +271,7 @@ class Lowerer {
   I lift_near(const Cursor& at, I steps);
   void near_chunks(const Cursor& at, I steps);
   void near_in(P from, I positions, int64_t pitch);
+  void channel_blocks(P rows, P to, int64_t pitch, const std::function<void(P, P, int64_t)>& turn);
   void near_tiles(const Cursor& at, I steps);
   void near_out(P sums, P out);
 

@@ -72,14 +72,33 @@ void Lowerer::near_in(P from, I positions, int64_t pitch) {
   const P source = b_.pcopy(from);
   const P target = b_.arg_ptr(Arg::kScratch);
   b_.while_less(q, last, "in", [&] {
-    const std::vector<V> columns = load_near_columns(b_, source, in_row_, p_.channels);
-    for (size_t c = 0; c < columns.size(); ++c) b_.store(target, pitch * static_cast<int64_t>(c), columns[c]);
+    channel_blocks(source, target, pitch, [&](P rows, P to, int64_t channels) {
+      const std::vector<V> columns = load_near_columns(b_, rows, in_row_, channels);
+      for (size_t c = 0; c < columns.size(); ++c) b_.store(to, pitch * static_cast<int64_t>(c), columns[c]);
+    });
     advance(source, {lanes() * in_row_, {}});
     advance(target, {b_.vector_bytes(), {}});
     b_.iaddc(q, q, lanes());
   });
   const P to = moved(b_.arg_ptr(Arg::kScratch), last, {in_bytes_, {}});
-  transpose_block(moved(from, last, {in_row_, {}}), in_row_, p_.channels, to, pitch);
+  channel_blocks(moved(from, last, {in_row_, {}}), to, pitch, [&](P rows, P block, int64_t channels) {
+    transpose_block(rows, in_row_, channels, block, pitch);
+  });
+}
+
+// Calls turn(rows, to, channels) for the channels, `lanes` at a time.
+void Lowerer::channel_blocks(P rows, P to, int64_t pitch, const std::function<void(P, P, int64_t)>& turn) {
+  const int64_t blocks = p_.channels / lanes();
+  const int64_t rest = p_.channels % lanes();
+  if (blocks == 0 || p_.channels == lanes()) return turn(rows, to, p_.channels);
+  const P block = b_.pcopy(rows);
+  const P target = b_.pcopy(to);
+  b_.loop(b_.iconst(blocks), "in", [&] {
+    turn(block, target, lanes());
+    advance(block, {b_.vector_bytes(), {}});
+    advance(target, {pitch * lanes(), {}});
+  });
+  if (rest > 0) turn(block, target, rest);
 }
 
 // The steps of a chunk, whose inputs stand channel by channel; the last tile is moved back to end with them.
@@ -97,18 +116,18 @@ void Lowerer::near_tiles(const Cursor& at, I steps) {
     const I here = b_.imin(q, last);
     const P in = moved(at.in, here, {in_bytes_, {}});
     const P out = moved(at.out, here, {out_row_, {}});
-    // Sums of a single filter are in the order of the output.
+    // Sums of a single filter may be in the order of the output.
     const int64_t inputs = near_scratch() - out_bytes_ * tile * p_.filters;
-    const P sums = p_.filters == 1 ? out : b_.paddc(b_.arg_ptr(Arg::kScratch), inputs);
+    const P sums = !ir::turns_near_sums(p_) ? out : b_.paddc(b_.arg_ptr(Arg::kScratch), inputs);
     loop(below_steps_inside(), {in, sums, at.weights, {}}, cover);
     finish_lifted(sums, b_.iconst(inside_.vectors * p_.filters));
-    if (p_.filters > 1) near_out(sums, out);
+    if (ir::turns_near_sums(p_)) near_out(sums, out);
     b_.iaddc(q, q, tile);
   });
 }
 
 void Lowerer::near_out(P sums, P out) {
-  if (p_.filters % 4 == 0 && p_.filters <= lanes()) {
+  if (p_.filters % 4 == 0 && p_.filters <= lanes() && p_.out_pitch() == p_.filters) {
     for (int64_t v = 0; v < inside_.vectors; ++v) {
       std::vector<V> rows;
       for (int64_t f = 0; f < p_.filters; ++f)

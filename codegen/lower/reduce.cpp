@@ -26,10 +26,10 @@ void Lowerer::tile(const Cursor& at, const Cover& cover) {
   t.units = layout_.units_are_groups ? cover.groups : cover.filters;
   t.rows = lanes_over_steps() ? t.units : cover.steps;
   t.vectors = lanes_over_steps() ? cover.steps / lanes() : (t.units + lanes() - 1) / lanes();
-  // Vectors over filters are read from padded weights. Of a staged vector what lies beyond the valid
-  // steps is there, but means nothing: it could raise exceptions and be slow.
+  // Vectors over filters are read from padded weights, but beside lanes over steps. Of a staged vector what
+  // lies beyond the valid steps is there, but means nothing: it could raise exceptions and be slow.
   if (lanes_over_steps() && cover.valid) t.mask = b_.first(*cover.valid);
-  if (lanes_ == Dim::kGroup) t.mask = unit_mask(t.units);
+  if (lanes_ == Dim::kGroup || (lanes_ == Dim::kFilter && layout_.pad == 1)) t.mask = unit_mask(t.units);
   decide_blend(t);
   if (may_stream(t)) ask_for_outputs(t);
   if (asks_weights(t)) begin_asking(t);
@@ -232,13 +232,21 @@ void Lowerer::channels(const Tile& t, P in, P weights, const Rows& rows, int64_t
   });
 }
 
+// Weights or the bias of vector v of a tile's filters.
+V Lowerer::load_units(const Tile& t, P weights, int64_t offset, int64_t v) {
+  if (lanes_ != Dim::kFilter || !t.mask || v + 1 < t.vectors) return b_.load(weights, offset);
+  const V some = b_.vec();
+  b_.load(some, weights, offset, *t.mask);
+  return some;
+}
+
 // What the rows of a tile share of one (tap, channel), vector v: steps where lanes run over them, else
 // weights.
 V Lowerer::shared_vector(const Tile& t, P in, int64_t in_offset, P weights, int64_t weight_offset,
                          int64_t v) {
   if (!lanes_over_steps()) {
     const int64_t offset = weight_offset + layout_.offset_bytes(v * lanes());
-    return v < t.own_vectors() ? b_.load(weights, offset) : load_shared(t, weights, offset);
+    return v < t.own_vectors() ? load_units(t, weights, offset, v) : load_shared(t, weights, offset);
   }
   const V x = b_.vec();
   if (t.mask) {

@@ -32,7 +32,8 @@ void Lowerer::divide_sums(Tile& t) {
 V Lowerer::load_bias(const Tile& t, int64_t row, int64_t vector) {
   if (!lanes_over_steps()) {
     const int64_t offset = layout_.offset_bytes(vector * lanes());
-    return vector < t.own_vectors() ? b_.load(t.at.weights, offset) : load_shared(t, t.at.weights, offset);
+    return vector < t.own_vectors() ? load_units(t, t.at.weights, offset, vector)
+                                    : load_shared(t, t.at.weights, offset);
   }
   const V bias = b_.vec();
   b_.bcast(bias, t.at.weights, layout_.offset_bytes(row));

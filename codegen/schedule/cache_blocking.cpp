@@ -23,11 +23,20 @@ int64_t weight_bytes(const Problem& p, int64_t filters) {
   return 4 * p.taps * p.group_channels() * filters;
 }
 
+// Rows of the output that passes over one chunk complete while they are near. Lines that are written in
+// parts come from memory first, which prefetchers foresee in so many pages at a time.
+int64_t written_rows(const Problem& p, const Target& target, int64_t in_row, int64_t vectors) {
+  constexpr int64_t kFollowedPages = 32;
+  const int64_t out_row = 4 * p.out_pitch();
+  const int64_t near = target.l2_bytes / 2 / (in_row + out_row);
+  return may_stream(p, target, vectors) ? near : std::min(near, kFollowedPages * kWay / out_row);
+}
+
 // Steps of one chunk, whose input all passes read one after the other: as many as the second cache holds
 // beside the weights that stand there; 0 where it has hardly room for any, or that would save little.
 // Far-apart taps read that many separate runs of rows.
-int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t passes,
-                    bool prefetch) {
+int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, int64_t vectors,
+                    int64_t passes, bool prefetch) {
   constexpr int64_t kFewestTiles = 8;
   const int64_t weights = weight_bytes(p, ceil_div(p.group_filters(), passes));
   const int64_t bytes = target.l2_bytes * 3 / 4 - weights * (prefetch ? 2 : 1);
@@ -40,7 +49,7 @@ int64_t chunk_steps(const Problem& p, const Target& target, int64_t tile_steps, 
   // rows of the output before these leave the cache.
   const int64_t all_weights = weight_bytes(p, p.group_filters());
   if (all_weights <= target.l1_bytes / 2) return 2 * tile_steps;
-  const int64_t whole_rows = target.l2_bytes / 2 / (row + 4 * p.out_pitch());
+  const int64_t whole_rows = written_rows(p, target, row, vectors);
   const bool stays = all_weights <= target.l2_bytes / 2;
   const int64_t tiles = (stays ? std::min(fitting, whole_rows) : fitting) / tile_steps;
   if (stays) return std::max(kFewestTiles, tiles) * tile_steps;
@@ -69,7 +78,7 @@ CacheBlocking cache_blocking(const Problem& p, const Target& target, int64_t row
   const int64_t passes = ceil_div(p.group_filters(), vectors * target.lanes);
   if (passes > 1) {
     cache.prefetch = prefers_prefetch(p, target, vectors * target.lanes);
-    cache.chunk = chunk_steps(p, target, rows, passes, cache.prefetch);
+    cache.chunk = chunk_steps(p, target, rows, vectors, passes, cache.prefetch);
   }
   cache.read_ahead = !cache.prefetch && reads_ahead(p, rows, vectors, passes);
   return cache;

@@ -200,22 +200,36 @@ double near_moving(const Problem& p, const Target& target) {
   constexpr double kShuffle = 0.95;
   const int64_t lanes = target.lanes;
   double cycles = p.channels == 1 ? 0 : kShuffle * static_cast<double>(ceil_div(p.channels, 4) * (lanes + 4));
-  if (p.filters == 1) return cycles;
+  if (!ir::turns_near_sums(p)) return cycles;
   const int64_t zips = std::bit_width(static_cast<uint64_t>(lanes)) - 1;
   return cycles +
-         (p.filters % 4 == 0 && p.filters <= lanes
+         (p.filters % 4 == 0 && p.filters <= lanes && p.out_pitch() == p.filters
               ? kShuffle * static_cast<double>(p.filters * zips)
               : turning(target, lanes) * static_cast<double>(p.filters) / static_cast<double>(lanes));
 }
 
+// A far lane's positions and its steps are each one run of floats.
+bool may_be_far(const Problem& p) {
+  return p.in_pitch() == p.channels && p.out_pitch() == p.filters;
+}
+
 // Whether lanes over neighbouring steps are worth a thought: the staged input stays near, and is much more
-// than what tiles read of it twice; outputs are whole vectors.
+// than what tiles read of it twice; outputs are whole vectors. Of many channels far lanes are as good, as
+// long as the second cache holds their block: a single filter would wait for vectors that straddle two lines.
 bool may_be_near(const Problem& p, const Target& target) {
   if (!ir::can_be_near(p, target.lanes)) return false;
   if (p.channels == 1) return true;
   const int64_t reach = (p.taps - 1) * p.dilation;
-  return p.filters % 4 == 0 && 2 * reach <= target.l1_bytes / 4 / p.channels;
+  if (p.channels <= target.lanes)
+    return (p.filters % 4 == 0 || !may_be_far(p)) && 2 * reach <= target.l1_bytes / 4 / p.channels;
+  const int64_t window = 4 * p.channels * (reach + 2 * target.lanes);
+  const bool is_far_slow = p.filters > 1 && lifted_block(p, target, 1, 1).bytes > target.l2_bytes;
+  return window <= target.l2_bytes / 2 && (is_far_slow || !may_be_far(p));
 }
+
+// Cycles for a vector of inputs that comes from the second cache, and more where it comes from beyond.
+constexpr double kFromL2 = 1.5;
+constexpr double kBeyondL2 = 4.5;
 
 // Cycles for a vector of steps.
 double lifted_cycles(const Problem& p, const Target& target, const LiftShape& lift) {
@@ -234,12 +248,17 @@ double lifted_cycles(const Problem& p, const Target& target, const LiftShape& li
                   (0.5 * reduction * load_cost(loads) * (1 + idle) + (beside ? 0 : kSumCycles));
   if (lift.near) {
     cycles += near_moving(p, target);
+    if (p.channels > target.lanes) cycles += kFromL2 * reduction;
   } else {
     const LiftedBlock block = lifted_block(p, target, lift.vectors);
     cycles += block.moving;
-    // Inputs that the first cache does not hold.
-    const double past = static_cast<double>(block.bytes) / (0.875 * static_cast<double>(target.l1_bytes)) - 1;
-    cycles += 1.5 * static_cast<double>(p.taps * p.channels) * std::clamp(past, 0.0, 1.0);
+    const auto inputs_read = static_cast<double>(p.taps * p.channels);
+    // Inputs that the first cache does not hold, or not even the second.
+    const auto past = [&](double bytes) {
+      return std::clamp(static_cast<double>(block.bytes) / bytes - 1, 0.0, 1.0);
+    };
+    cycles += kFromL2 * inputs_read * past(0.875 * static_cast<double>(target.l1_bytes)) +
+              kBeyondL2 * inputs_read * past(static_cast<double>(target.l2_bytes));
   }
   const auto vectors = static_cast<double>(lift.vectors);
   if (!beside) cycles += kTileCycles * static_cast<double>(p.groups) / vectors;
@@ -259,8 +278,7 @@ double filter_cycles(const Problem& p, const Target& target, const TileShape& ti
 
 // Lanes over filters idle where filters do not fill them; lanes over steps pay for turning input and output.
 LiftShape lift_shape(const Problem& p, const Target& target, const TileShape& tile, bool in_panels) {
-  // A lane's positions and its steps must each be one run of floats.
-  if (p.combine != Combine::kNone || p.in_pitch() != p.channels || p.out_pitch() != p.filters) return {};
+  if (p.combine != Combine::kNone) return {};
   const int64_t filters = p.group_filters();
   if (filters % target.lanes == 0) return {};
   // A product takes a subroutine there.
@@ -277,7 +295,7 @@ LiftShape lift_shape(const Problem& p, const Target& target, const TileShape& ti
       filters == 1 ? target.vector_registers - 2 : (target.vector_registers - 2) / (filters + 1);
   const int64_t most = std::min({summing, rows_that_fit(target, filters, p), ir::kMostLifted});
   for (const bool near : {true, false}) {
-    if (near && !may_be_near(p, target)) continue;
+    if (near ? !may_be_near(p, target) : !may_be_far(p)) continue;
     for (int64_t vectors = 1; vectors <= most; ++vectors) {
       const double cycles = lifted_cycles(p, target, {vectors, near});
       if (cycles < least) {

@@ -82,12 +82,14 @@ void complete_tail(LoopNest& nest, int64_t lanes) {
   }
 }
 
-// Steps whose input and output fill half of the first cache, but several times what a tile reads ahead.
+// Steps whose input and output fill half of the first cache, but several times what a tile reads ahead, as
+// far as the second one has room.
 int64_t near_steps(const Problem& p, int64_t vectors, const Target& target) {
   const int64_t tile = vectors * target.lanes;
   const int64_t reach = (p.taps - 1) * p.dilation;
   const int64_t fitting = target.l1_bytes / 2 / (4 * (2 * p.channels + p.filters));
-  return std::max<int64_t>(1, std::max(fitting, 4 * reach) / tile) * tile;
+  const int64_t most = std::max(fitting, target.l2_bytes / 2 / (4 * p.channels) - reach);
+  return std::max<int64_t>(1, std::min(std::max(fitting, 4 * reach), most) / tile) * tile;
 }
 
 void complete_inside(LoopNest& nest, const Target& target) {

@@ -50,7 +50,7 @@ void add_inside(std::vector<Buffer>& all, const LoopNest& nest) {
     if (p.channels > 1)
       all.push_back(
           {"x1", Storage::kScratch, {{"c", p.channels}, {"p", odd_vectors(form.chunk + reach, lanes)}}});
-    if (p.filters > 1)
+    if (turns_near_sums(p))
       all.push_back({"y1", Storage::kScratch, {{"f", p.filters}, {"o", form.vectors * lanes}}});
     return;
   }

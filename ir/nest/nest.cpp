@@ -82,7 +82,7 @@ Loops inside_loops(const LoopNest& nest, const Inside& form) {
       over_steps(form.chunk, Role::kSerial).copies_in = true;
       loops.back().tail = shift;
     }
-    over_steps(form.vectors * lanes, Role::kSerial).copies_out = p.filters > 1;
+    over_steps(form.vectors * lanes, Role::kSerial).copies_out = turns_near_sums(p);
     loops.back().tail = shift;
   }
   for (const Loop& loop : nest.loops) {
@@ -180,8 +180,13 @@ int64_t lane_count(const LoopNest& nest) {
 // out lie within displacements of 32 bits.
 bool can_be_near(const Problem& p, int64_t lanes) {
   constexpr int64_t kFarthest = int64_t{1} << 24;
+  constexpr int64_t kMostNear = 4096;
   return p.stride == 1 && p.dilation <= kFarthest / p.taps / p.channels &&
-         (p.in_pitch() == 1 || (p.channels > 1 && p.channels <= lanes && p.filters <= lanes));
+         (p.in_pitch() == 1 || (p.channels > 1 && p.channels <= kMostNear && p.filters <= lanes));
+}
+
+bool turns_near_sums(const Problem& p) {
+  return p.filters > 1 || p.out_pitch() > 1;
 }
 
 bool can_join_rows(const Problem& p, int64_t lanes) {

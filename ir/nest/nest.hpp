@@ -172,6 +172,8 @@ bool can_join_rows(const LoopNest& nest);
 
 // Whether the lanes of `inside` may be neighbouring steps.
 bool can_be_near(const Problem& problem, int64_t lanes);
+// Whether their sums, [filter][step], are not in the order of the output.
+bool turns_near_sums(const Problem& problem);
 
 // The step of the innermost serial loop over `dim`: of steps, filters or groups the size of a whole tile.
 int64_t innermost_step(const Loops& loops, Dim dim);

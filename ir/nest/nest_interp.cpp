@@ -361,7 +361,7 @@ class Interpreter {
       if (staged_) copy_in(first + o - pad_left_, size + (p_.taps - 1) * p_.dilation, 0, p_.channels);
       for (int64_t q = 0; q < size; q += tile) {
         const int64_t begin = first + o + std::min(q, size - tile);
-        through_y1_ = p_.filters > 1;
+        through_y1_ = turns_near_sums(p_);
         y1_.forget();
         steps(staged_ ? 2 : 1, begin, begin + tile);
         if (through_y1_) copy_out(begin, tile);

@@ -73,12 +73,12 @@ Result<void> verify_strict_order(const LoopNest& nest) {
   return {};
 }
 
-// A lane's positions and its steps are each one run of floats.
+// A far lane's positions and its steps are each one run of floats.
 bool can_lift(const LoopNest& nest) {
   const Problem& p = nest.problem;
+  const bool is_dense = p.in_pitch() == p.channels && p.out_pitch() == p.filters;
   return lanes_dim(nest) == Dim::kFilter && nest.guarded() && p.combine == Combine::kNone &&
-         p.in_pitch() == p.channels && p.out_pitch() == p.filters &&
-         extent_inside_steps(nest, Dim::kGroup) == p.groups &&
+         (is_dense || !inside_of(nest).far) && extent_inside_steps(nest, Dim::kGroup) == p.groups &&
          extent_inside_steps(nest, Dim::kFilter) == p.group_filters();
 }
 
@@ -245,7 +245,7 @@ Result<void> verify_inside_form(const LoopNest& nest) {
   if (form.skewed || !can_be_near(nest.problem, lane_count(nest))) {
     return fail(
         "'near' is for 'lift' without 'slide', with stride 1, taps that are not millions of steps apart, and "
-        "one channel or no more channels and filters than lanes");
+        "one channel or at most 4096 and no more filters than lanes");
   }
   if (nest.problem.channels > 1 && nest.fused())
     return fail("'near' with several channels can't read them as one fused reduction");

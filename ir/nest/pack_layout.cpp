@@ -11,7 +11,12 @@ PackLayout pack_layout(const LoopNest& nest) {
   layout.units = layout.units_are_groups ? p.groups : p.group_filters();
   layout.block = innermost_step(nest.loops, layout.units_are_groups ? Dim::kGroup : Dim::kFilter);
   layout.pad = 1;
-  if (lanes != Dim::kStep) layout.pad = lane_count(nest);
+  // Lanes over steps read weights one by one, and their part makes most of the steps: where the weights of
+  // few filters would push inputs out of the first cache, rows are not padded.
+  constexpr int64_t kManyRows = 512;
+  const bool is_dense = !nest.inside.empty() && nest.shared_rows() == 0 &&
+                        p.taps * p.group_channels() > kManyRows && 2 * layout.units <= lane_count(nest);
+  if (lanes != Dim::kStep && !is_dense) layout.pad = lane_count(nest);
   if (nest.packed_by != 0) layout.block = layout.pad = nest.packed_by;
   layout.rows = p.has_weights() ? p.taps * p.group_channels() : 0;
   layout.has_bias = p.has_bias;

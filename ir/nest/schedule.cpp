@@ -117,7 +117,7 @@ Result<LoopNest> set_role(LoopNest nest, const Step& step, Role role) {
 // Turn this:  for o = 0..O step s { .. }
 // Into this:  for o = 0..O step s tail shift a b { .. }
 Result<LoopNest> tail(LoopNest nest, const Step& step) {
-  if (step.loops.size() != 1) return fail("expected 'tail LOOP [shift|mask] SIZE...'");
+  if (step.loops.size() != 1) return fail("expected the name of one loop");
   const auto i = named_serial(nest, step.loops[0]);
   if (!i) return tl::unexpected(i.error());
   if (nest.loops[*i].dim != Dim::kStep || nest.loops[*i].step == 1)

@@ -74,7 +74,7 @@ TEST(RandomLayer, IsLegalAndVaried) {
   }
   EXPECT_GT(texts.size(), 990U);
   EXPECT_GT(on_an_edge, 250);
-  EXPECT_EQ(pairs.size(), 5U * 30);
+  EXPECT_EQ(pairs.size(), 5U * (static_cast<size_t>(ActivationKind::kGlu) + 1));
 }
 
 TEST(RandomModel, IsLegalAndVaried) {

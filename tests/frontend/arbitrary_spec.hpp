@@ -20,7 +20,7 @@ T any_of(std::initializer_list<T> choices) {
 
 inline Activation any_activation() {
   const auto kind =
-      static_cast<ActivationKind>(*rc::gen::inRange(0, static_cast<int>(ActivationKind::kThreshold) + 1));
+      static_cast<ActivationKind>(*rc::gen::inRange(0, static_cast<int>(ActivationKind::kSoftmax)));
   Activation activation{kind};
   for (float& param : activation.params) param = static_cast<float>(*rc::gen::inRange(-200, 1000)) / 7.0F;
   if (any_of({true, false})) activation.params = {activation.params[0], 0.0F, 0.0F};

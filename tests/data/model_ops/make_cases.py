@@ -105,7 +105,7 @@ def operators():
     op("reshape_batch", lambda x: ops.reshape(x, (-1, 12)), error=["keras.ops.reshape", "The shape (-1, 12) must keep samples apart: an input of shape (None, 6, 4) has 24 values"])
     op("reshape_fixed", lambda x: ops.reshape(x, (3, -1)), error=["keras.ops.reshape", "newshape", "batch axis"])
     op("average_all", lambda x: ops.average(x), error=["keras.ops.average", "`axis` None"])
-    op("average_batch", lambda x: ops.average(x, axis=0), error=["keras.ops.average", "axis must be from 1"])
+    op("average_batch", lambda x: ops.average(x, axis=0), error=["keras.ops.average", "is the batch axis"])
     op("average_weighted", lambda x: ops.average(x, axis=1, weights=per_step[:, 0]), error=["keras.ops.average", "weights"])
     op("transpose_batch", lambda x: ops.transpose(x), error=["keras.ops.transpose", "batch axis"])
     op("softmax_all", lambda x: ops.softmax(x, axis=None), error=["keras.ops.softmax", "batch"])

@@ -312,7 +312,7 @@ TEST(Schedule, WhatCannotBeCompiledIsRefused) {
       {dense_problem(), order(kOverFilters, inside) + "slide", "'slide' is for lanes over g"},
       {dense_problem(), order(kOverFilters, inside) + "lift 2; slide", "with 'lift' for one group"},
       {dense_problem(), order(kOverFilters, inside) + "lift 2; near",
-       "one channel or no more channels and filters"},
+       "one channel or at most 4096"},
       {overlapping, order(kOverFilters, inside) + "lift 2; near; slide",
        "'near' is for 'lift' without 'slide'"},
       {direct, order(kOverSteps, "stream"), "'stream' is for lanes over f or g"},
