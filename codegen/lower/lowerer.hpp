@@ -137,7 +137,7 @@ class Lowerer {
   void step_loop(size_t i, const Cursor& at, const Cover& cover);
   const ir::Tail& tail() const;
   std::vector<int64_t> tile_heights() const;
-  void overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t lower);
+  void overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t left);
   void steps_of_height(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height, int64_t distance);
   void masked_steps(size_t i, I o, const Cursor& at, const Cover& cover);
   void tile_entry(size_t i, const Cursor& at, const Cover& cover);

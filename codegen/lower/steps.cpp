@@ -4,10 +4,34 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 
 #include "codegen/lower/lowerer.hpp"
 
 namespace convsmith::lowering {
+
+namespace {
+
+// So many steps at most are left to one of each lower tile: where they make fewer rows together than one of
+// `height`, since the last of them overlaps what is there.
+int64_t most_left(std::span<const int64_t> lower, int64_t height) {
+  const auto rows_of = [&](int64_t steps) {
+    int64_t rows = 0;
+    for (size_t j = 0; j < lower.size() && steps > 0; ++j) {
+      const int64_t left = most_left(lower.subspan(j + 1), lower[j]);
+      while (steps > left) {
+        steps -= lower[j];
+        rows += lower[j];
+      }
+    }
+    return rows;
+  };
+  int64_t left = std::min(height - 1, std::accumulate(lower.begin(), lower.end(), int64_t{0}));
+  while (left > 0 && rows_of(left) >= height) --left;
+  return left;
+}
+
+}  // namespace
 
 // An outer loop over steps: a chunk small enough for a cache, which the loops inside pass several
 // times.
@@ -54,13 +78,12 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   }
   if (prefetch_share_) asked_ = b_.paddc(at.weights, block_bytes());
   const std::vector<int64_t> heights = tile_heights();
-  int64_t lower = std::accumulate(heights.begin(), heights.end(), int64_t{0});
-  for (const int64_t height : heights) {
-    lower -= height;
+  for (size_t j = 0; j < heights.size(); ++j) {
     if (tail().strategy == ir::TailStrategy::kShift) {
-      overlapping_steps(i, o, here, cover, height, lower);
+      const int64_t left = most_left(std::span(heights).subspan(j + 1), heights[j]);
+      overlapping_steps(i, o, here, cover, heights[j], left);
     } else {
-      steps_of_height(i, o, here, cover, height, row_distance_);
+      steps_of_height(i, o, here, cover, heights[j], row_distance_);
     }
   }
   if (row_distance_ > 1) steps_of_height(i, o, here, cover, 1, 1);
@@ -81,13 +104,13 @@ std::vector<int64_t> Lowerer::tile_heights() const {
   return heights;
 }
 
-// Tiles of `height` steps, the last one moved back to end with the steps, as long as one each of the lower
-// ones, `lower` steps together, would not cover what is left.
+// Tiles of `height` steps, the last one moved back to end with the steps, as long as more than `left` of them
+// are there.
 void Lowerer::overlapping_steps(size_t i, I o, const Cursor& at, const Cover& cover, int64_t height,
-                                int64_t lower) {
+                                int64_t left) {
   const I all = b_.isub(*cover.step_end, *cover.step_begin);
   const I last = b_.iaddc(*cover.step_end, -height);
-  const I stop = b_.iaddc(*cover.step_end, -lower);
+  const I stop = b_.iaddc(*cover.step_end, -left);
   const I enough = b_.iconst(height);
   b_.if_less(all, enough, "short", [&] { b_.icopy(stop, o); });
   b_.while_less(o, stop, fmt::format("{}.{}", ir::loop_name(loops(), i), height), [&] {

@@ -106,6 +106,10 @@ bool rows_may_meet(const Problem& p, const Target& target) {
 double weight_stream(const Problem& p, const Target& target, int64_t vectors) {
   const int64_t bytes = weight_bytes(p, target.lanes * vectors);
   if (bytes <= target.l1_bytes / 2) return 0;
+  // Dense layers often have few rows, and wait for weights from memory that no tile asked for before.
+  const bool is_late = p.taps == 1 && weight_bytes(p, p.filters) > 4 * target.l2_bytes &&
+                       !prefers_prefetch(p, target, target.lanes * vectors);
+  if (is_late) return 1.2;
   return p.dilation == 1 && bytes <= target.l2_bytes / 8 ? 0.05 : 0.6;
 }
 

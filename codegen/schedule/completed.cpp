@@ -64,7 +64,11 @@ ir::Tail default_tail(const LoopNest& nest, int64_t height, bool single_elsewher
     return tail;
   }
   ir::Tail tail{TailStrategy::kShift, {}};
-  for (; height > kLowestTile; tail.sizes.push_back(height)) height = (height + 1) / 2;
+  for (; height > kLowestTile; tail.sizes.push_back(height)) {
+    // Calls of four steps are common.
+    if (height == 6 && ir::lanes_dim(nest) == Dim::kFilter) tail.sizes.push_back(4);
+    height = (height + 1) / 2;
+  }
   if (!single_elsewhere && height > 1) tail.sizes.push_back(1);
   return tail;
 }
