@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
-#include <span>
 
 #include "codegen/lower/lowerer.hpp"
 
@@ -12,23 +10,23 @@ namespace convsmith::lowering {
 
 namespace {
 
-// So many steps at most are left to one of each lower tile: where they make fewer rows together than one of
-// `height`, since the last of them overlaps what is there.
-int64_t most_left(std::span<const int64_t> lower, int64_t height) {
-  const auto rows_of = [&](int64_t steps) {
-    int64_t rows = 0;
-    for (size_t j = 0; j < lower.size() && steps > 0; ++j) {
-      const int64_t left = most_left(lower.subspan(j + 1), lower[j]);
-      while (steps > left) {
-        steps -= lower[j];
-        rows += lower[j];
+// For each height: so many steps at most are left to one of each lower tile. That is where they make fewer
+// rows together than one more of this height, since the last of them overlaps what is there.
+std::vector<int64_t> most_left(const std::vector<int64_t>& heights) {
+  std::vector<int64_t> most(heights.size());
+  int64_t lower = 0;  // one of each
+  for (size_t i = heights.size(); i-- > 0; lower += heights[i]) {
+    const auto rows_of = [&](int64_t steps) {
+      int64_t rows = 0;
+      for (size_t j = i + 1; j < heights.size(); ++j) {
+        for (; steps > most[j]; steps -= heights[j]) rows += heights[j];
       }
-    }
-    return rows;
-  };
-  int64_t left = std::min(height - 1, std::accumulate(lower.begin(), lower.end(), int64_t{0}));
-  while (left > 0 && rows_of(left) >= height) --left;
-  return left;
+      return rows;
+    };
+    most[i] = std::min(heights[i] - 1, lower);
+    while (most[i] > 0 && rows_of(most[i]) >= heights[i]) --most[i];
+  }
+  return most;
 }
 
 }  // namespace
@@ -78,10 +76,10 @@ void Lowerer::step_loop(size_t i, const Cursor& at, const Cover& cover) {
   }
   if (prefetch_share_) asked_ = b_.paddc(at.weights, block_bytes());
   const std::vector<int64_t> heights = tile_heights();
+  const std::vector<int64_t> left = most_left(heights);
   for (size_t j = 0; j < heights.size(); ++j) {
     if (tail().strategy == ir::TailStrategy::kShift) {
-      const int64_t left = most_left(std::span(heights).subspan(j + 1), heights[j]);
-      overlapping_steps(i, o, here, cover, heights[j], left);
+      overlapping_steps(i, o, here, cover, heights[j], left[j]);
     } else {
       steps_of_height(i, o, here, cover, heights[j], row_distance_);
     }
