@@ -35,13 +35,10 @@ constexpr size_t kKeepEvery = 50;  // layers, so that a long hunt that is stoppe
 using Share = std::function<double(const Row&, Layout)>;
 
 double limit_share(const Row& row, Layout layout) {
-  const Entry* const ours = row.ours(layout);
-  return ours != nullptr ? row.limit_share(*ours) : 0;
+  return row.limit_share(layout);
 }
-
 double peer_share(const Row& row, Layout layout) {
-  const Entry* const peer = row.best_peer(layout);
-  return peer != nullptr ? row.ratio(*peer) : 0;
+  return row.best_ratio(layout);
 }
 
 struct Found {

@@ -62,11 +62,6 @@ std::vector<double> values_of(const Table& table, const Pick& pick) {
   return values;
 }
 
-double best_ratio(const Row& row, Layout layout, const std::string& library = {}) {
-  const Entry* const peer = row.best_peer(layout, library);
-  return peer != nullptr ? row.ratio(*peer) : 0;
-}
-
 Pick of_class(int which, const Pick& pick) {
   return [=](const Row& row) { return static_cast<int>(row.layer_class) == which ? pick(row) : 0; };
 }
@@ -141,16 +136,13 @@ Sheet layer_sheet(const Table& table, Layout layout) {
 Sheet mean_sheet(const Table& table, Layout layout) {
   Sheet sheet{
       fmt::format("Geometric means, {}", layout_words(layout)), "", {"", "layers", "ratio", "of limit"}, {}};
-  const Pick best = [=](const Row& row) { return best_ratio(row, layout); };
-  const Pick share = [=](const Row& row) {
-    const Entry* const ours = row.ours(layout);
-    return ours != nullptr ? row.limit_share(*ours) : 0;
-  };
+  const Pick best = [=](const Row& row) { return row.best_ratio(layout); };
+  const Pick share = [=](const Row& row) { return row.limit_share(layout); };
   const Pick nothing = [](const Row&) { return 0.0; };
   add_mean(sheet, table, "the best of all peers", best, share);
   for (const std::string& library : table.libraries())
     add_mean(
-        sheet, table, library, [=](const Row& row) { return best_ratio(row, layout, library); }, nothing);
+        sheet, table, library, [=](const Row& row) { return row.best_ratio(layout, library); }, nothing);
   for (int i = 0; i < kLayerClasses; ++i)
     add_mean(sheet, table, class_name(static_cast<LayerClass>(i)), of_class(i, best), of_class(i, share));
   return sheet;
@@ -161,19 +153,19 @@ Sheet behind_sheet(const Table& table, Layout layout) {
   std::vector<const Row*> behind;
   size_t compared = 0;
   for (const Row& row : table.rows) {
-    const double ratio = best_ratio(row, layout);
+    const double ratio = row.best_ratio(layout);
     if (ratio > 0) ++compared;
     if (ratio > 0 && ratio < kBehind) behind.push_back(&row);
   }
   std::sort(behind.begin(), behind.end(),
-            [&](const Row* a, const Row* b) { return best_ratio(*a, layout) < best_ratio(*b, layout); });
+            [&](const Row* a, const Row* b) { return a->best_ratio(layout) < b->best_ratio(layout); });
   Sheet sheet{fmt::format("{} of {} layers more than 3 % behind the best peer, {}", behind.size(), compared,
                           layout_words(layout)),
               "",
               {"layer", "best peer", "ratio"},
               {}};
   for (const Row* row : behind)
-    sheet.rows.push_back({row->name, row->best_peer(layout)->name, times(best_ratio(*row, layout))});
+    sheet.rows.push_back({row->name, row->best_peer(layout)->name, times(row->best_ratio(layout))});
   return sheet;
 }
 
@@ -210,10 +202,7 @@ Sheet spread_sheet(const Table& table, Layout layout) {
               "",
               {"", "layers", "tenth percentile", "median", "ninth decile"},
               {}};
-  const Pick share = [=](const Row& row) {
-    const Entry* const ours = row.ours(layout);
-    return ours != nullptr ? row.limit_share(*ours) : 0;
-  };
+  const Pick share = [=](const Row& row) { return row.limit_share(layout); };
   const auto add = [&](const std::string& name, const Pick& pick) {
     const std::vector<double> shares = values_of(table, pick);
     if (shares.empty()) return;

@@ -135,6 +135,16 @@ const Entry* Row::best_peer(Layout layout, const std::string& library) const {
   return best;
 }
 
+double Row::limit_share(Layout layout) const {
+  const Entry* const own = ours(layout);
+  return own != nullptr ? limit_share(*own) : 0;
+}
+
+double Row::best_ratio(Layout layout, const std::string& library) const {
+  const Entry* const peer = best_peer(layout, library);
+  return peer != nullptr ? ratio(*peer) : 0;
+}
+
 const Row* Table::find(const std::string& name) const {
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.name == name; });
   return row == rows.end() ? nullptr : &*row;

@@ -60,6 +60,10 @@ struct Row {
   double limit_share(const Entry& entry) const { return limit_us() / entry.min_us; }
   // A peer's time over ours in its layout; 0 where there is none.
   double ratio(const Entry& peer) const;
+  // Of ours; 0 where there is none.
+  double limit_share(Layout layout) const;
+  // Of the best peer; 0 where there is none.
+  double best_ratio(Layout layout, const std::string& library = {}) const;
   // The valid peer of the layout with the smallest ratio, of `library` if it is not empty; null without one.
   const Entry* best_peer(Layout layout, const std::string& library = {}) const;
 };
